@@ -1,0 +1,35 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both set up what they need first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo-out
+
+.PHONY: demo test soak check bench setup clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,test]'
+	touch $@
+
+demo: setup
+	$(BIN)/seawall demo --out $(OUT)
+
+check: setup
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest -n 2 -m "not soak"
+
+soak: setup
+	$(BIN)/pytest -n 2 -m soak
+
+bench: setup
+	$(BIN)/seawall bench
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist .numba_cache

@@ -1,0 +1,150 @@
+"""The one table of reasons: code, name, a sentence with the two numbers that decided, the dialect's error.
+
+A refused command's event carries `reason`, `a` and `b`; the sentence says what they are. Codes are never renumbered.
+Zero is no reason; 1-99 refusals, 100-149 why an order ended, 150-199 why money moved.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+
+class Reason(IntEnum):
+    """Codes; see REASONS for their sentences."""
+
+    NONE = 0
+    UNKNOWN_KIND = 1
+    MALFORMED = 2
+    OUT_OF_SEQUENCE = 3
+    ALREADY_DEFINED = 4
+    UNKNOWN_CURRENCY = 5
+    UNKNOWN_TIER = 6
+    UNKNOWN_ACCOUNT = 7
+    UNKNOWN_INSTRUMENT = 8
+    NOT_PUBLISHED = 9
+    VENUE_HALTED = 10
+    REDUCE_ONLY = 11
+    EXPIRED = 12
+    NOT_EXPIRED = 13
+    BAD_SIDE = 14
+    QUANTITY = 15
+    PRICE_BAND = 16
+    POSITION_BOUND = 17
+    MARGIN = 18
+    BELOW_OPEN_ORDER = 19
+    BELOW_REQUIREMENT = 20
+    BELOW_PRICE = 21
+    UNKNOWN_ORDER = 22
+    NOT_OWNER = 23
+    AMOUNT = 24
+    CASH = 25
+    WITHDRAWAL_MARGIN = 26
+    BALANCE_BOUND = 27
+    VERSION = 28
+    PUBLICATION_BOUND = 29
+    PUBLICATION_INCOMPLETE = 30
+    DELIVERY_BOUND = 31
+    FUNDING_BOUND = 32
+    NOT_PERPETUAL = 33
+    FEE_RATE = 34
+    STATE_VALUE = 35
+    SYSTEM_ACCOUNT = 36
+    PEOPLE_REQUIRED = 37
+
+    BY_OWNER = 100
+    IMMEDIATE_OR_CANCEL = 101
+    SELF_MATCH = 102
+    MARGIN_CALL = 103
+    INSTRUMENT_EXPIRED = 104
+
+    DEPOSITED = 150
+    WITHDRAWN = 151
+    FUNDED = 152
+    SETTLED = 153
+    DELIVERED = 154
+    ROUNDED = 155
+
+
+class Row(NamedTuple):
+    """A reason's sentence, with {a} and {b} the event's numbers, and the dialect's error code and word."""
+
+    sentence: str
+    dialect: int
+    word: str
+
+
+REASONS: Final[dict[Reason, Row]] = {
+    Reason.NONE: Row("no reason", 0, ""),
+    Reason.UNKNOWN_KIND: Row("command kind {a} is not one this build folds; the highest is {b}", 11050, "bad_request"),
+    Reason.MALFORMED: Row("the attachment of {a} bytes breaks a rule of its form (command version {b})", 11050, "bad_request"),
+    Reason.OUT_OF_SEQUENCE: Row("sequence number {a} does not follow {b}", 11050, "bad_request"),
+    Reason.ALREADY_DEFINED: Row("id {a} is already defined, or is not the next free id {b}", 11029, "invalid_arguments"),
+    Reason.UNKNOWN_CURRENCY: Row("currency {a} is not defined; {b} are", 11029, "invalid_arguments"),
+    Reason.UNKNOWN_TIER: Row("fee tier {a} is not defined; {b} are", 11029, "invalid_arguments"),
+    Reason.UNKNOWN_ACCOUNT: Row("account {a} does not exist; {b} do", 13009, "unauthorized"),
+    Reason.UNKNOWN_INSTRUMENT: Row("instrument {a} does not exist; {b} do", 13020, "not_found"),
+    Reason.NOT_PUBLISHED: Row("instrument {a} has no published mark and risk yet (publication {b})", 10012, "book_closed"),
+    Reason.VENUE_HALTED: Row("the venue is in state {a}; orders need state {b} or better", 11051, "system_maintenance"),
+    Reason.REDUCE_ONLY: Row(
+        "the venue takes reducing orders only: {a} lots asked, {b} left to reduce", 11030, "other_reject reduce_only"
+    ),
+    Reason.EXPIRED: Row("the instrument expired at {a}, it is {b}", 10012, "book_closed"),
+    Reason.NOT_EXPIRED: Row("the instrument expires at {a}, it is only {b}", 11029, "invalid_arguments"),
+    Reason.BAD_SIDE: Row("side {a} and time in force {b}: side must be +1 or -1, time in force 0 or 1", 11029, "invalid_arguments"),
+    Reason.QUANTITY: Row("quantity {a} lots is outside 1 to {b}", 10021, "invalid_amount"),
+    Reason.PRICE_BAND: Row("price {a} ticks is beyond the band's limit {b}", 10011, "price_not_allowed"),
+    Reason.POSITION_BOUND: Row("position with open orders would be {a} lots, at most {b} are allowed", 10021, "invalid_amount"),
+    Reason.MARGIN: Row("requirement after {a} exceeds equity {b} (millionths of a dollar)", 10009, "not_enough_funds"),
+    Reason.BELOW_OPEN_ORDER: Row(
+        "the account is below its requirement and has {a} open orders; it may have {b} before placing one",
+        10009,
+        "not_enough_funds",
+    ),
+    Reason.BELOW_REQUIREMENT: Row(
+        "the account is below its requirement and this order alone would raise it from {b} to {a};"
+        " the event's instrument is the leg to close first",
+        10009,
+        "not_enough_funds",
+    ),
+    Reason.BELOW_PRICE: Row(
+        "the account is below its requirement and this price spends {a} of equity, at most {b} for what it reduces;"
+        " the event's price is the limiting price",
+        10009,
+        "not_enough_funds",
+    ),
+    Reason.UNKNOWN_ORDER: Row("order {a} is not open (account {b})", 10004, "order_not_found"),
+    Reason.NOT_OWNER: Row("order {a} belongs to account {b}", 10029, "not_owner_of_order"),
+    Reason.AMOUNT: Row("amount {a} atoms is outside 1 to {b}", 11029, "invalid_arguments"),
+    Reason.CASH: Row("withdrawal of {a} atoms exceeds the cash of {b}", 10039, "not_enough_funds_in_currency"),
+    Reason.WITHDRAWAL_MARGIN: Row(
+        "after the withdrawal the requirement {a} would exceed the equity {b} (millionths of a dollar)",
+        10009,
+        "not_enough_funds",
+    ),
+    Reason.BALANCE_BOUND: Row("the balance would be {a} atoms, at most {b} are allowed", 11029, "invalid_arguments"),
+    Reason.VERSION: Row("publication version {a} does not follow {b}", 11029, "invalid_arguments"),
+    Reason.PUBLICATION_BOUND: Row("instrument {a}: positions up to {b} lots would leave the bounds", 11029, "invalid_arguments"),
+    Reason.PUBLICATION_INCOMPLETE: Row("instrument {a} of block {b} is missing or does not fit", 11029, "invalid_arguments"),
+    Reason.DELIVERY_BOUND: Row("delivery price {a} is out of bounds for the strike or band {b}", 11029, "invalid_arguments"),
+    Reason.FUNDING_BOUND: Row("funding of {a} per lot exceeds the bound {b}", 11029, "invalid_arguments"),
+    Reason.NOT_PERPETUAL: Row("instrument {a} of product {b} does not take this command", 11029, "invalid_arguments"),
+    Reason.FEE_RATE: Row("fee rate {a} is beyond the bound {b} (millionths)", 11029, "invalid_arguments"),
+    Reason.STATE_VALUE: Row("state {a} is not one of 0 to {b}", 11029, "invalid_arguments"),
+    Reason.SYSTEM_ACCOUNT: Row("account {a} is one of the venue's own; clients' start at {b}", 13021, "forbidden"),
+    Reason.PEOPLE_REQUIRED: Row("going from state {b} to {a} needs people's approval", 13021, "forbidden"),
+    Reason.BY_OWNER: Row("cancelled by its owner", 0, "user_request"),
+    Reason.IMMEDIATE_OR_CANCEL: Row("the rest of an immediate-or-cancel order", 0, "immediate_or_cancel"),
+    Reason.SELF_MATCH: Row("would have matched the account's own order {a}", 10003, "order_overlap"),
+    Reason.MARGIN_CALL: Row("equity {b} fell below the requirement {a}; newest orders go first", 0, "margin_call"),
+    Reason.INSTRUMENT_EXPIRED: Row("the instrument expired", 0, "expired"),
+    Reason.DEPOSITED: Row("deposit of {a} atoms", 0, "deposit"),
+    Reason.WITHDRAWN: Row("withdrawal of {a} atoms", 0, "withdrawal"),
+    Reason.FUNDED: Row("funding of {a} atoms on {b} lots", 0, "funding"),
+    Reason.SETTLED: Row("session gain of {a} atoms on {b} lots became cash", 0, "settlement"),
+    Reason.DELIVERED: Row("delivery of {a} atoms on {b} lots", 0, "delivery"),
+    Reason.ROUNDED: Row("rounding residue of {a} atoms", 0, "rounding"),
+}
+
+
+def explain(reason: int, a: int, b: int) -> str:
+    """The sentence of `reason` with its two numbers, e.g. for a trader whose order was refused."""
+    return REASONS[Reason(reason)].sentence.format(a=f"{a:,}", b=f"{b:,}")
