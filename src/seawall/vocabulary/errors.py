@@ -1,14 +1,14 @@
 """Every error Seawall raises, in one tree, so that a caller can catch what it means.
 
-    SeawallError
-    +-- InputError             a field, its value and the rule it breaks
-    |   +-- ConfigurationError
-    |   +-- RecordingError     a recorded market that cannot be read
-    +-- JournalError
-    |   +-- JournalBusy        another writer holds the folder
-    |   +-- JournalCorrupt     damage no copy can repair, with the frame and the page named
-    |   +-- OutcomeUnknown     a write or sync failed: what was in flight may or may not stand
-    +-- ReplayMismatch         a fold gave other events than the journal's digest says
+SeawallError
++-- InputError             a field, its value and the rule it breaks
+|   +-- ConfigurationError
+|   +-- RecordingError     a recorded market that cannot be read
++-- JournalError
+|   +-- JournalBusy        another writer holds the folder
+|   +-- JournalCorrupt     damage no copy can repair, with the frame and the page named
+|   +-- OutcomeUnknown     a write or sync failed: what was in flight may or may not stand
++-- ReplayMismatch         a fold gave other events than the journal's digest says
 """
 
 

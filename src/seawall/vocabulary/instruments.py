@@ -141,7 +141,9 @@ class Instrument:
         if (self.product == Product.PERPETUAL) != (self.expiry == 0):
             raise InputError("expiry", self.expiry, "must be 0 for perpetuals and positive otherwise")
         if self.largest_position < self.quantity_max:
-            raise InputError("quantity_max", self.quantity_max, f"must be at most {self.largest_position}, the bound of value")
+            raise InputError(
+                "quantity_max", self.quantity_max, f"must be at most {self.largest_position}, the bound of value"
+            )
 
     @property
     def largest_position(self) -> int:
@@ -158,5 +160,8 @@ class Instrument:
     def deliverable(self, price: int) -> bool:
         """Whether a delivery price keeps every payoff in bounds: in the band, or within 2^10 of the strike."""
         if self.product == Product.OPTION:
-            return 1 <= price <= self.strike * bounds.DELIVERY_RATIO_MAX and self.strike <= price * bounds.DELIVERY_RATIO_MAX
+            return (
+                1 <= price <= self.strike * bounds.DELIVERY_RATIO_MAX
+                and self.strike <= price * bounds.DELIVERY_RATIO_MAX
+            )
         return self.price_min <= price <= self.price_max

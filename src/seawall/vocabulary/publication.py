@@ -24,6 +24,7 @@ Rows: the initial row uses every scenario of a block and the initial charges; th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -61,7 +62,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class BlockRisk:
-    """One block: scenarios (null included), how many of the first are maintenance's, charge indices by exposure and row.
+    """One block: scenarios (null included), how many of the first are maintenance's, charges by exposure and row.
 
     `charges[exposure][row]` is an index into the publication's charges, or NO_CHARGE.
     """
@@ -192,7 +193,7 @@ def charge_from_knots(knots: Sequence[tuple[int, int]], slopes: Sequence[int]) -
     """
     if len(slopes) != len(knots) + 1:
         raise InputError("slopes", len(slopes), "must be one more than the knots")
-    if any(right < left for left, right in zip(slopes, slopes[1:], strict=False)):
+    if any(right < left for left, right in pairwise(slopes)):
         raise InputError("slopes", list(slopes), "must not decrease: the charge would not be convex")
     lines = []
     for position, slope in enumerate(slopes):
@@ -210,7 +211,7 @@ class _Words:
     def __init__(self, data: bytes) -> None:
         if len(data) % 8:
             raise InputError("attachment", len(data), "must be a whole number of 8-byte words")
-        self._words = np.frombuffer(data, "<i8").tolist()
+        self._words: list[int] = np.frombuffer(data, "<i8").tolist()
         self._at = 0
 
     def take(self) -> int:
@@ -235,7 +236,9 @@ class _Words:
 def _block(reader: _Words) -> BlockRisk:
     block, scenarios, maintenance = reader.many(3)
     words = reader.many(EXPOSURES * ROWS)
-    return BlockRisk(block, scenarios, maintenance, tuple((words[i], words[i + 1]) for i in range(0, EXPOSURES * ROWS, ROWS)))
+    return BlockRisk(
+        block, scenarios, maintenance, tuple((words[i], words[i + 1]) for i in range(0, EXPOSURES * ROWS, ROWS))
+    )
 
 
 def _charge(reader: _Words) -> Charge:

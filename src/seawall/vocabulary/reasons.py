@@ -14,7 +14,6 @@ class Reason(IntEnum):
     NONE = 0
     UNKNOWN_KIND = 1
     MALFORMED = 2
-    OUT_OF_SEQUENCE = 3
     ALREADY_DEFINED = 4
     UNKNOWN_CURRENCY = 5
     UNKNOWN_TIER = 6
@@ -75,24 +74,33 @@ class Row(NamedTuple):
 REASONS: Final[dict[Reason, Row]] = {
     Reason.NONE: Row("no reason", 0, ""),
     Reason.UNKNOWN_KIND: Row("command kind {a} is not one this build folds; the highest is {b}", 11050, "bad_request"),
-    Reason.MALFORMED: Row("the attachment of {a} bytes breaks a rule of its form (command version {b})", 11050, "bad_request"),
-    Reason.OUT_OF_SEQUENCE: Row("sequence number {a} does not follow {b}", 11050, "bad_request"),
-    Reason.ALREADY_DEFINED: Row("id {a} is already defined, or is not the next free id {b}", 11029, "invalid_arguments"),
+    Reason.MALFORMED: Row(
+        "the attachment of {a} bytes breaks a rule of its form (command version {b})", 11050, "bad_request"
+    ),
+    Reason.ALREADY_DEFINED: Row(
+        "id {a} is already defined, or is not the next free id {b}", 11029, "invalid_arguments"
+    ),
     Reason.UNKNOWN_CURRENCY: Row("currency {a} is not defined; {b} are", 11029, "invalid_arguments"),
     Reason.UNKNOWN_TIER: Row("fee tier {a} is not defined; {b} are", 11029, "invalid_arguments"),
     Reason.UNKNOWN_ACCOUNT: Row("account {a} does not exist; {b} do", 13009, "unauthorized"),
     Reason.UNKNOWN_INSTRUMENT: Row("instrument {a} does not exist; {b} do", 13020, "not_found"),
-    Reason.NOT_PUBLISHED: Row("instrument {a} has no published mark and risk yet (publication {b})", 10012, "book_closed"),
+    Reason.NOT_PUBLISHED: Row(
+        "instrument {a} has no published mark and risk yet (publication {b})", 10012, "book_closed"
+    ),
     Reason.VENUE_HALTED: Row("the venue is in state {a}; orders need state {b} or better", 11051, "system_maintenance"),
     Reason.REDUCE_ONLY: Row(
         "the venue takes reducing orders only: {a} lots asked, {b} left to reduce", 11030, "other_reject reduce_only"
     ),
     Reason.EXPIRED: Row("the instrument expired at {a}, it is {b}", 10012, "book_closed"),
     Reason.NOT_EXPIRED: Row("the instrument expires at {a}, it is only {b}", 11029, "invalid_arguments"),
-    Reason.BAD_SIDE: Row("side {a} and time in force {b}: side must be +1 or -1, time in force 0 or 1", 11029, "invalid_arguments"),
+    Reason.BAD_SIDE: Row(
+        "side {a} and time in force {b}: side must be +1 or -1, time in force 0 or 1", 11029, "invalid_arguments"
+    ),
     Reason.QUANTITY: Row("quantity {a} lots is outside 1 to {b}", 10021, "invalid_amount"),
     Reason.PRICE_BAND: Row("price {a} ticks is beyond the band's limit {b}", 10011, "price_not_allowed"),
-    Reason.POSITION_BOUND: Row("position with open orders would be {a} lots, at most {b} are allowed", 10021, "invalid_amount"),
+    Reason.POSITION_BOUND: Row(
+        "position with open orders would be {a} lots, at most {b} are allowed", 10021, "invalid_amount"
+    ),
     Reason.MARGIN: Row("requirement after {a} exceeds equity {b} (millionths of a dollar)", 10009, "not_enough_funds"),
     Reason.BELOW_OPEN_ORDER: Row(
         "the account is below its requirement and has {a} open orders; it may have {b} before placing one",
@@ -122,9 +130,15 @@ REASONS: Final[dict[Reason, Row]] = {
     ),
     Reason.BALANCE_BOUND: Row("the balance would be {a} atoms, at most {b} are allowed", 11029, "invalid_arguments"),
     Reason.VERSION: Row("publication version {a} does not follow {b}", 11029, "invalid_arguments"),
-    Reason.PUBLICATION_BOUND: Row("instrument {a}: positions up to {b} lots would leave the bounds", 11029, "invalid_arguments"),
-    Reason.PUBLICATION_INCOMPLETE: Row("instrument {a} of block {b} is missing or does not fit", 11029, "invalid_arguments"),
-    Reason.DELIVERY_BOUND: Row("delivery price {a} is out of bounds for the strike or band {b}", 11029, "invalid_arguments"),
+    Reason.PUBLICATION_BOUND: Row(
+        "instrument {a}: positions up to {b} lots would leave the bounds", 11029, "invalid_arguments"
+    ),
+    Reason.PUBLICATION_INCOMPLETE: Row(
+        "instrument {a} of block {b} is missing or does not fit", 11029, "invalid_arguments"
+    ),
+    Reason.DELIVERY_BOUND: Row(
+        "delivery price {a} is out of bounds for the strike or band {b}", 11029, "invalid_arguments"
+    ),
     Reason.FUNDING_BOUND: Row("funding of {a} per lot exceeds the bound {b}", 11029, "invalid_arguments"),
     Reason.NOT_PERPETUAL: Row("instrument {a} of product {b} does not take this command", 11029, "invalid_arguments"),
     Reason.FEE_RATE: Row("fee rate {a} is beyond the bound {b} (millionths)", 11029, "invalid_arguments"),

@@ -108,6 +108,15 @@ class EventKind(IntEnum):
     DUPLICATE = 9  # order_id = the first order under this client id, a = its seq, b = client id
 
 
+FLAG_UNCLEAN: Final = 1
+"""On OPENED: the journal was not closed cleanly, so the venue comes up halted."""
+
+FLAG_APPROVED: Final = 1
+"""On STATE: people approved it, so it may relax."""
+
+FLAG_RECOVERED: Final = 2
+"""On STATE: the journalled rule after an unclean stop, the sole automatic step up: HALTED to REDUCE_ONLY."""
+
 SYSTEM_ROUNDING: Final = 0
 SYSTEM_FEES: Final = 1
 SYSTEM_INSURANCE: Final = 2
