@@ -95,9 +95,10 @@ def value_of_loss(atoms: int, rate: int) -> int:
 
 
 def currency_equity(atoms: int, rate_gain: int, rate_loss: int) -> int:
-    """Value atoms of an account's equity in one currency: concave, saturating at 2^50 atoms, rounded down."""
+    """Value atoms of an account's equity in one currency: concave, rounded down, saturating at 2^50 atoms and 2^58."""
     atoms = max(-bounds.BALANCE_MAX, min(bounds.BALANCE_MAX, atoms))
-    return atoms * (rate_gain if atoms >= 0 else rate_loss) >> bounds.RATE_SHIFT
+    value = atoms * (rate_gain if atoms >= 0 else rate_loss) >> bounds.RATE_SHIFT
+    return max(-bounds.VALUE_MAX, min(bounds.VALUE_MAX, value))
 
 
 def order_reserve(rate_loss: int) -> int:

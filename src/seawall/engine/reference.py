@@ -20,24 +20,20 @@ from typing import Any
 import numpy as np
 
 from seawall.engine import formulas
+from seawall.engine.catalogue import Catalogue, Refused
 from seawall.engine.margin import Account, Book, Listing, Order, Position
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
-from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.publication import (
     INITIAL,
     MAINTENANCE,
     NO_CHARGE,
     ROWS,
-    InstrumentRisk,
-    Publication,
-    largest_open_position,
 )
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
     EVENT,
-    FLAG_APPROVED,
-    FLAG_RECOVERED,
     FLAG_UNCLEAN,
     MAKER,
     SYSTEM_ACCOUNTS,
@@ -52,16 +48,6 @@ from seawall.vocabulary.records import (
 )
 
 
-class Refused(Exception):
-    """A check failed: reason, its two numbers, and where it helps the instrument or price to look at."""
-
-    def __init__(
-        self, reason: Reason, a: int = 0, b: int = 0, *, instrument: int = -1, price: int | None = None
-    ) -> None:
-        super().__init__(reason.name)
-        self.reason, self.a, self.b, self.instrument, self.price = reason, a, b, instrument, price
-
-
 class Reference:
     """The fold. `step` takes the next commands and returns their events; the rest are looks at the state."""
 
@@ -69,10 +55,7 @@ class Reference:
         self.book = Book()
         self.seq = 0
         self.clock = 0
-        self.venue = VenueState.OPEN
-        self.version = 0
-        self.currencies = 0
-        self.tiers: dict[tuple[int, int], tuple[int, int]] = {}
+        self.catalogue = Catalogue()
         self.accounts = [Account(-1) for _ in range(SYSTEM_ACCOUNTS)]
         self.orders: dict[int, Order] = {}
         self.net_deposits = [0] * bounds.CURRENCIES_MAX
@@ -159,71 +142,31 @@ class Reference:
             self._set_state(VenueState.HALTED)
 
     def _currency(self, command: Any, attachment: bytes) -> None:
-        if int(command["currency"]) != self.currencies or self.currencies == bounds.CURRENCIES_MAX:
-            raise Refused(Reason.ALREADY_DEFINED, int(command["currency"]), self.currencies)
-        self.currencies += 1
-        self._emit(EventKind.DEFINED, currency=self.currencies - 1, a=Kind.CURRENCY)
+        self._emit(EventKind.DEFINED, currency=self.catalogue.currency(command), a=Kind.CURRENCY)
 
     def _instrument(self, command: Any, attachment: bytes) -> None:
         listings = self.book.listings
-        if int(command["instrument"]) != len(listings) or len(listings) == bounds.INSTRUMENTS_MAX:
-            raise Refused(Reason.ALREADY_DEFINED, int(command["instrument"]), len(listings))
-        try:
-            spec = Instrument.decode(attachment)
-        except InputError:
-            raise Refused(Reason.MALFORMED, len(attachment), int(command["version"])) from None
-        if spec.currency >= self.currencies:
-            raise Refused(Reason.UNKNOWN_CURRENCY, spec.currency, self.currencies)
-        mates = [other for other in listings if other.spec.block == spec.block and not other.expired]
-        if any(mate.spec.currency != spec.currency for mate in mates) or len(mates) >= bounds.GROUP_INSTRUMENTS_MAX:
-            raise Refused(Reason.PUBLICATION_INCOMPLETE, len(listings), spec.block)
-        self.book.position_charges[len(listings)] = [None] * ROWS
-        listings.append(Listing(spec))
+        listings.append(Listing(self.catalogue.instrument(command, attachment)))
+        self.book.position_charges[len(listings) - 1] = [None] * ROWS
         self._emit(EventKind.DEFINED, instrument=len(listings) - 1, a=Kind.INSTRUMENT)
 
     def _account(self, command: Any, attachment: bytes) -> None:
-        if int(command["account"]) != len(self.accounts) or len(self.accounts) == bounds.ACCOUNTS_MAX:
-            raise Refused(Reason.ALREADY_DEFINED, int(command["account"]), len(self.accounts))
-        tier = int(command["tier"])
-        if (tier, 0) not in self.tiers or (tier, 1) not in self.tiers:
-            raise Refused(Reason.UNKNOWN_TIER, tier, len(self.tiers))
-        self.accounts.append(Account(tier))
+        self.accounts.append(Account(self.catalogue.account(command)))
         self._emit(EventKind.DEFINED, account=len(self.accounts) - 1, a=Kind.ACCOUNT)
 
     def _tier(self, command: Any, attachment: bytes) -> None:
-        tier, fee_class = int(command["tier"]), int(command["currency"])
-        maker, taker = int(command["price"]), int(command["amount"])
-        if not 0 <= tier < bounds.TIERS_MAX or not 0 <= fee_class < bounds.FEE_CLASSES:
-            raise Refused(Reason.UNKNOWN_TIER, tier, bounds.TIERS_MAX)
-        for rate in (maker, taker):
-            if abs(rate) > bounds.FEE_RATE_MAX:
-                raise Refused(Reason.FEE_RATE, rate, bounds.FEE_RATE_MAX)
-        self.tiers[tier, fee_class] = (maker, taker)
+        tier, fee_class = self.catalogue.tier(command)
         self._emit(EventKind.DEFINED, currency=fee_class, a=Kind.TIER, b=tier)
 
     def _state(self, command: Any, attachment: bytes) -> None:
-        wanted, flags = int(command["state"]), int(command["flags"])
-        if wanted > max(VenueState):
-            raise Refused(Reason.STATE_VALUE, wanted, max(VenueState))
-        recovery = self.venue == VenueState.HALTED and wanted == VenueState.REDUCE_ONLY and flags & FLAG_RECOVERED
-        if wanted < self.venue and not (flags & FLAG_APPROVED or recovery):
-            raise Refused(Reason.PEOPLE_REQUIRED, wanted, self.venue)
-        self._set_state(VenueState(wanted))
+        self._set_state(self.catalogue.state(command))
 
     def _set_state(self, state: VenueState) -> None:
-        self._emit(EventKind.STATE, a=state, b=self.venue)
-        self.venue = state
+        self._emit(EventKind.STATE, a=state, b=self.catalogue.venue)
+        self.catalogue.venue = state
 
     def _publish(self, command: Any, attachment: bytes) -> None:
-        version = int(command["version"])
-        if version != self.version + 1:
-            raise Refused(Reason.VERSION, version, self.version)
-        try:
-            publication = Publication.decode(attachment)
-        except InputError:
-            raise Refused(Reason.MALFORMED, len(attachment), version) from None
-        limits = self._check_publication(publication)
-        self.version = version
+        publication, limits = self.catalogue.publication(command, attachment, self._largest_open)
         book = self.book
         touched = {block.block for block in publication.blocks}
         moved = {rate.currency for rate in publication.currencies}
@@ -241,47 +184,14 @@ class Reference:
                 charges[index] if index != NO_CHARGE else None for index in risk.charges
             ]
         touched |= {listing.spec.block for listing in book.listings if listing.spec.currency in moved}
-        self._emit(EventKind.PUBLISHED, a=version)
+        self._emit(EventKind.PUBLISHED, a=self.catalogue.version)
         for number, account in enumerate(self.accounts):
             book.rebuild(account, touched)
             self._margin_call(number)
 
-    def _check_publication(self, publication: Publication) -> dict[int, int]:
-        """Position bound of each live instrument; Refused unless blocks are whole and open positions fit."""
-        listings = self.book.listings
-        blocks = {block.block: block for block in publication.blocks}
-        rates = list(self.book.rate_loss)
-        for rate in publication.currencies:
-            if rate.currency >= self.currencies:
-                raise Refused(Reason.UNKNOWN_CURRENCY, rate.currency, self.currencies)
-            rates[rate.currency] = rate.rate_loss
-        risks = {number: listing.risk for number, listing in enumerate(listings)}
-        published = {risk.instrument for risk in publication.instruments}
-        for risk in publication.instruments:
-            if risk.instrument >= len(listings) or listings[risk.instrument].expired:
-                raise Refused(Reason.UNKNOWN_INSTRUMENT, risk.instrument, len(listings))
-            spec = listings[risk.instrument].spec
-            block = blocks.get(spec.block)
-            if block is None or block.scenarios != len(risk.u) or rates[spec.currency] == 0:
-                raise Refused(Reason.PUBLICATION_INCOMPLETE, risk.instrument, spec.block)
-            risks[risk.instrument] = risk
-        limits = {}
-        for number, listing in enumerate(listings):
-            known = risks[number]
-            if not listing.expired and listing.spec.block in blocks and number not in published:
-                raise Refused(Reason.PUBLICATION_INCOMPLETE, number, listing.spec.block)
-            if listing.expired or known is None:
-                continue
-            limits[number] = self._position_bound(number, known, rates)
-            largest = max((abs(p.quantity) + p.open_buy + p.open_sell for p in listing.holders.values()), default=0)
-            if limits[number] < max(1, largest):
-                raise Refused(Reason.PUBLICATION_BOUND, number, largest)
-        return limits
-
-    def _position_bound(self, number: int, risk: InstrumentRisk, rates: list[int]) -> int:
-        spec = self.book.listings[number].spec
-        dearest = formulas.limit_value(spec, 1, spec.price_min if spec.form == Form.INVERSE else spec.price_max)
-        return largest_open_position(risk, rates[spec.currency], dearest, spec.largest_position)
+    def _largest_open(self, instrument: int) -> int:
+        holders = self.book.listings[instrument].holders.values()
+        return max((abs(held.quantity) + held.open_buy + held.open_sell for held in holders), default=0)
 
     # -- the gate --------------------------------------------------------------------------------------------------
 
@@ -296,13 +206,13 @@ class Reference:
         if client_id and first:
             self._emit(EventKind.DUPLICATE, account=number, instrument=instrument, order_id=first, a=first, b=client_id)
             return
-        if self.venue == VenueState.HALTED:
-            raise Refused(Reason.VENUE_HALTED, self.venue, VenueState.REDUCE_ONLY)
+        if self.catalogue.venue == VenueState.HALTED:
+            raise Refused(Reason.VENUE_HALTED, self.catalogue.venue, VenueState.REDUCE_ONLY)
         spec = listing.spec
         if listing.expired or (spec.expiry and self.clock >= spec.expiry):
             raise Refused(Reason.EXPIRED, spec.expiry, self.clock)
         if listing.risk is None:
-            raise Refused(Reason.NOT_PUBLISHED, instrument, self.version)
+            raise Refused(Reason.NOT_PUBLISHED, instrument, self.catalogue.version)
         if not 1 <= quantity <= spec.quantity_max:
             raise Refused(Reason.QUANTITY, quantity, spec.quantity_max)
         if not spec.price_min <= price <= spec.price_max:
@@ -311,12 +221,12 @@ class Reference:
         total = abs(position.quantity) + position.open_buy + position.open_sell + quantity
         if total > listing.position_bound:
             raise Refused(Reason.POSITION_BOUND, total, listing.position_bound)
-        if self.venue == VenueState.REDUCE_ONLY:
+        if self.catalogue.venue == VenueState.REDUCE_ONLY:
             opened = position.open_buy if side > 0 else position.open_sell
             left = max(0, -side * position.quantity - opened)
             if quantity > left:
                 raise Refused(Reason.REDUCE_ONLY, quantity, left)
-        maker, taker = self.tiers[account.tier, spec.fee_class]
+        maker, taker = self.catalogue.tiers[account.tier, spec.fee_class]
         order = Order(self.seq, number, instrument, side, price, quantity, client_id, maker, taker)
         requirement, equity = self._gate(account, listing, order)
         self._emit(
@@ -581,8 +491,8 @@ class Reference:
         number, currency, amount = int(command["account"]), int(command["currency"]), int(command["amount"])
         if not 0 <= number < len(self.accounts):
             raise Refused(Reason.UNKNOWN_ACCOUNT, number, len(self.accounts))
-        if not 0 <= currency < self.currencies:
-            raise Refused(Reason.UNKNOWN_CURRENCY, currency, self.currencies)
+        if not 0 <= currency < self.catalogue.currencies:
+            raise Refused(Reason.UNKNOWN_CURRENCY, currency, self.catalogue.currencies)
         if not 1 <= amount <= bounds.BALANCE_MAX:
             raise Refused(Reason.AMOUNT, amount, bounds.BALANCE_MAX)
         return number, currency, amount
@@ -635,7 +545,7 @@ class Reference:
     def _settle(self, command: Any, attachment: bytes) -> None:
         listing, instrument = self._listing(command), int(command["instrument"])
         if listing.risk is None or listing.expired:
-            raise Refused(Reason.NOT_PUBLISHED, instrument, self.version)
+            raise Refused(Reason.NOT_PUBLISHED, instrument, self.catalogue.version)
         spec = listing.spec
         for number, position in listing.holders.items():
             if spec.product == Product.OPTION:
@@ -658,7 +568,7 @@ class Reference:
         if not spec.deliverable(price):
             raise Refused(Reason.DELIVERY_BOUND, price, spec.strike or spec.price_max)
         self._clear_book(listing, Reason.INSTRUMENT_EXPIRED)
-        listing.expired = True
+        listing.expired = self.catalogue.expired[instrument] = True
         residue = 0
         for number, position in listing.holders.items():
             account = self.accounts[number]
@@ -705,8 +615,8 @@ class Reference:
         return {
             "seq": self.seq,
             "clock": self.clock,
-            "venue": int(self.venue),
-            "version": self.version,
+            "venue": int(self.catalogue.venue),
+            "version": self.catalogue.version,
             "net_deposits": list(self.net_deposits),
             "accounts": [self._account_state(number) for number in range(len(self.accounts))],
             "listings": [_listing_state(listing) for listing in self.book.listings],

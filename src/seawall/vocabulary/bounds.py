@@ -28,6 +28,9 @@ INVERSE_NUMERATOR_MAX: Final = 2**62
 BALANCE_MAX: Final = 2**50
 """Atoms. A deposit that would take a balance beyond is refused; equity per currency saturates here."""
 
+VALUE_MAX: Final = 2**58
+"""Value atoms. Equity in one currency saturates here, so that the sum over currencies stays in 64 bits."""
+
 RATE_SHIFT: Final = 20
 RATE_MAX: Final = 2**32
 """Value atoms per atom of a currency, times 2^RATE_SHIFT (haircut included): up to 4,096 USD-millionths an atom."""

@@ -29,7 +29,7 @@ COMMAND: Final = np.dtype(
         ("amount", "<i8"),  # atoms, or what the kind says
         ("attachment", "<i8"),  # bytes of attachment that belong to this command
         ("version", "<i8"),
-        ("reserved", "V32"),
+        ("reserved", "<i8", (4,)),
     ]
 )
 assert COMMAND.itemsize == 128
