@@ -9,7 +9,7 @@ from typing import Any
 from seawall.engine import formulas
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
-from seawall.vocabulary.instruments import Form, Instrument
+from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import InstrumentRisk, Publication, largest_open_position
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import FLAG_APPROVED, FLAG_RECOVERED, SYSTEM_ACCOUNTS, VenueState
@@ -98,6 +98,22 @@ class Catalogue:
         if wanted < self.venue and not (flags & FLAG_APPROVED or recovery):
             raise Refused(Reason.PEOPLE_REQUIRED, wanted, self.venue)
         return VenueState(wanted)
+
+    def expire(self, instrument: int, price: int, clock: int) -> Instrument:
+        """Take an expiry at a delivery price of `price` ticks; returns the specification."""
+        if not 0 <= instrument < len(self.specs):
+            raise Refused(Reason.UNKNOWN_INSTRUMENT, instrument, len(self.specs))
+        spec = self.specs[instrument]
+        if spec.product == Product.PERPETUAL:
+            raise Refused(Reason.NOT_PERPETUAL, instrument, spec.product)
+        if self.expired[instrument]:
+            raise Refused(Reason.EXPIRED, spec.expiry, clock)
+        if clock < spec.expiry:
+            raise Refused(Reason.NOT_EXPIRED, spec.expiry, clock)
+        if not spec.deliverable(price):
+            raise Refused(Reason.DELIVERY_BOUND, price, spec.strike or spec.price_max)
+        self.expired[instrument] = True
+        return spec
 
     def publication(
         self, command: Any, attachment: bytes, largest_open: Callable[[int], int]

@@ -557,18 +557,11 @@ class Reference:
                 self._post(number, spec.currency, gain, Reason.SETTLED, instrument, position.quantity)
 
     def _expire(self, command: Any, attachment: bytes) -> None:
-        listing, instrument = self._listing(command), int(command["instrument"])
-        spec, price = listing.spec, int(command["price"])
-        if spec.product == Product.PERPETUAL:
-            raise Refused(Reason.NOT_PERPETUAL, instrument, spec.product)
-        if listing.expired:
-            raise Refused(Reason.EXPIRED, spec.expiry, self.clock)
-        if self.clock < spec.expiry:
-            raise Refused(Reason.NOT_EXPIRED, spec.expiry, self.clock)
-        if not spec.deliverable(price):
-            raise Refused(Reason.DELIVERY_BOUND, price, spec.strike or spec.price_max)
+        instrument, price = int(command["instrument"]), int(command["price"])
+        spec = self.catalogue.expire(instrument, price, self.clock)
+        listing = self.book.listings[instrument]
         self._clear_book(listing, Reason.INSTRUMENT_EXPIRED)
-        listing.expired = self.catalogue.expired[instrument] = True
+        listing.expired = True
         residue = 0
         for number, position in listing.holders.items():
             account = self.accounts[number]

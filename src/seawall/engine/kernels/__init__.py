@@ -1,0 +1,72 @@
+"""The fold's hot path as Numba kernels over structured arrays; same rules as `reference`, under int64 bounds.
+
+`layout` names the arrays, `views` reaches them through one address table, `arithmetic` repeats `formulas` in int64,
+`tables` holds hash tables and the price index, `margin`, `book`, `trading`, `money` are the rules, `fold` the loop.
+
+Compiled code is cached in a folder named by a hash of everything it was compiled from: Numba by itself looks only at
+the file of the function called, and would go on using stale code after an edit elsewhere.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numba
+import numpy as np
+
+_SOURCES: Final = (Path(__file__).parent, Path(__file__).parents[2] / "vocabulary")
+
+
+def source_hash() -> str:
+    """Hex digest of kernel and vocabulary sources and of the compiler's version."""
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
+    for folder in _SOURCES:
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+numba.config.CACHE_DIR = str(
+    Path(numba.config.CACHE_DIR or Path.home() / ".cache" / "seawall") / f"kernels-{source_hash()[:16]}"
+)
+
+
+class Kernels(NamedTuple):
+    """The kernels Python calls."""
+
+    fold: Any
+    remark: Any
+    rehash: Any
+    equity: Any
+
+
+def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
+    """Compile the kernels, or load them from the cache; each for one signature only, so that nothing compiles later.
+
+    `progress(name, done, of)` is told before each and at the end. A first compilation takes tens of seconds.
+    """
+    from seawall.engine.kernels.fold import fold
+    from seawall.engine.kernels.margin import equity
+    from seawall.engine.kernels.money import remark
+    from seawall.engine.kernels.tables import rehash
+    from seawall.vocabulary.records import COMMAND
+
+    words = numba.int64[::1]
+    commands = numba.types.Array(numba.from_dtype(COMMAND), 1, "C")
+    signatures = (
+        (fold, (words, commands, numba.int64)),
+        (remark, (words,)),
+        (rehash, (words, words, numba.int64)),
+        (equity, (words, numba.int64)),
+    )
+    for done, (kernel, signature) in enumerate(signatures):
+        if progress is not None:
+            progress(kernel.__name__, done, len(signatures))
+        if signature not in kernel.overloads:
+            kernel.enable_caching()
+            kernel.compile(signature)
+            kernel.disable_compile()
+    if progress is not None:
+        progress("ready", len(signatures), len(signatures))
+    return Kernels(fold, remark, rehash, equity)

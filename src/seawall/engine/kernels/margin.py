@@ -1,0 +1,285 @@
+"""Margin state in the kernels: V, W, their maxima, exposures and charges, kept up to date by one routine, `move`.
+
+The definitions are in the reference's `margin`. Here each account keeps sums over its blocks and positions, so that
+requirement and equity cost a few additions; a change of one order or position is one pass over its block's scenarios.
+"""
+
+from typing import Any
+
+from numba import njit
+
+from seawall.engine.kernels import arithmetic as ar
+from seawall.engine.kernels import layout as at
+from seawall.engine.kernels.tables import Index
+from seawall.engine.kernels.views import (
+    ENTRY,
+    JIT,
+    Header,
+    accounts_of,
+    atoms_of,
+    block_charges_of,
+    blocks_of,
+    charges_of,
+    instruments_of,
+    margins_of,
+    positions_of,
+    rates_of,
+    risk_of,
+    scenarios_of,
+)
+from seawall.vocabulary import bounds
+
+_NO_CAP = bounds.NO_CAP
+_S = at.SCENARIOS
+_C = at.CURRENCIES_MAX
+
+
+@njit(**JIT)
+def order_fixed(h: Header, ins: Any, side: Any, quantity: Any, limit: Any, dearer: Any) -> Any:
+    """Value atoms an order gains or loses at its limit, dearer fee paid, in every scenario alike."""
+    if h[at.GATE_OFF] != 0:
+        return 0
+    gain = ar.gain_at_limit(ins, side, quantity, limit, ins.mark)
+    fee = ar.fee_at_limit(ins, quantity, limit, dearer)
+    rates = rates_of(h)
+    loss_rate = rates[2 * ins.currency + 1]
+    if gain <= 0:
+        return -ar.value_of_loss(fee - gain, loss_rate)
+    fixed = -ar.value_of_loss(fee, loss_rate)
+    if ins.gain_cap == _NO_CAP:
+        fixed += ar.scaled(gain, rates[2 * ins.currency])
+    return fixed
+
+
+@njit(**JIT)
+def move(h: Header, p: Index, side: Any, old: Any, old_fixed: Any, new: Any, new_fixed: Any, change: Any) -> None:
+    """One order's open quantity goes from `old` to `new` and its owner's position changes by `change` lots."""
+    pos = positions_of(h)[p]
+    ins = instruments_of(h)[pos.instrument]
+    margin = margins_of(h)[pos.margin]
+    before = pos.quantity
+    worst = max(abs(before + pos.open_buy), abs(before - pos.open_sell))
+    if side > 0:
+        pos.open_buy += new - old
+    else:
+        pos.open_sell += new - old
+    pos.quantity = before + change
+    if h[at.GATE_OFF] != 0:
+        return
+    worst = max(abs(pos.quantity + pos.open_buy), abs(pos.quantity - pos.open_sell)) - worst
+    opened = side * (new - old)
+    margin.net_delta += change * ins.delta
+    margin.gross_delta += worst * abs(ins.delta)
+    if side * ins.delta > 0:
+        margin.up_delta += opened * ins.delta
+    else:
+        margin.down_delta -= opened * ins.delta
+    margin.net_vega += change * ins.vega
+    margin.gross_vega += worst * abs(ins.vega)
+    if side * ins.vega > 0:
+        margin.up_vega += opened * ins.vega
+    else:
+        margin.down_vega -= opened * ins.vega
+    scan(h, pos.margin, pos.instrument, side, old, old_fixed, new, new_fixed, before, change)
+    charge_position(h, p)
+    charge_block(h, pos.margin)
+
+
+@njit(**JIT)
+def scan(
+    h: Header,
+    m: Index,
+    instrument: Index,
+    side: Any,
+    old: Any,
+    old_fixed: Any,
+    new: Any,
+    new_fixed: Any,
+    before: Any,
+    change: Any,
+) -> None:
+    """Update V and W of one block for an order old -> new and a position before -> before + change; then the maxima."""
+    ins = instruments_of(h)[instrument]
+    margin = margins_of(h)[m]
+    vw = scenarios_of(h)[2 * m * _S : 2 * (m + 1) * _S]
+    u = risk_of(h)[instrument * _S : (instrument + 1) * _S]
+    vw[_S] += min(0, new_fixed) - min(0, old_fixed)
+    first = -(vw[0] + vw[_S])
+    second = first
+    sloped_old, sloped_new = side * old, side * new
+    up = ins.inexact if side < 0 else 0
+    old_fixed += sloped_old * up
+    new_fixed += sloped_new * up
+    if change == 0:
+        for s in range(1, ins.maintenance):
+            w = vw[_S + s] + min(0, new_fixed + sloped_new * u[s]) - min(0, old_fixed + sloped_old * u[s])
+            vw[_S + s] = w
+            first = max(first, -(vw[s] + w))
+        for s in range(ins.maintenance, ins.scenarios):
+            w = vw[_S + s] + min(0, new_fixed + sloped_new * u[s]) - min(0, old_fixed + sloped_old * u[s])
+            vw[_S + s] = w
+            second = max(second, -(vw[s] + w))
+    else:
+        after = before + change
+        drift = (after if after < 0 else 0) - (before if before < 0 else 0)
+        drift *= ins.inexact
+        for s in range(1, ins.maintenance):
+            w = vw[_S + s] + min(0, new_fixed + sloped_new * u[s]) - min(0, old_fixed + sloped_old * u[s])
+            v = vw[s] + change * u[s] + drift
+            vw[s], vw[_S + s] = v, w
+            first = max(first, -(v + w))
+        for s in range(ins.maintenance, ins.scenarios):
+            w = vw[_S + s] + min(0, new_fixed + sloped_new * u[s]) - min(0, old_fixed + sloped_old * u[s])
+            v = vw[s] + change * u[s] + drift
+            vw[s], vw[_S + s] = v, w
+            second = max(second, -(v + w))
+    second = max(first, second)
+    account = accounts_of(h)[margin.account]
+    account.scenario_initial += second - margin.initial
+    account.scenario_maintenance += first - margin.maintenance
+    margin.initial, margin.maintenance = second, first
+
+
+@njit(**JIT)
+def _worst_side(lines: Any, low: Any, high: Any) -> Any:
+    """The charge at its worst side: a convex function is largest at an end of its interval."""
+    return max(ar.charge_value(lines, low), ar.charge_value(lines, high))
+
+
+@njit(**JIT)
+def charge_position(h: Header, p: Index) -> None:
+    """Bring the charges on one position up to date in its account's sums."""
+    pos = positions_of(h)[p]
+    ins = instruments_of(h)[pos.instrument]
+    if ins.charged == 0:
+        return
+    lines = charges_of(h)
+    account = accounts_of(h)[pos.account]
+    high = ins.weight * (pos.quantity + pos.open_buy)
+    low = ins.weight * (pos.quantity - pos.open_sell)
+    initial = _worst_side(lines[2 * pos.instrument], low, high)
+    maintenance = _worst_side(lines[2 * pos.instrument + 1], low, high)
+    account.charge_initial += initial - pos.charge_initial
+    account.charge_maintenance += maintenance - pos.charge_maintenance
+    pos.charge_initial, pos.charge_maintenance = initial, maintenance
+
+
+@njit(**JIT)
+def charge_block(h: Header, m: Index) -> None:
+    """Bring the charges on a block's net and gross exposures up to date in its account's sums."""
+    margin = margins_of(h)[m]
+    block = blocks_of(h)[margin.block]
+    if block.charged == 0:
+        return
+    account = accounts_of(h)[margin.account]
+    initial = _block_row(h, m, 0)
+    maintenance = _block_row(h, m, 1)
+    account.charge_initial += initial - margin.charge_initial
+    account.charge_maintenance += maintenance - margin.charge_maintenance
+    margin.charge_initial, margin.charge_maintenance = initial, maintenance
+
+
+@njit(**JIT)
+def _block_row(h: Header, m: Index, row: Any) -> Any:
+    margin = margins_of(h)[m]
+    lines = block_charges_of(h)[8 * margin.block + row : 8 * margin.block + 8]
+    total = _worst_side(lines[0], margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta)
+    total += ar.charge_value(lines[2], margin.gross_delta)
+    total += _worst_side(lines[4], margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega)
+    return total + ar.charge_value(lines[6], margin.gross_vega)
+
+
+@njit(**JIT)
+def requirement(h: Header, account: Index) -> Any:
+    """Value atoms of R: the larger of the rows, order reserves included."""
+    entry = accounts_of(h)[account]
+    initial = entry.scenario_initial + entry.charge_initial
+    maintenance = entry.scenario_maintenance + entry.charge_maintenance
+    return max(initial, maintenance) + entry.reserve
+
+
+@njit(**ENTRY)
+def equity(h: Header, account: Index) -> Any:
+    """Value atoms of e."""
+    atoms, rates = atoms_of(h), rates_of(h)
+    total = 0
+    for currency in range(h[at.CURRENCIES]):
+        amount = atoms[account * _C + currency]
+        if amount != 0:
+            total += ar.currency_equity(amount, rates[2 * currency], rates[2 * currency + 1])
+    return total
+
+
+@njit(**JIT)
+def counted_gain(ins: Any, cash: Any, quantity: Any) -> Any:
+    """Atoms of session gain that count for equity."""
+    return min(cash + ar.position_value(ins, quantity, ins.mark), ins.gain_cap)
+
+
+@njit(**JIT)
+def refresh_gain(h: Header, p: Index) -> None:
+    """Bring a position's counted gain up to date in its account's atoms."""
+    pos = positions_of(h)[p]
+    ins = instruments_of(h)[pos.instrument]
+    gain = counted_gain(ins, pos.cash, pos.quantity)
+    atoms_of(h)[pos.account * _C + ins.currency] += gain - pos.gain
+    pos.gain = gain
+
+
+@njit(**JIT)
+def requirement_at(h: Header, p: Index, change: Any) -> Any:
+    """Requirement if a position were `change` lots more; everything is left as it was."""
+    move(h, p, 1, 0, 0, 0, 0, change)
+    needed = requirement(h, positions_of(h)[p].account)
+    move(h, p, 1, 0, 0, 0, 0, -change)
+    return needed
+
+
+@njit(**JIT)
+def leg_to_close(h: Header, account: Index) -> Any:
+    """Instrument of the position whose close at the mark leaves the lowest requirement; the oldest of equals; or -1."""
+    positions = positions_of(h)
+    best, least = -1, 0
+    p = accounts_of(h)[account].first_position
+    while p >= 0:
+        if positions[p].quantity != 0:
+            needed = requirement_at(h, p, -positions[p].quantity)
+            if best < 0 or needed < least:
+                best, least = positions[p].instrument, needed
+        p = positions[p].next_position
+    return best
+
+
+@njit(**JIT)
+def equity_after(h: Header, p: Index, side: Any, quantity: Any, limit: Any, dearer: Any) -> Any:
+    """Equity once a whole order filled at `limit`, the dearer fee and two atoms paid."""
+    pos = positions_of(h)[p]
+    ins = instruments_of(h)[pos.instrument]
+    cash = pos.cash + ar.posting_at_limit(ins, side, quantity, limit)
+    change = counted_gain(ins, cash, pos.quantity + side * quantity) - pos.gain
+    change -= ar.fee_at_limit(ins, quantity, limit, dearer) + bounds.ORDER_ATOMS
+    amount = atoms_of(h)[pos.account * _C + ins.currency]
+    gain_rate, loss_rate = rates_of(h)[2 * ins.currency], rates_of(h)[2 * ins.currency + 1]
+    without = equity(h, pos.account) - ar.currency_equity(amount, gain_rate, loss_rate)
+    return without + ar.currency_equity(amount + change, gain_rate, loss_rate)
+
+
+@njit(**JIT)
+def limiting_price(
+    h: Header, p: Index, side: Any, quantity: Any, limit: Any, dearer: Any, held: Any, before: Any, reduced: Any
+) -> Any:
+    """The price nearest `limit` at which the rule of proportion holds, by bisection; 0 if none does."""
+    ins = instruments_of(h)[positions_of(h)[p].instrument]
+    bad = limit
+    good = ins.price_min if side > 0 else ins.price_max
+    after = equity_after(h, p, side, quantity, good, dearer)
+    if not ar.spends_in_proportion(held, after, before, reduced):
+        return 0
+    while abs(good - bad) > 1:
+        middle = (good + bad) // 2
+        after = equity_after(h, p, side, quantity, middle, dearer)
+        if ar.spends_in_proportion(held, after, before, reduced):
+            good = middle
+        else:
+            bad = middle
+    return good

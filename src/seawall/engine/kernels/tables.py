@@ -1,0 +1,218 @@
+"""Pools, hash tables and the price index.
+
+Pools hand out record indices: a free list first, then fresh records. Hash tables are open-addressed with linear
+probing and deletion by shifting back, so nothing degrades with age (Knuth, TAOCP 6.4, algorithm R). The price index
+of one side of a book is a 64-ary trie of five levels over 30-bit prices: find, insert, remove and the next best price
+cost at most five hops, whatever the number of prices.
+"""
+
+from typing import Any
+
+from numba import njit
+
+from seawall.engine.kernels import layout as at
+from seawall.engine.kernels.views import (
+    ENTRY,
+    JIT,
+    Header,
+    instruments_of,
+    leading_zeros,
+    levels_of,
+    nodes_of,
+    orders_of,
+    trailing_zeros,
+)
+
+Index = Any
+"""int64 index into a pool, -1 for none."""
+
+TRIE_DEPTH = 5
+_GOLDEN = -7046029254386353131  # 2^64 / golden ratio, as int64
+
+
+@njit(**JIT)
+def fresh(h: Header, pool: Index) -> Index:
+    """A record never used before of a pool (0 orders .. 4 nodes); `fold` has made sure there is one."""
+    record = h[at.USED_ORDERS + pool]
+    h[at.USED_ORDERS + pool] = record + 1
+    return record
+
+
+@njit(**JIT)
+def take_order(h: Header) -> Index:
+    """A free ORDER record."""
+    h[at.ORDERS_LIVE] += 1
+    record = h[at.FREE_ORDERS]
+    if record < 0:
+        return fresh(h, 0)
+    h[at.FREE_ORDERS] = orders_of(h)[record].next
+    return record
+
+
+@njit(**JIT)
+def give_order(h: Header, record: Index) -> None:
+    """Back to the pool; id 0 marks it dead."""
+    h[at.ORDERS_LIVE] -= 1
+    order = orders_of(h)[record]
+    order.id = 0
+    order.next = h[at.FREE_ORDERS]
+    h[at.FREE_ORDERS] = record
+
+
+@njit(**JIT)
+def _take_level(h: Header, price: Any) -> Index:
+    record = h[at.FREE_LEVELS]
+    if record < 0:
+        record = fresh(h, 3)
+    else:
+        h[at.FREE_LEVELS] = levels_of(h)[record].head
+    level = levels_of(h)[record]
+    level.price, level.head, level.tail = price, -1, -1
+    return record
+
+
+@njit(**JIT)
+def _take_node(h: Header) -> Index:
+    record = h[at.FREE_NODES]
+    if record < 0:
+        record = fresh(h, 4)
+    else:
+        h[at.FREE_NODES] = nodes_of(h)[record].child[0]
+    nodes_of(h)[record].bits = 0
+    return record
+
+
+@njit(**JIT)
+def level_at(h: Header, instrument: Index, side: Any, price: Any) -> Index:
+    """The level at `price`, made if there is none; keeps the best level of the side."""
+    ins = instruments_of(h)[instrument]
+    nodes = nodes_of(h)
+    node = ins.bid_root if side > 0 else ins.ask_root
+    if node < 0:
+        node = _take_node(h)
+        if side > 0:
+            ins.bid_root = node
+        else:
+            ins.ask_root = node
+    for hop in range(TRIE_DEPTH - 1):
+        slot = (price >> 6 * (TRIE_DEPTH - 1 - hop)) & 63
+        if nodes[node].bits >> slot & 1:
+            node = nodes[node].child[slot]
+        else:
+            below = _take_node(h)
+            nodes[node].bits |= 1 << slot
+            nodes[node].child[slot] = below
+            node = below
+    slot = price & 63
+    if nodes[node].bits >> slot & 1:
+        return nodes[node].child[slot]
+    level = _take_level(h, price)
+    nodes[node].bits |= 1 << slot
+    nodes[node].child[slot] = level
+    best = ins.best_bid if side > 0 else ins.best_ask
+    if best < 0 or side * (price - levels_of(h)[best].price) > 0:
+        if side > 0:
+            ins.best_bid = level
+        else:
+            ins.best_ask = level
+    return level
+
+
+@njit(**JIT)
+def drop_level(h: Header, instrument: Index, side: Any, level: Index) -> None:
+    """Remove an empty level, freeing trie nodes left without children; finds the new best where it was the best."""
+    ins = instruments_of(h)[instrument]
+    price = levels_of(h)[level].price
+    root = ins.bid_root if side > 0 else ins.ask_root
+    if not _cut(h, root, price):
+        if side > 0:
+            ins.bid_root = -1
+        else:
+            ins.ask_root = -1
+    levels_of(h)[level].head = h[at.FREE_LEVELS]
+    h[at.FREE_LEVELS] = level
+    if side > 0 and ins.best_bid == level:
+        ins.best_bid = best_level(h, ins.bid_root, side)
+    elif side < 0 and ins.best_ask == level:
+        ins.best_ask = best_level(h, ins.ask_root, side)
+
+
+@njit(**JIT)
+def _cut(h: Header, root: Index, price: Any) -> bool:
+    """Clear the path to `price`, freeing empty nodes bottom-up; False if the root itself went."""
+    nodes = nodes_of(h)
+    for keep in range(TRIE_DEPTH - 1, -1, -1):
+        node = root
+        for hop in range(keep):
+            node = nodes[node].child[(price >> 6 * (TRIE_DEPTH - 1 - hop)) & 63]
+        nodes[node].bits &= ~(1 << ((price >> 6 * (TRIE_DEPTH - 1 - keep)) & 63))
+        if nodes[node].bits != 0:
+            return True
+        nodes[node].child[0] = h[at.FREE_NODES]
+        h[at.FREE_NODES] = node
+    return False
+
+
+@njit(**JIT)
+def best_level(h: Header, root: Index, side: Any) -> Index:
+    """Highest level of the bids' trie (side +1), lowest of the asks' (-1); -1 if empty."""
+    if root < 0:
+        return -1
+    nodes = nodes_of(h)
+    node = root
+    for _ in range(TRIE_DEPTH):
+        bits = nodes[node].bits
+        slot = 63 - leading_zeros(bits) if side > 0 else trailing_zeros(bits)
+        node = nodes[node].child[slot]
+    return node
+
+
+@njit(**JIT)
+def find(table: Any, mask: Any, key: Any) -> Index:
+    """Value of `key`, or -1. Keys are positive."""
+    slot = _slot(key, mask)
+    while table[2 * slot] != 0:
+        if table[2 * slot] == key:
+            return table[2 * slot + 1]
+        slot = (slot + 1) & mask
+    return -1
+
+
+@njit(**JIT)
+def insert(table: Any, mask: Any, key: Any, value: Index) -> None:
+    """Add a key that is not there; the table is never more than half full."""
+    slot = _slot(key, mask)
+    while table[2 * slot] != 0:
+        slot = (slot + 1) & mask
+    table[2 * slot], table[2 * slot + 1] = key, value
+
+
+@njit(**JIT)
+def remove(table: Any, mask: Any, key: Any) -> None:
+    """Take out a key that is there, moving later ones of its run back."""
+    hole = _slot(key, mask)
+    while table[2 * hole] != key:
+        hole = (hole + 1) & mask
+    slot = hole
+    while True:
+        slot = (slot + 1) & mask
+        if table[2 * slot] == 0:
+            break
+        home = _slot(table[2 * slot], mask)
+        if ((slot - home) & mask) >= ((slot - hole) & mask):
+            table[2 * hole], table[2 * hole + 1] = table[2 * slot], table[2 * slot + 1]
+            hole = slot
+    table[2 * hole] = 0
+
+
+@njit(**ENTRY)
+def rehash(old: Any, table: Any, mask: Any) -> None:
+    """Fill an empty, larger table from an old one."""
+    for slot in range(len(old) // 2):
+        if old[2 * slot] != 0:
+            insert(table, mask, old[2 * slot], old[2 * slot + 1])
+
+
+@njit(**JIT)
+def _slot(key: Any, mask: Any) -> Any:
+    return (key * _GOLDEN >> 20) & mask
