@@ -28,7 +28,6 @@ from seawall.vocabulary.records import (
 )
 
 _C: Final = at.CURRENCIES_MAX
-_S: Final = at.SCENARIOS
 _EVENT_ROOM: Final = 1 << 15
 
 # name -> (address slot, dtype, records per unit); unit is what `capacity` counts
@@ -38,7 +37,7 @@ _ARRAYS: Final[dict[str, tuple[int, Any, int]]] = {
     "atoms": (at.A_ATOMS, np.int64, _C),
     "client_ids": (at.A_CLIENT_IDS, np.int64, 2 * bounds.CLIENT_IDS_KEPT),
     "instruments": (at.A_INSTRUMENTS, at.INSTRUMENT, 1),
-    "risk": (at.A_RISK, np.int64, _S),
+    "risk": (at.A_RISK, np.int64, 1),
     "blocks": (at.A_BLOCKS, at.BLOCK, 1),
     "charges": (at.A_CHARGES, at.CHARGE, ROWS),
     "block_charges": (at.A_BLOCK_CHARGES, at.CHARGE, EXPOSURES * ROWS),
@@ -47,7 +46,7 @@ _ARRAYS: Final[dict[str, tuple[int, Any, int]]] = {
     "rates": (at.A_RATES, np.int64, 2),
     "positions": (at.A_POSITIONS, at.POSITION, 1),
     "margins": (at.A_MARGINS, at.MARGIN, 1),
-    "scenarios": (at.A_SCENARIOS, np.int64, 2 * _S),
+    "scenarios": (at.A_SCENARIOS, np.int64, 1),
     "orders": (at.A_ORDERS, at.ORDER, 1),
     "levels": (at.A_LEVELS, at.LEVEL, 1),
     "nodes": (at.A_NODES, at.NODE, 1),
@@ -59,7 +58,7 @@ _SPECIFIED: Final = (
     *("multiplier", "price_min", "price_max", "quantity_max", "expiry", "largest_position", "strike"),
     *("delivery_multiplier", "product", "form", "currency", "block", "option_type", "delivery_form", "fee_class"),
 )
-_POOLS: Final = (("orders",), ("positions",), ("margins", "scenarios"), ("levels",), ("nodes",))
+_POOLS: Final = ("orders", "positions", "margins", "levels", "nodes")
 
 
 class Fast:
@@ -75,16 +74,17 @@ class Fast:
         self._header = np.zeros(at.HEADER, np.int64)
         for name, count in (
             ("accounts balances atoms client_ids", 64),
-            ("instruments risk charges", 64),
+            ("instruments charges", 64),
             ("blocks block_charges", bounds.BLOCKS_MAX),
             ("tiers", bounds.TIERS_MAX),
             ("rates deposits", bounds.CURRENCIES_MAX),
-            ("positions margins scenarios orders levels nodes", 256),
+            ("positions margins orders levels nodes", 256),
             ("order_table position_table", 1024),
             ("events", event_room),
         ):
             for part in name.split():
                 self._resize(part, count)
+        self._restride(1)
         h = self._header
         h[at.EVENT_ROOM] = event_room
         h[at.ORDER_MASK] = h[at.POSITION_MASK] = 1023
@@ -107,7 +107,8 @@ class Fast:
         h[at.AT] = h[at.EVENTS] = 0
         count = self.kernels.fold(h, commands, len(attachments))
         if count >= 0:
-            return self._arrays["events"][:count].copy()
+            events: Events = self._arrays["events"][:count].copy()
+            return events
         return self._step_on(count, commands, attachments)
 
     def _step_on(self, code: int, commands: Commands, attachments: bytes) -> Events:
@@ -135,7 +136,8 @@ class Fast:
     def _drain(self) -> Events:
         count = int(self._header[at.EVENTS])
         self._header[at.EVENTS] = 0
-        return self._arrays["events"][:count].copy()
+        events: Events = self._arrays["events"][:count].copy()
+        return events
 
     # -- memory ----------------------------------------------------------------------------------------------------
 
@@ -156,15 +158,27 @@ class Fast:
             if room < count:
                 self._resize(name, max(count, 2 * room))
 
+    def _restride(self, stride: int) -> None:
+        """Rows of `stride` words for every margin record and instrument there is room for."""
+        old = int(self._header[at.STRIDE])
+        for name, of in (("scenarios", "margins"), ("risk", "instruments")):
+            rows = np.zeros((len(self._arrays[of]), stride), np.int64)
+            if name in self._arrays:
+                kept = self._arrays[name].reshape(-1, old)
+                rows[: len(kept), : min(old, stride)] = kept[:, : min(old, stride)]
+            self._arrays[name] = rows.reshape(-1)
+            self._header[_ARRAYS[name][0]] = self._arrays[name].ctypes.data
+        self._header[at.STRIDE] = stride
+
     def _grow(self) -> None:
         """Double every pool and table that is nearly full."""
         h = self._header
-        for pool, names in enumerate(_POOLS):
+        for pool, name in enumerate(_POOLS):
             room = int(h[at.ROOM_ORDERS + pool])
             if room - h[at.USED_ORDERS + pool] < 16:
-                for name in names:
-                    self._resize(name, 2 * room)
+                self._resize(name, 2 * room)
                 h[at.ROOM_ORDERS + pool] = 2 * room
+        self._restride(int(h[at.STRIDE]))
         for name, live, mask in (
             ("order_table", at.ORDERS_LIVE, at.ORDER_MASK),
             ("position_table", at.POSITIONS_LIVE, at.POSITION_MASK),
@@ -249,10 +263,12 @@ class Fast:
 
     def _add_instrument(self, spec: Instrument) -> None:
         number = int(self._header[at.INSTRUMENTS])
-        self._ensure("instruments risk charges", number + 1)
+        self._ensure("instruments charges", number + 1)
+        self._restride(int(self._header[at.STRIDE]))
         row = self._arrays["instruments"][number]
         for name in _SPECIFIED:
             row[name] = getattr(spec, name)
+        row["trie_depth"] = max(1, -(-spec.price_max.bit_length() // 6))
         for name in ["bid_root", "ask_root", "best_bid", "best_ask", "first_holder", "last_holder"]:
             row[name] = -1
         self._header[at.INSTRUMENTS] = number + 1
@@ -272,6 +288,9 @@ class Fast:
         for rate in publication.currencies:
             self._arrays["rates"][2 * rate.currency : 2 * rate.currency + 2] = rate.rate_gain, rate.rate_loss
         blocks["touched"] = 0
+        widest = max((block.scenarios for block in publication.blocks), default=1)
+        if widest > h[at.STRIDE]:
+            self._restride(-(-widest // 8) * 8)
         scenarios = {}
         for block in publication.blocks:
             row = blocks[block.block]
@@ -291,7 +310,7 @@ class Fast:
             row["charged"] = any(index != NO_CHARGE for index in risk.charges)
             for offset, index in enumerate(risk.charges):
                 self._put_charge("charges", ROWS * risk.instrument + offset, publication, index)
-            start = risk.instrument * _S
+            start = risk.instrument * int(h[at.STRIDE])
             self._arrays["risk"][start : start + len(risk.u)] = risk.u
         named = instruments[: int(h[at.INSTRUMENTS])]
         moved = np.isin(named["currency"], [rate.currency for rate in publication.currencies])
@@ -301,11 +320,11 @@ class Fast:
         h[at.PENDING], h[at.CURSOR] = at.SWEEP, 0
 
     def _put_charge(self, table: str, slot: int, publication: Publication, index: int) -> None:
+        published = publication.charges[index].lines if index != NO_CHARGE else ()
+        lines = [line for line in published if line[0] != 0]
         row = self._arrays[table][slot]
-        lines = publication.charges[index].lines if index != NO_CHARGE else ()
-        row["count"] = len(lines)
-        row["rate"][: len(lines)] = [rate for rate, _ in lines]
-        row["intercept"][: len(lines)] = [intercept for _, intercept in lines]
+        row["lines"] = 0
+        row["lines"][: len(lines)] = np.array(lines, np.int64).reshape(-1, 2)
 
     def _expire(self, command: Any) -> None:
         instrument, price = int(command["instrument"]), int(command["price"])
@@ -401,8 +420,8 @@ class Fast:
             number = int(margin["block"])
             risks = zip(self.catalogue.specs, self.catalogue.risks, strict=True)
             count = next(len(risk.u) for spec, risk in risks if spec.block == number and risk is not None)
-            vw = self._arrays["scenarios"][2 * m * _S : 2 * (m + 1) * _S]
-            lists = [vw[:count].tolist(), vw[_S : _S + count].tolist()]
+            start = m * int(self._header[at.STRIDE])
+            lists = [self._arrays["scenarios"][start : start + count].tolist()]
             for kind in ("net", "up", "down", "gross"):
                 lists.append([int(margin[f"{kind}_delta"]), int(margin[f"{kind}_vega"])])
             if any(any(numbers) for numbers in lists):

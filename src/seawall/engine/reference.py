@@ -620,7 +620,8 @@ class Reference:
         blocks = {}
         for block, margin in sorted(account.blocks.items()):
             count = self.book.blocks[block].scenarios
-            lists = [margin.v[:count], margin.w[:count], margin.net, margin.up, margin.down, margin.gross]
+            summed = [v + w for v, w in zip(margin.v[:count], margin.w[:count], strict=True)]
+            lists = [summed, margin.net, margin.up, margin.down, margin.gross]
             if any(any(numbers) for numbers in lists):
                 blocks[block] = [list(numbers) for numbers in lists]
         return {

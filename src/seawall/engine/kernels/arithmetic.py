@@ -18,6 +18,7 @@ _RATE_SHIFT = bounds.RATE_SHIFT
 _RATE_MASK = (1 << bounds.RATE_SHIFT) - 1
 _CHARGE_SHIFT = bounds.CHARGE_SHIFT
 _CHARGE_MASK = (1 << bounds.CHARGE_SHIFT) - 1
+_NARROW = 2**48  # exposures below this times a rate fit 64 bits whole
 _FEE_DENOMINATOR = bounds.FEE_DENOMINATOR
 _BALANCE_MAX = bounds.BALANCE_MAX
 _VALUE_MAX = bounds.VALUE_MAX
@@ -129,13 +130,19 @@ def order_reserve(rate_loss: Number) -> Number:
 
 
 @njit(**JIT)
-def charge_value(charge: Any, exposure: Number) -> Number:
-    """formulas.charge_value, split at 2^CHARGE_SHIFT."""
-    high, low = exposure >> _CHARGE_SHIFT, exposure & _CHARGE_MASK
+def worst_charge(charge: Any, low: Number, high: Number) -> Number:
+    """max(formulas.charge_value at `low`, at `high`), low <= high: each line is monotone, so one end decides it."""
     worst = 0
-    for line in range(charge.count):
-        rate = charge.rate[line]
-        worst = max(worst, charge.intercept[line] + rate * high - (-rate * low >> _CHARGE_SHIFT))
+    line = 0
+    while charge.lines[line, 0] != 0:
+        rate = charge.lines[line, 0]
+        exposure = high if rate > 0 else low
+        if -_NARROW < exposure < _NARROW:
+            asked = -(-rate * exposure >> _CHARGE_SHIFT)
+        else:
+            asked = rate * (exposure >> _CHARGE_SHIFT) - (-rate * (exposure & _CHARGE_MASK) >> _CHARGE_SHIFT)
+        worst = max(worst, charge.lines[line, 1] + asked)
+        line += 1
     return worst
 
 

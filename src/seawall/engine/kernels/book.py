@@ -26,7 +26,6 @@ from seawall.engine.kernels.views import (
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import EventKind
 
-_S = at.SCENARIOS
 _CANCELLED = int(EventKind.CANCELLED)
 _REFUSED = int(EventKind.REFUSED)
 _MARGIN_CALL = int(Reason.MARGIN_CALL)
@@ -288,7 +287,7 @@ def clear_side(h: Header, instrument: Index, side: Any, reason: Any) -> bool:
 
 @njit(**JIT)
 def wipe_scenarios(h: Header, m: Index) -> None:
-    """V and W of one margin record to zero."""
-    vw = scenarios_of(h)
-    for word in range(2 * m * _S, 2 * (m + 1) * _S):
-        vw[word] = 0
+    """V + W of one margin record to zero."""
+    x = scenarios_of(h)
+    for word in range(m * h[at.STRIDE], (m + 1) * h[at.STRIDE]):
+        x[word] = 0

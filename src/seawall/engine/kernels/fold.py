@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from seawall.engine.kernels import layout as at
+from seawall.engine.kernels.ahead import look_ahead
 from seawall.engine.kernels.book import clear_side, close, has_room
 from seawall.engine.kernels.money import (
     deliver,
@@ -57,6 +58,7 @@ def fold(h: Header, commands: Any, size: Any) -> Any:
         command = commands[h[at.AT]]
         if not _own(command.kind):
             return at.ADMIN
+        look_ahead(h, commands)
         h[at.AT] += 1
         h[at.SEQ] = command.seq
         h[at.CLOCK] = max(h[at.CLOCK], command.time)

@@ -24,7 +24,7 @@ from seawall.vocabulary import bounds
     A_RATES,  # (currency, gain | loss)
     A_POSITIONS,
     A_MARGINS,
-    A_SCENARIOS,  # (margin, V | W, scenario)
+    A_SCENARIOS,  # (margin, scenario): V + W
     A_RISK,  # (instrument, scenario): u
     A_ORDERS,
     A_LEVELS,
@@ -56,7 +56,7 @@ from seawall.vocabulary import bounds
     IMMEDIATE,
     CLEARING,  # reason of the cancels in progress
     GATE_OFF,  # 1: the margin check is skipped, for `bench` to measure its cost
-    CHECKED,  # scratch: instrument or price a refusal names
+    STRIDE,  # words from one row of scenarios to the next, here and in the risk arrays
     ROOM_ORDERS,  # capacity of each pool, then how much of it was ever used, then the head of its free list
     ROOM_POSITIONS,
     ROOM_MARGINS,
@@ -85,11 +85,10 @@ BAD_SEQ: Final = -4
 BAD_SIZE: Final = -5
 """What the fold returns instead of a count of events."""
 
-SCENARIOS: Final = bounds.SCENARIOS_MAX
 CURRENCIES_MAX: Final = bounds.CURRENCIES_MAX
 
 
-def _record(wide: str, narrow: str = "") -> np.dtype:  # type: ignore[type-arg]
+def _record(wide: str, narrow: str = "") -> np.dtype:
     fields = [(name, "<i8") for name in wide.split()] + [(name, "<i4") for name in narrow.split()]
     if len(narrow.split()) % 2:
         fields.append(("pad", "<i4"))
@@ -106,18 +105,13 @@ INSTRUMENT: Final = _record(
     " mark weight delta vega gain_cap position_bound",
     "product form currency block option_type delivery_form fee_class inexact published expired"
     " scenarios maintenance charged"
-    " bid_root ask_root best_bid best_ask first_holder last_holder",
+    " trie_depth bid_root ask_root best_bid best_ask first_holder last_holder",
 )
 
 BLOCK: Final = _record("", "charged touched")
 
-CHARGE: Final = np.dtype(
-    [
-        ("count", "<i8"),
-        ("rate", "<i8", (bounds.CHARGE_LINES_MAX,)),
-        ("intercept", "<i8", (bounds.CHARGE_LINES_MAX,)),
-    ]
-)
+CHARGE: Final = np.dtype([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
+"""(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""
 
 POSITION: Final = _record(
     "quantity cash open_buy open_sell gain charge_initial charge_maintenance",

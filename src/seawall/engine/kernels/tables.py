@@ -1,9 +1,10 @@
 """Pools, hash tables and the price index.
 
 Pools hand out record indices: a free list first, then fresh records. Hash tables are open-addressed with linear
-probing and deletion by shifting back, so nothing degrades with age (Knuth, TAOCP 6.4, algorithm R). The price index
-of one side of a book is a 64-ary trie of five levels over 30-bit prices: find, insert, remove and the next best price
-cost at most five hops, whatever the number of prices.
+probing and deletion by shifting back, so nothing degrades with age (Knuth, TAOCP 6.4, algorithm R); eight neighbouring
+keys share a home, as order ids that come together are looked up together. The price index of one side of a book is a
+64-ary trie, as deep as the price band needs (at most five levels): find, insert, remove and the next best price cost
+at most five hops, whatever the number of prices.
 """
 
 from typing import Any
@@ -26,7 +27,6 @@ from seawall.engine.kernels.views import (
 Index = Any
 """int64 index into a pool, -1 for none."""
 
-TRIE_DEPTH = 5
 _GOLDEN = -7046029254386353131  # 2^64 / golden ratio, as int64
 
 
@@ -94,8 +94,9 @@ def level_at(h: Header, instrument: Index, side: Any, price: Any) -> Index:
             ins.bid_root = node
         else:
             ins.ask_root = node
-    for hop in range(TRIE_DEPTH - 1):
-        slot = (price >> 6 * (TRIE_DEPTH - 1 - hop)) & 63
+    depth = ins.trie_depth
+    for hop in range(depth - 1):
+        slot = (price >> 6 * (depth - 1 - hop)) & 63
         if nodes[node].bits >> slot & 1:
             node = nodes[node].child[slot]
         else:
@@ -124,7 +125,7 @@ def drop_level(h: Header, instrument: Index, side: Any, level: Index) -> None:
     ins = instruments_of(h)[instrument]
     price = levels_of(h)[level].price
     root = ins.bid_root if side > 0 else ins.ask_root
-    if not _cut(h, root, price):
+    if not _cut(h, root, price, ins.trie_depth):
         if side > 0:
             ins.bid_root = -1
         else:
@@ -132,20 +133,20 @@ def drop_level(h: Header, instrument: Index, side: Any, level: Index) -> None:
     levels_of(h)[level].head = h[at.FREE_LEVELS]
     h[at.FREE_LEVELS] = level
     if side > 0 and ins.best_bid == level:
-        ins.best_bid = best_level(h, ins.bid_root, side)
+        ins.best_bid = best_level(h, ins.bid_root, side, ins.trie_depth)
     elif side < 0 and ins.best_ask == level:
-        ins.best_ask = best_level(h, ins.ask_root, side)
+        ins.best_ask = best_level(h, ins.ask_root, side, ins.trie_depth)
 
 
 @njit(**JIT)
-def _cut(h: Header, root: Index, price: Any) -> bool:
+def _cut(h: Header, root: Index, price: Any, depth: Any) -> bool:
     """Clear the path to `price`, freeing empty nodes bottom-up; False if the root itself went."""
     nodes = nodes_of(h)
-    for keep in range(TRIE_DEPTH - 1, -1, -1):
+    for keep in range(depth - 1, -1, -1):
         node = root
         for hop in range(keep):
-            node = nodes[node].child[(price >> 6 * (TRIE_DEPTH - 1 - hop)) & 63]
-        nodes[node].bits &= ~(1 << ((price >> 6 * (TRIE_DEPTH - 1 - keep)) & 63))
+            node = nodes[node].child[(price >> 6 * (depth - 1 - hop)) & 63]
+        nodes[node].bits &= ~(1 << ((price >> 6 * (depth - 1 - keep)) & 63))
         if nodes[node].bits != 0:
             return True
         nodes[node].child[0] = h[at.FREE_NODES]
@@ -154,13 +155,13 @@ def _cut(h: Header, root: Index, price: Any) -> bool:
 
 
 @njit(**JIT)
-def best_level(h: Header, root: Index, side: Any) -> Index:
+def best_level(h: Header, root: Index, side: Any, depth: Any) -> Index:
     """Highest level of the bids' trie (side +1), lowest of the asks' (-1); -1 if empty."""
     if root < 0:
         return -1
     nodes = nodes_of(h)
     node = root
-    for _ in range(TRIE_DEPTH):
+    for _ in range(depth):
         bits = nodes[node].bits
         slot = 63 - leading_zeros(bits) if side > 0 else trailing_zeros(bits)
         node = nodes[node].child[slot]
@@ -170,7 +171,7 @@ def best_level(h: Header, root: Index, side: Any) -> Index:
 @njit(**JIT)
 def find(table: Any, mask: Any, key: Any) -> Index:
     """Value of `key`, or -1. Keys are positive."""
-    slot = _slot(key, mask)
+    slot = home(key, mask)
     while table[2 * slot] != 0:
         if table[2 * slot] == key:
             return table[2 * slot + 1]
@@ -181,7 +182,7 @@ def find(table: Any, mask: Any, key: Any) -> Index:
 @njit(**JIT)
 def insert(table: Any, mask: Any, key: Any, value: Index) -> None:
     """Add a key that is not there; the table is never more than half full."""
-    slot = _slot(key, mask)
+    slot = home(key, mask)
     while table[2 * slot] != 0:
         slot = (slot + 1) & mask
     table[2 * slot], table[2 * slot + 1] = key, value
@@ -190,7 +191,7 @@ def insert(table: Any, mask: Any, key: Any, value: Index) -> None:
 @njit(**JIT)
 def remove(table: Any, mask: Any, key: Any) -> None:
     """Take out a key that is there, moving later ones of its run back."""
-    hole = _slot(key, mask)
+    hole = home(key, mask)
     while table[2 * hole] != key:
         hole = (hole + 1) & mask
     slot = hole
@@ -198,8 +199,8 @@ def remove(table: Any, mask: Any, key: Any) -> None:
         slot = (slot + 1) & mask
         if table[2 * slot] == 0:
             break
-        home = _slot(table[2 * slot], mask)
-        if ((slot - home) & mask) >= ((slot - hole) & mask):
+        begin = home(table[2 * slot], mask)
+        if ((slot - begin) & mask) >= ((slot - hole) & mask):
             table[2 * hole], table[2 * hole + 1] = table[2 * slot], table[2 * slot + 1]
             hole = slot
     table[2 * hole] = 0
@@ -214,5 +215,6 @@ def rehash(old: Any, table: Any, mask: Any) -> None:
 
 
 @njit(**JIT)
-def _slot(key: Any, mask: Any) -> Any:
-    return (key * _GOLDEN >> 20) & mask
+def home(key: Any, mask: Any) -> Any:
+    """The slot where a key's run begins."""
+    return ((((key >> 3) * _GOLDEN >> 20) << 3) | (key & 7)) & mask

@@ -223,10 +223,10 @@ def _dearer(order: Any) -> Any:
 def _gate(h: Header, command: Any, o: Index) -> bool:
     """The margin check: open the order in the account's margin, or refuse and leave it as it was."""
     order = orders_of(h)[o]
-    before, held = requirement(h, order.account), equity(h, order.account)
+    held = equity(h, order.account)
     move(h, order.position, order.side, 0, 0, order.remaining, order.fixed, 0)
     needed = requirement(h, order.account) + reserve_of(h, order.instrument)
-    if held < needed and h[at.GATE_OFF] == 0 and not _gate_below(h, command, o, held, before, needed):
+    if held < needed and h[at.GATE_OFF] == 0 and not _gate_below(h, command, o, held, needed):
         return False
     emit(
         h, _ACCEPTED, 0, order.side, 0, 0, order.account, order.instrument, order.id, order.price, order.remaining,
@@ -236,11 +236,12 @@ def _gate(h: Header, command: Any, o: Index) -> bool:
 
 
 @njit(**JIT)
-def _gate_below(h: Header, command: Any, o: Index, held: Any, before: Any, needed: Any) -> bool:
+def _gate_below(h: Header, command: Any, o: Index, held: Any, needed: Any) -> bool:
     """The rule for an account already below; on True the order is open in the margin, on False it is not."""
     order = orders_of(h)[o]
     p, side, quantity, limit = order.position, order.side, order.remaining, order.price
     move(h, p, side, quantity, order.fixed, 0, 0, 0)
+    before = requirement(h, order.account)
     if held >= before:
         refuse(h, command, _R_MARGIN, needed, held)
         return False

@@ -23,7 +23,7 @@ Header = Any
 """int64 array of `layout.HEADER` words."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _pointer(context: Any, address: Any) -> Any:
     """An int64 as a pointer."""
 
@@ -33,7 +33,7 @@ def _pointer(context: Any, address: Any) -> Any:
     return types.voidptr(types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def trailing_zeros(context: Any, word: Any) -> Any:
     """Index of the lowest bit set; `word` != 0."""
 
@@ -43,7 +43,7 @@ def trailing_zeros(context: Any, word: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def leading_zeros(context: Any, word: Any) -> Any:
     """63 minus the index of the highest bit set; `word` != 0."""
 
@@ -51,6 +51,21 @@ def leading_zeros(context: Any, word: Any) -> Any:
         return builder.ctlz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.int64(types.int64), codegen
+
+
+@intrinsic
+def prefetch(context: Any, address: Any) -> Any:
+    """Ask for the cache line at an address; a hint without effect on any result."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        hint = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        where = builder.inttoptr(arguments[0], pointer)
+        builder.call(hint, [where, number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
 
 
 @njit(**JIT)
@@ -85,7 +100,7 @@ def blocks_of(h: Header) -> Any:
 
 @njit(**JIT)
 def charges_of(h: Header) -> Any:
-    """CHARGE records of single positions, index instrument * 2 + row; count 0: none."""
+    """CHARGE records of single positions, index instrument * 2 + row; no lines: none."""
     return carray(_pointer(h[at.A_CHARGES]), _ANY, at.CHARGE)
 
 
@@ -127,13 +142,13 @@ def margins_of(h: Header) -> Any:
 
 @njit(**JIT)
 def scenarios_of(h: Header) -> Any:
-    """V and W, index margin * 2 * SCENARIOS + s, W after V."""
+    """V + W, index margin * STRIDE + s."""
     return carray(_pointer(h[at.A_SCENARIOS]), _ANY, types.int64)
 
 
 @njit(**JIT)
 def risk_of(h: Header) -> Any:
-    """Risk arrays, index instrument * SCENARIOS + s."""
+    """Risk arrays, index instrument * STRIDE + s."""
     return carray(_pointer(h[at.A_RISK]), _ANY, types.int64)
 
 
