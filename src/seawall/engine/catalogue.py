@@ -116,11 +116,11 @@ class Catalogue:
         return spec
 
     def publication(
-        self, command: Any, attachment: bytes, largest_open: Callable[[int], int]
+        self, command: Any, attachment: bytes, largest_open: Callable[[], list[int]]
     ) -> tuple[Publication, dict[int, int]]:
         """Take the next version. Returns it and the position bound, in lots, of each live published instrument.
 
-        `largest_open` tells an instrument's largest position, open quantity included. Blocks must be whole and every
+        `largest_open` tells each instrument's largest position, open quantity included. Blocks must be whole and every
         open position in bounds.
         """
         version = int(command["version"])
@@ -136,14 +136,13 @@ class Catalogue:
                 raise Refused(Reason.UNKNOWN_CURRENCY, rate.currency, self.currencies)
             rates[rate.currency] = rate.rate_loss
         risks = self._risks_with(publication, rates)
-        limits = {}
+        limits, open_now = {}, largest_open()
         for number, risk in enumerate(risks):
             if self.expired[number] or risk is None:
                 continue
             limits[number] = self._position_bound(number, risk, rates)
-            largest = largest_open(number)
-            if limits[number] < max(1, largest):
-                raise Refused(Reason.PUBLICATION_BOUND, number, largest)
+            if limits[number] < max(1, open_now[number]):
+                raise Refused(Reason.PUBLICATION_BOUND, number, open_now[number])
         self.version, self.rate_loss, self.risks = version, rates, risks
         return publication, limits
 

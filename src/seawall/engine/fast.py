@@ -52,34 +52,38 @@ _ARRAYS: Final[dict[str, tuple[int, Any, int]]] = {
     "nodes": (at.A_NODES, at.NODE, 1),
     "order_table": (at.A_ORDER_TABLE, np.int64, 2),
     "position_table": (at.A_POSITION_TABLE, np.int64, 2),
+    "level_table": (at.A_LEVEL_TABLE, np.int64, 2),
     "events": (at.A_EVENTS, EVENT, 1),
 }
 _SPECIFIED: Final = (
     *("multiplier", "price_min", "price_max", "quantity_max", "expiry", "largest_position", "strike"),
     *("delivery_multiplier", "product", "form", "currency", "block", "option_type", "delivery_form", "fee_class"),
 )
+_TABLES: Final = ("order_table", "position_table", "level_table")
 _POOLS: Final = ("orders", "positions", "margins", "levels", "nodes")
 
 
 class Fast:
     """The fold, fast. `step` takes the next commands and returns their events; the rest are looks at the state.
 
-    `gate_off` skips C13, the margin check: only for measuring what it costs.
+    `room` is how many open orders there is memory for at once; more make it grow, which takes a moment. `gate_off`
+    skips C13, the margin check: only for measuring what it costs.
     """
 
-    def __init__(self, *, event_room: int = _EVENT_ROOM, gate_off: bool = False) -> None:
+    def __init__(self, *, event_room: int = _EVENT_ROOM, room: int = 256, gate_off: bool = False) -> None:
         self.kernels = load()
         self.catalogue = Catalogue()
         self._arrays: dict[str, Any] = {}
         self._header = np.zeros(at.HEADER, np.int64)
+        slots = 2 << room.bit_length()
         for name, count in (
             ("accounts balances atoms client_ids", 64),
             ("instruments charges", 64),
             ("blocks block_charges", bounds.BLOCKS_MAX),
             ("tiers", bounds.TIERS_MAX),
             ("rates deposits", bounds.CURRENCIES_MAX),
-            ("positions margins orders levels nodes", 256),
-            ("order_table position_table", 1024),
+            ("positions margins orders levels nodes", room),
+            (" ".join(_TABLES), slots),
             ("events", event_room),
         ):
             for part in name.split():
@@ -87,8 +91,8 @@ class Fast:
         self._restride(1)
         h = self._header
         h[at.EVENT_ROOM] = event_room
-        h[at.ORDER_MASK] = h[at.POSITION_MASK] = 1023
-        h[at.ROOM_ORDERS : at.ROOM_NODES + 1] = 256
+        h[at.ORDER_MASK : at.ORDER_MASK + len(_TABLES)] = slots - 1
+        h[at.ROOM_ORDERS : at.ROOM_NODES + 1] = room
         h[at.FREE_ORDERS : at.FREE_NODES + 1] = -1
         h[at.CALL] = -1
         h[at.GATE_OFF] = gate_off
@@ -179,16 +183,13 @@ class Fast:
                 self._resize(name, 2 * room)
                 h[at.ROOM_ORDERS + pool] = 2 * room
         self._restride(int(h[at.STRIDE]))
-        for name, live, mask in (
-            ("order_table", at.ORDERS_LIVE, at.ORDER_MASK),
-            ("position_table", at.POSITIONS_LIVE, at.POSITION_MASK),
-        ):
-            if 2 * (h[live] + 16) > h[mask]:
-                slots = 4 * (int(h[mask]) + 1)
+        for table, name in enumerate(_TABLES):
+            slots = int(h[at.ORDER_MASK + table]) + 1
+            if 2 * (h[at.ORDERS_LIVE + table] + 16) > slots - 1:
                 old = self._arrays.pop(name)
-                self._resize(name, slots)
-                self.kernels.rehash(old, self._arrays[name], slots - 1)
-                h[mask] = slots - 1
+                self._resize(name, 4 * slots)
+                self.kernels.rehash(old, self._arrays[name], 4 * slots - 1)
+                h[at.ORDER_MASK + table] = 4 * slots - 1
 
     # -- rare commands ---------------------------------------------------------------------------------------------
 
@@ -274,13 +275,12 @@ class Fast:
         self._header[at.INSTRUMENTS] = number + 1
         self._emit(EventKind.DEFINED, instrument=number, a=Kind.INSTRUMENT)
 
-    def _largest_open(self, instrument: int) -> int:
-        used = int(self._header[at.USED_POSITIONS])
-        held = self._arrays["positions"][:used]
-        held = held[(held["live"] != 0) & (held["instrument"] == instrument)]
-        if not len(held):
-            return 0
-        return int((np.abs(held["quantity"]) + held["open_buy"] + held["open_sell"]).max())
+    def _largest_open(self) -> list[int]:
+        held = self._live_positions()
+        largest = np.zeros(len(self.catalogue.specs), np.int64)
+        np.maximum.at(largest, held["instrument"], np.abs(held["quantity"]) + held["open_buy"] + held["open_sell"])
+        found: list[int] = largest.tolist()
+        return found
 
     def _publish(self, publication: Publication, limits: dict[int, int]) -> None:
         h, blocks, instruments = self._header, self._arrays["blocks"], self._arrays["instruments"]
@@ -358,6 +358,14 @@ class Fast:
             "requirement": max(rows),
             "excess": equity - max(rows),
         }
+
+    def counts(self) -> dict[str, int]:
+        """How many orders and positions are live."""
+        return {"orders": int(self._header[at.ORDERS_LIVE]), "positions": int(self._header[at.POSITIONS_LIVE])}
+
+    def holders(self, instrument: int) -> int:
+        """How many accounts have a position record in an instrument."""
+        return int((self._live_positions()["instrument"] == instrument).sum())
 
     def conserved(self) -> bool:
         """Whether money sums to net deposits in each currency and positions to zero in each instrument."""

@@ -189,9 +189,9 @@ class Reference:
             book.rebuild(account, touched)
             self._margin_call(number)
 
-    def _largest_open(self, instrument: int) -> int:
-        holders = self.book.listings[instrument].holders.values()
-        return max((abs(held.quantity) + held.open_buy + held.open_sell for held in holders), default=0)
+    def _largest_open(self) -> list[int]:
+        held = [listing.holders.values() for listing in self.book.listings]
+        return [max((abs(p.quantity) + p.open_buy + p.open_sell for p in holders), default=0) for holders in held]
 
     # -- the gate --------------------------------------------------------------------------------------------------
 

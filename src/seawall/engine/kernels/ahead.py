@@ -10,16 +10,26 @@ from numba import njit
 
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.book import find_position, position_key
-from seawall.engine.kernels.tables import Index, find, home
-from seawall.engine.kernels.views import JIT, Header, order_table_of, orders_of, positions_of, prefetch
+from seawall.engine.kernels.margin import fetch_margin
+from seawall.engine.kernels.tables import Index, find, home, level_key
+from seawall.engine.kernels.views import (
+    JIT,
+    Header,
+    accounts_of,
+    fetch,
+    instruments_of,
+    level_table_of,
+    levels_of,
+    order_table_of,
+    orders_of,
+    prefetch,
+)
+from seawall.vocabulary import bounds
 from seawall.vocabulary.records import Kind
 
 _ORDER, _CANCEL = int(Kind.ORDER), int(Kind.CANCEL)
 _TABLE, _RECORD, _ROW, _LINKS = 12, 8, 4, 2  # how many commands ahead each step is asked for
 _LINE = 64
-_ACCOUNT_BYTES, _ORDER_BYTES = at.ACCOUNT.itemsize, at.ORDER.itemsize
-_POSITION_BYTES, _MARGIN_BYTES = at.POSITION.itemsize, at.MARGIN.itemsize
-_LEVEL_BYTES = at.LEVEL.itemsize
 
 
 @njit(**JIT)
@@ -42,11 +52,30 @@ def _known(h: Header, command: Any) -> bool:
 
 
 @njit(**JIT)
+def _key(command: Any) -> Any:
+    return level_key(command.instrument, command.side, command.price & bounds.PRICE_MAX)
+
+
+@njit(**JIT)
+def _facing(h: Header, command: Any) -> Index:
+    """The order an immediate order would meet first, or -1."""
+    ins = instruments_of(h)[command.instrument]
+    best = ins.best_ask if command.side > 0 else ins.best_bid
+    return levels_of(h)[best].head if best >= 0 else -1
+
+
+@njit(**JIT)
 def _table(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
         slot = home(position_key(command.account, command.instrument), h[at.POSITION_MASK])
         prefetch(h[at.A_POSITION_TABLE] + 16 * slot)
-        prefetch(h[at.A_ACCOUNTS] + _ACCOUNT_BYTES * command.account)
+        prefetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * command.account)
+        prefetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * command.account + _LINE)
+        prefetch(h[at.A_LEVEL_TABLE] + 16 * home(_key(command), h[at.LEVEL_MASK]))
+        fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * command.instrument, 4)
+        fetch(h[at.A_RISK] + 8 * h[at.STRIDE] * command.instrument, h[at.STRIDE] // 8)
+        prefetch(h[at.A_CHARGES] + 2 * at.CHARGE_BYTES * command.instrument)
+        prefetch(h[at.A_CHARGES] + (2 * command.instrument + 1) * at.CHARGE_BYTES)
     elif command.kind == _CANCEL and command.order_id > 0:
         prefetch(h[at.A_ORDER_TABLE] + 16 * home(command.order_id, h[at.ORDER_MASK]))
 
@@ -54,43 +83,43 @@ def _table(h: Header, command: Any) -> None:
 @njit(**JIT)
 def _record(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
-        _fetch(h[at.A_POSITIONS] + _POSITION_BYTES * find_position(h, command.account, command.instrument), 2)
+        fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * find_position(h, command.account, command.instrument), 2)
+        prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * accounts_of(h)[command.account].newest + _LINE)
+        prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * find(level_table_of(h), h[at.LEVEL_MASK], _key(command)))
+        if command.tif != 0:
+            fetch(h[at.A_ORDERS] + at.ORDER_BYTES * _facing(h, command), 2)
     elif command.kind == _CANCEL and command.order_id > 0:
-        _fetch(h[at.A_ORDERS] + _ORDER_BYTES * find(order_table_of(h), h[at.ORDER_MASK], command.order_id), 2)
+        fetch(h[at.A_ORDERS] + at.ORDER_BYTES * find(order_table_of(h), h[at.ORDER_MASK], command.order_id), 2)
 
 
 @njit(**JIT)
 def _row(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
-        _margin(h, find_position(h, command.account, command.instrument))
+        fetch_margin(h, find_position(h, command.account, command.instrument))
+        level = find(level_table_of(h), h[at.LEVEL_MASK], _key(command))
+        if level >= 0:
+            prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * levels_of(h)[level].tail + _LINE)
+        if command.tif != 0:
+            facing = _facing(h, command)
+            if facing >= 0:
+                fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * orders_of(h)[facing].position, 2)
     elif command.kind == _CANCEL and command.order_id > 0:
         o = find(order_table_of(h), h[at.ORDER_MASK], command.order_id)
         if o >= 0:
             order = orders_of(h)[o]
-            _fetch(h[at.A_POSITIONS] + _POSITION_BYTES * order.position, 2)
-            prefetch(h[at.A_LEVELS] + _LEVEL_BYTES * order.level)
+            fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * order.position, 2)
+            prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * order.level)
             for link in (order.next, order.previous, order.older, order.newer):
-                prefetch(h[at.A_ORDERS] + _ORDER_BYTES * link + _LINE)
+                prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * link + _LINE)
 
 
 @njit(**JIT)
 def _links(h: Header, command: Any) -> None:
-    if command.kind == _CANCEL and command.order_id > 0:
+    if command.kind == _ORDER and _known(h, command) and command.tif != 0:
+        facing = _facing(h, command)
+        if facing >= 0:
+            fetch_margin(h, orders_of(h)[facing].position)
+    elif command.kind == _CANCEL and command.order_id > 0:
         o = find(order_table_of(h), h[at.ORDER_MASK], command.order_id)
         if o >= 0:
-            _margin(h, orders_of(h)[o].position)
-
-
-@njit(**JIT)
-def _margin(h: Header, p: Index) -> None:
-    """The margin record and row of scenarios of a position."""
-    if p >= 0:
-        m = positions_of(h)[p].margin
-        _fetch(h[at.A_MARGINS] + _MARGIN_BYTES * m, 2)
-        _fetch(h[at.A_SCENARIOS] + 8 * h[at.STRIDE] * m, h[at.STRIDE] // 8)
-
-
-@njit(**JIT)
-def _fetch(address: Any, lines: Any) -> None:
-    for line in range(lines):
-        prefetch(address + _LINE * line)
+            fetch_margin(h, orders_of(h)[o].position)

@@ -6,13 +6,14 @@ from numba import njit
 
 from seawall.engine.kernels import arithmetic as ar
 from seawall.engine.kernels import layout as at
-from seawall.engine.kernels.margin import equity, move, requirement
-from seawall.engine.kernels.tables import Index, drop_level, find, fresh, give_order, insert, level_at, remove
+from seawall.engine.kernels.margin import equity, fetch_margin, move, requirement
+from seawall.engine.kernels.tables import Index, drop_level, find, fresh, give_order, home, insert, level_at, remove
 from seawall.engine.kernels.views import (
     JIT,
     Header,
     accounts_of,
     events_of,
+    fetch,
     instruments_of,
     levels_of,
     margins_of,
@@ -20,6 +21,7 @@ from seawall.engine.kernels.views import (
     orders_of,
     position_table_of,
     positions_of,
+    prefetch,
     rates_of,
     scenarios_of,
 )
@@ -282,7 +284,27 @@ def clear_side(h: Header, instrument: Index, side: Any, reason: Any) -> bool:
             return True
         if not has_room(h):
             return False
+        _look_down(h, levels[best].head)
         close(h, levels[best].head, reason, 0, 0)
+
+
+@njit(**JIT)
+def _look_down(h: Header, o: Index) -> None:
+    """Prefetch what the next three orders of a queue will need when they are cancelled in turn."""
+    orders = orders_of(h)
+    first = orders[o].next
+    if first < 0:
+        return
+    fetch_margin(h, orders[first].position)
+    prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * orders[first].older + 64)
+    prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * orders[first].newer + 64)
+    second = orders[first].next
+    if second < 0:
+        return
+    fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * orders[second].position, 2)
+    prefetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * orders[second].account)
+    prefetch(h[at.A_ORDER_TABLE] + 16 * home(orders[second].id, h[at.ORDER_MASK]))
+    fetch(h[at.A_ORDERS] + at.ORDER_BYTES * orders[second].next, 2)
 
 
 @njit(**JIT)

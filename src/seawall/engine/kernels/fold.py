@@ -84,7 +84,10 @@ def _spacious(h: Header) -> bool:
         least = 8 if pool == 4 else 2
         if h[at.ROOM_ORDERS + pool] - h[at.USED_ORDERS + pool] < least:
             return False
-    return 2 * (h[at.ORDERS_LIVE] + 2) <= h[at.ORDER_MASK] and 2 * (h[at.POSITIONS_LIVE] + 2) <= h[at.POSITION_MASK]
+    fullest = 0
+    for table in range(3):
+        fullest = max(fullest, 2 * (h[at.ORDERS_LIVE + table] + 2) - h[at.ORDER_MASK + table])
+    return fullest <= 0
 
 
 @njit(**JIT)

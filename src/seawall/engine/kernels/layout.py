@@ -31,6 +31,7 @@ from seawall.vocabulary import bounds
     A_NODES,
     A_ORDER_TABLE,  # (slot, key | value)
     A_POSITION_TABLE,
+    A_LEVEL_TABLE,
     A_CLIENT_IDS,  # (account, kept, client id | order id)
     A_EVENTS,
     SEQ,
@@ -45,8 +46,10 @@ from seawall.vocabulary import bounds
     INSTRUMENTS,
     ORDER_MASK,  # slots - 1 of the order table
     POSITION_MASK,
+    LEVEL_MASK,
     ORDERS_LIVE,
     POSITIONS_LIVE,
+    LEVELS_LIVE,
     PENDING,  # the task that must finish before the next command
     CURSOR,
     CURSOR_2,
@@ -73,7 +76,7 @@ from seawall.vocabulary import bounds
     FREE_LEVELS,
     FREE_NODES,
     HEADER,
-) = range(61)
+) = range(64)
 
 NOTHING, MATCH, SWEEP, CLEAR, CLEAR_ACCOUNT, FUND, SETTLE, DELIVER = range(8)
 """Tasks."""
@@ -132,3 +135,11 @@ ORDER: Final = _record(
 LEVEL: Final = _record("price", "head tail")
 
 NODE: Final = np.dtype([("bits", "<i8"), ("child", "<i4", (64,))])
+
+ACCOUNT_BYTES: Final = ACCOUNT.itemsize
+INSTRUMENT_BYTES: Final = INSTRUMENT.itemsize
+CHARGE_BYTES: Final = CHARGE.itemsize
+POSITION_BYTES: Final = POSITION.itemsize
+MARGIN_BYTES: Final = MARGIN.itemsize
+ORDER_BYTES: Final = ORDER.itemsize
+LEVEL_BYTES: Final = LEVEL.itemsize

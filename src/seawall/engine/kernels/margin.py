@@ -20,6 +20,7 @@ from seawall.engine.kernels.views import (
     block_charges_of,
     blocks_of,
     charges_of,
+    fetch,
     instruments_of,
     margins_of,
     positions_of,
@@ -173,6 +174,15 @@ def _block_row(h: Header, m: Index, row: Any) -> Any:
     total += ar.worst_charge(lines[2], margin.gross_delta, margin.gross_delta)
     total += ar.worst_charge(lines[4], margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega)
     return total + ar.worst_charge(lines[6], margin.gross_vega, margin.gross_vega)
+
+
+@njit(**JIT)
+def fetch_margin(h: Header, p: Index) -> None:
+    """Prefetch the margin record and the row of scenarios of a position."""
+    if p >= 0:
+        m = positions_of(h)[p].margin
+        fetch(h[at.A_MARGINS] + at.MARGIN_BYTES * m, 2)
+        fetch(h[at.A_SCENARIOS] + 8 * h[at.STRIDE] * m, h[at.STRIDE] // 8)
 
 
 @njit(**JIT)

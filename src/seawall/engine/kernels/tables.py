@@ -3,8 +3,8 @@
 Pools hand out record indices: a free list first, then fresh records. Hash tables are open-addressed with linear
 probing and deletion by shifting back, so nothing degrades with age (Knuth, TAOCP 6.4, algorithm R); eight neighbouring
 keys share a home, as order ids that come together are looked up together. The price index of one side of a book is a
-64-ary trie, as deep as the price band needs (at most five levels): find, insert, remove and the next best price cost
-at most five hops, whatever the number of prices.
+64-ary trie, as deep as the price band needs: inserting and removing a price and finding the next best cost at most
+five hops, whatever the number of prices; a price that is there already is found through a hash table, in one.
 """
 
 from typing import Any
@@ -18,6 +18,7 @@ from seawall.engine.kernels.views import (
     Header,
     instruments_of,
     leading_zeros,
+    level_table_of,
     levels_of,
     nodes_of,
     orders_of,
@@ -85,6 +86,33 @@ def _take_node(h: Header) -> Index:
 @njit(**JIT)
 def level_at(h: Header, instrument: Index, side: Any, price: Any) -> Index:
     """The level at `price`, made if there is none; keeps the best level of the side."""
+    key = level_key(instrument, side, price)
+    level = find(level_table_of(h), h[at.LEVEL_MASK], key)
+    if level >= 0:
+        return level
+    level = _take_level(h, price)
+    insert(level_table_of(h), h[at.LEVEL_MASK], key, level)
+    h[at.LEVELS_LIVE] += 1
+    _index(h, instrument, side, price, level)
+    ins = instruments_of(h)[instrument]
+    best = ins.best_bid if side > 0 else ins.best_ask
+    if best < 0 or side * (price - levels_of(h)[best].price) > 0:
+        if side > 0:
+            ins.best_bid = level
+        else:
+            ins.best_ask = level
+    return level
+
+
+@njit(**JIT)
+def level_key(instrument: Index, side: Any, price: Any) -> Any:
+    """Key of the level table, never 0."""
+    return (instrument << 31 | price << 1 | (1 if side > 0 else 0)) + 1
+
+
+@njit(**JIT)
+def _index(h: Header, instrument: Index, side: Any, price: Any, level: Index) -> None:
+    """Enter a new level into its side's trie."""
     ins = instruments_of(h)[instrument]
     nodes = nodes_of(h)
     node = ins.bid_root if side > 0 else ins.ask_root
@@ -104,19 +132,8 @@ def level_at(h: Header, instrument: Index, side: Any, price: Any) -> Index:
             nodes[node].bits |= 1 << slot
             nodes[node].child[slot] = below
             node = below
-    slot = price & 63
-    if nodes[node].bits >> slot & 1:
-        return nodes[node].child[slot]
-    level = _take_level(h, price)
-    nodes[node].bits |= 1 << slot
-    nodes[node].child[slot] = level
-    best = ins.best_bid if side > 0 else ins.best_ask
-    if best < 0 or side * (price - levels_of(h)[best].price) > 0:
-        if side > 0:
-            ins.best_bid = level
-        else:
-            ins.best_ask = level
-    return level
+    nodes[node].bits |= 1 << (price & 63)
+    nodes[node].child[price & 63] = level
 
 
 @njit(**JIT)
@@ -130,6 +147,8 @@ def drop_level(h: Header, instrument: Index, side: Any, level: Index) -> None:
             ins.bid_root = -1
         else:
             ins.ask_root = -1
+    remove(level_table_of(h), h[at.LEVEL_MASK], level_key(instrument, side, price))
+    h[at.LEVELS_LIVE] -= 1
     levels_of(h)[level].head = h[at.FREE_LEVELS]
     h[at.FREE_LEVELS] = level
     if side > 0 and ins.best_bid == level:

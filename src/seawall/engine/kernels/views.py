@@ -69,6 +69,13 @@ def prefetch(context: Any, address: Any) -> Any:
 
 
 @njit(**JIT)
+def fetch(address: Any, lines: Any) -> None:
+    """Prefetch `lines` cache lines of 64 bytes from an address on."""
+    for line in range(lines):
+        prefetch(address + 64 * line)
+
+
+@njit(**JIT)
 def accounts_of(h: Header) -> Any:
     """ACCOUNT records."""
     return carray(_pointer(h[at.A_ACCOUNTS]), _ANY, at.ACCOUNT)
@@ -180,6 +187,12 @@ def order_table_of(h: Header) -> Any:
 def position_table_of(h: Header) -> Any:
     """(account, instrument) -> position."""
     return carray(_pointer(h[at.A_POSITION_TABLE]), _ANY, types.int64)
+
+
+@njit(**JIT)
+def level_table_of(h: Header) -> Any:
+    """(instrument, side, price) -> level."""
+    return carray(_pointer(h[at.A_LEVEL_TABLE]), _ANY, types.int64)
 
 
 @njit(**JIT)
