@@ -1,0 +1,30 @@
+"""Margin models: floats in, integers out. They price and shock; the engine enforces what they publish.
+
+market.py       the view of the market that a model is given
+black76.py      option value, delta and vega; the mark price of an option
+envelope.py     published schedules as convex integer charges, never below them
+standard.py     model "standard": a charge on each position by itself
+scenarios.py    model "scenarios": 35 scenarios of price and volatility, with contingency charges
+models.py       the contract of a model, and the models by name
+"""
+
+from seawall.risk.black76 import mark_price
+from seawall.risk.market import BlockMarket, CurrencyMarket, InstrumentMarket, MarketView, currency_rates
+from seawall.risk.models import MODELS, MarginModel
+from seawall.risk.scenarios import ScenarioMargin, ScenarioParameters
+from seawall.risk.standard import StandardMargin, StandardParameters
+
+__all__ = [
+    "MODELS",
+    "BlockMarket",
+    "CurrencyMarket",
+    "InstrumentMarket",
+    "MarginModel",
+    "MarketView",
+    "ScenarioMargin",
+    "ScenarioParameters",
+    "StandardMargin",
+    "StandardParameters",
+    "currency_rates",
+    "mark_price",
+]

@@ -1,0 +1,28 @@
+"""The contract every margin model keeps, and the models there are."""
+
+from typing import Final, Protocol
+
+from seawall.risk.market import MarketView
+from seawall.risk.scenarios import ScenarioMargin
+from seawall.risk.standard import StandardMargin
+from seawall.vocabulary.publication import Publication
+
+
+class MarginModel(Protocol):
+    """Turns a view of the market into the integers the engine enforces. Same view, same publication."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the model is configured."""
+        ...
+
+    def publish(self, market: MarketView) -> Publication:
+        """A checked publication of every currency, block and instrument of `market`.
+
+        Raises InputError, with field, value and rule, for a bad view; then nothing is published.
+        """
+        ...
+
+
+MODELS: Final[dict[str, type[MarginModel]]] = {StandardMargin.name: StandardMargin, ScenarioMargin.name: ScenarioMargin}
+"""Margin models by name; each is constructed without arguments for its default parameters."""
