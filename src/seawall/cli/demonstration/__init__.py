@@ -1,0 +1,64 @@
+"""The story of `seawall demo`, act by act. Each act does, shows and checks; a failed check makes the answer no.
+
+story.py    narration, checks, what the report will need
+venue.py    a node with its simulated market, in this process
+trading.py  act 1: a market trades
+gate.py     act 2: what the gate refuses, in a trader's words (wording.py)
+crash.py    act 3: the writer (writer.py, a process of its own) is killed with -9
+rot.py      act 4: a byte of one copy is flipped
+report.py   the HTML report
+"""
+
+import importlib
+import importlib.util
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+from seawall.cli.demonstration.crash import crash
+from seawall.cli.demonstration.gate import gate
+from seawall.cli.demonstration.report import report
+from seawall.cli.demonstration.rot import rot
+from seawall.cli.demonstration.story import Story
+from seawall.cli.demonstration.trading import trading
+from seawall.cli.demonstration.venue import configuration_of
+from seawall.cli.output import Answer, load_kernels, send_logs_to_stderr
+from seawall.vocabulary.errors import InputError
+
+SETTINGS: Final = "seawall.toml"
+FIRST_LINE: Final = "# Written by seawall demo; running it again replaces this folder's journal and report.\n"
+
+
+def tell(out: Path, seed: int, engine: str, as_json: bool) -> Answer:
+    """Play every act in `out`. Raises InputError if the folder holds anything but an earlier demo."""
+    send_logs_to_stderr("warning")  # the story tells what the node would
+    story = Story(out, as_json)
+    _clear(out)
+    configuration = configuration_of(out, seed, engine)
+    (out / SETTINGS).write_text(FIRST_LINE + configuration.toml())
+    load_kernels(engine)
+    for act in (trading, gate, crash, rot, demo_import, report):
+        began, told = time.monotonic(), story.acts
+        act(story, configuration)
+        if story.acts > told:
+            story.note(f"({time.monotonic() - began:.1f} s)")
+    return story.end()
+
+
+def demo_import(story: Story, _configuration: object) -> None:
+    """Act 5, a recorded market: told by `seawall.cli.import_.demo_import(story)` where this build has it."""
+    if importlib.util.find_spec("seawall.cli.import_") is None:
+        story.facts["recorded market"] = "this build cannot import recordings yet"
+        return
+    importlib.import_module("seawall.cli.import_").demo_import(story)
+
+
+def _clear(out: Path) -> None:
+    settings = out / SETTINGS
+    if out.exists() and any(out.iterdir()):
+        if not settings.is_file() or not settings.read_text().startswith(FIRST_LINE):
+            raise InputError("--out", str(out), "must be new, empty, or the folder of an earlier demo")
+        shutil.rmtree(out / "journal", ignore_errors=True)
+        (out / "report.html").unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)

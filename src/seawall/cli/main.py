@@ -1,0 +1,49 @@
+"""Entry point of `seawall`. To add a command: write its function in a module of its own and list it in COMMANDS."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import typer
+
+import seawall
+from seawall.cli.bench import bench
+from seawall.cli.demo import demo
+from seawall.cli.replay import replay
+from seawall.cli.verify import verify
+
+COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
+    ("demo", demo),
+    ("replay", replay),
+    ("verify", verify),
+    ("bench", bench),
+)
+
+app = typer.Typer(
+    help="Keeps a crypto-derivatives book solvent and its execution honest.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _name, _command in COMMANDS:
+    app.command(_name)(_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(seawall.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Keeps a crypto-derivatives book solvent and its execution honest."""
+
+
+def main() -> None:
+    """Run the command line; the exit status is 0 good, 1 the answer is no, 2 wrong usage."""
+    app()

@@ -1,0 +1,267 @@
+"""The on-disk format: pages, frames, segment headers. `docs/journal.md` has the tables.
+
+Nothing here touches a file: bytes in, bytes out.
+"""
+
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.records import COMMAND, Commands
+
+Pages = npt.NDArray[np.uint8]
+"""Shape (pages, PAGE_BYTES)."""
+
+PAGE_BYTES: Final = 4096
+HEADER_BYTES: Final = 128
+PAYLOAD_BYTES: Final = PAGE_BYTES - HEADER_BYTES
+"""31 command records: with a frame header of one record's size no record straddles pages."""
+
+MAGIC: Final = int.from_bytes(b"SEAW", "little")
+FORMAT: Final = 1
+SEGMENT_PAGE: Final = 1
+FRAME_PAGE: Final = 2
+
+HASH_BYTES: Final = 32
+ID_BYTES: Final = 16
+FIRST_FRAME: Final = 1
+FIRST_SEQ: Final = 1
+NO_DIGEST: Final = bytes(HASH_BYTES)
+
+PAGE: Final = np.dtype(
+    [
+        ("crc", "<u4"),  # CRC-32 of the rest of the page
+        ("magic", "<u4"),
+        ("format", "<u2"),
+        ("kind", "<u2"),
+        ("length", "<u4"),  # bytes of payload in this page
+        ("journal", "<u8", (2,)),
+        ("segment", "<u4"),
+        ("page", "<u4"),  # within the segment
+        ("frame", "<u8"),
+        ("index", "<u4"),  # of this page within the frame
+        ("count", "<u4"),  # pages of the frame
+        ("reserved", "<u8"),
+        ("previous", "<u8", (4,)),  # hash of the frame before
+        ("hash", "<u8", (4,)),  # hash of this frame
+        ("payload", "u1", (PAYLOAD_BYTES,)),
+    ]
+)
+assert PAGE.itemsize == PAGE_BYTES
+assert PAGE_BYTES - PAYLOAD_BYTES == HEADER_BYTES
+
+_FRAME_HEADER: Final = struct.Struct("<QqIIQQ32s56x")
+assert _FRAME_HEADER.size == COMMAND.itemsize
+
+_SEGMENT_HEADER: Final = struct.Struct("<Qq")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One group commit.
+
+    `number` counts from 1, `first_seq` is the sequence number of the first command, `commands` a read-only COMMAND
+    array. `digest` is the cumulative digest of the events up to and including frame `digest_frame` (0: none given).
+    """
+
+    number: int
+    first_seq: int
+    commands: Commands
+    attachments: bytes
+    digest_frame: int
+    digest: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What every page of one journal shares: its random id and the size of its segments in bytes."""
+
+    journal: bytes
+    segment_bytes: int
+
+    @property
+    def pages(self) -> int:
+        """Pages in a segment, the header page included."""
+        return self.segment_bytes // PAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the next frame goes and what it follows."""
+
+    segment: int
+    page: int
+    frame: int
+    previous: bytes
+    seq: int
+
+
+def blank_pages(count: int) -> Pages:
+    """Zeroed pages in memory aligned to a page, as writing past the cache demands."""
+    space = np.zeros((count + 1) * PAGE_BYTES, np.uint8)
+    start = -space.ctypes.data % PAGE_BYTES
+    return space[start : start + count * PAGE_BYTES].reshape(count, PAGE_BYTES)
+
+
+def records_of(pages: Pages) -> npt.NDArray[Any]:
+    """The same pages as PAGE records; no copy."""
+    return pages.reshape(-1).view(PAGE)
+
+
+def raw(pages: Pages) -> memoryview:
+    """The same pages as bytes; no copy."""
+    return pages.reshape(-1).data
+
+
+def start_of(journal: bytes) -> Position:
+    """The position of the first frame; the chain starts from the journal's id."""
+    genesis = hashlib.sha256(b"seawall journal 1" + journal).digest()
+    return Position(segment=0, page=1, frame=FIRST_FRAME, previous=genesis, seq=FIRST_SEQ)
+
+
+def folders_of(data: Path) -> tuple[Path, Path]:
+    """The two copies of a node's journal in its data directory."""
+    return data / "a", data / "b"
+
+
+def segment_name(segment: int) -> str:
+    """File name of a segment."""
+    return f"{segment:08d}.seg"
+
+
+def segment_number(name: str) -> int | None:
+    """Inverse of `segment_name`; None for other files."""
+    stem, _, suffix = name.partition(".")
+    return int(stem) if suffix == "seg" and len(stem) == 8 and stem.isascii() and stem.isdigit() else None
+
+
+def check_segment_bytes(segment_bytes: int) -> None:
+    """Raise InputError unless a segment holds its header and at least one page."""
+    if segment_bytes % PAGE_BYTES or not 2 * PAGE_BYTES <= segment_bytes <= 1 << 31:
+        raise InputError(
+            "segment_bytes", segment_bytes, f"must be a multiple of {PAGE_BYTES} in [{2 * PAGE_BYTES}, 2^31]"
+        )
+
+
+def pages_needed(commands: int, attachment_bytes: int) -> int:
+    """Pages of a frame with that many commands and bytes of attachments."""
+    return -(-(_FRAME_HEADER.size + commands * COMMAND.itemsize + attachment_bytes) // PAYLOAD_BYTES)
+
+
+def encode_frame(
+    at: Position, journal: bytes, commands: Commands, attachments: bytes, digest: tuple[int, bytes]
+) -> tuple[Pages, bytes]:
+    """The pages of one frame at `at`, and its hash."""
+    count = pages_needed(len(commands), len(attachments))
+    head = _FRAME_HEADER.pack(at.frame, at.seq, len(commands), 0, len(attachments), *digest)
+    parts = (head, np.ascontiguousarray(commands).view(np.uint8).data, attachments)
+    payload = np.zeros(count * PAYLOAD_BYTES, np.uint8)
+    digestion, end = hashlib.sha256(at.previous), 0
+    for part in parts:
+        payload[end : end + len(part)] = np.frombuffer(part, np.uint8)
+        digestion.update(part)
+        end += len(part)
+    frame_hash = digestion.digest()
+    pages = blank_pages(count)
+    records = records_of(pages)
+    _fill(records, FRAME_PAGE, journal, at)
+    records["index"] = np.arange(count)
+    records["page"] += records["index"]
+    records["count"] = count
+    records["length"] = PAYLOAD_BYTES
+    records["length"][-1] = end - (count - 1) * PAYLOAD_BYTES
+    records["hash"] = np.frombuffer(frame_hash, "<u8")
+    records["payload"] = payload.reshape(count, PAYLOAD_BYTES)
+    _seal(pages)
+    return pages, frame_hash
+
+
+def encode_segment_header(at: Position, identity: Identity) -> Pages:
+    """Page 0 of segment `at.segment`, whose first frame will be `at.frame`: shape (1, PAGE_BYTES)."""
+    page = blank_pages(1)
+    records = records_of(page)
+    _fill(records, SEGMENT_PAGE, identity.journal, at)
+    payload = np.frombuffer(_SEGMENT_HEADER.pack(identity.segment_bytes, at.seq), np.uint8)
+    records["page"] = 0
+    records["count"] = 1
+    records["length"] = len(payload)
+    records["payload"][0, : len(payload)] = payload
+    _seal(page)
+    return page
+
+
+def decode_segment_header(page: Pages, segment: int) -> tuple[Identity, Position] | None:
+    """What page 0 of a segment says (one row); None when it is not a sound header of that segment."""
+    raw = page.tobytes()
+    record: Any = records_of(page)[0]
+    if zlib.crc32(raw[4:]) != record["crc"] or record["magic"] != MAGIC or record["format"] != FORMAT:
+        return None
+    if record["kind"] != SEGMENT_PAGE or record["segment"] != segment or record["page"] != 0:
+        return None
+    segment_bytes, seq = _SEGMENT_HEADER.unpack_from(raw, HEADER_BYTES)
+    at = Position(segment, 1, int(record["frame"]), record["previous"].tobytes(), seq)
+    return Identity(record["journal"].tobytes(), segment_bytes), at
+
+
+def decode_frame(rows: Pages, at: Position, *, check: bool = True) -> Frame | None:
+    """The frame in its pages, or None where length, place in the order or hash do not hold.
+
+    Headers and CRCs of the rows are taken as checked; `check` False leaves out the hash.
+    """
+    header: Any = records_of(rows[:1])[0]
+    frame_hash = header["hash"].tobytes()
+    payload = rows[:, HEADER_BYTES:].flatten()
+    number, first_seq, count, zero, attachment_bytes, digest_frame, digest = _FRAME_HEADER.unpack_from(payload.data)
+    records_end = _FRAME_HEADER.size + count * COMMAND.itemsize
+    end = records_end + attachment_bytes
+    if (number, first_seq, zero) != (at.frame, at.seq, 0) or pages_needed(count, attachment_bytes) != len(rows):
+        return None
+    lengths = records_of(rows)["length"]
+    if (lengths[:-1] != PAYLOAD_BYTES).any() or lengths[-1] != end - (len(rows) - 1) * PAYLOAD_BYTES:
+        return None
+    if check:
+        if payload[end:].any():
+            return None
+        digestion = hashlib.sha256(at.previous)
+        digestion.update(payload.data[:end])
+        if digestion.digest() != frame_hash:
+            return None
+    payload.flags.writeable = False
+    return Frame(
+        number=number,
+        first_seq=first_seq,
+        commands=payload[_FRAME_HEADER.size : records_end].view(COMMAND),
+        attachments=payload[records_end:end].tobytes(),
+        digest_frame=digest_frame,
+        digest=digest,
+        hash=frame_hash,
+    )
+
+
+def after(at: Position, frame: Frame, pages: int) -> Position:
+    """The position behind a frame of that many pages."""
+    return Position(at.segment, at.page + pages, at.frame + 1, frame.hash, at.seq + len(frame.commands))
+
+
+def _fill(records: npt.NDArray[Any], kind: int, journal: bytes, at: Position) -> None:
+    records["magic"] = MAGIC
+    records["format"] = FORMAT
+    records["kind"] = kind
+    records["journal"] = np.frombuffer(journal, "<u8")
+    records["segment"] = at.segment
+    records["page"] = at.page
+    records["frame"] = at.frame
+    records["previous"] = np.frombuffer(at.previous, "<u8")
+
+
+def _seal(pages: Pages) -> None:
+    data = raw(pages)
+    records_of(pages)["crc"] = [zlib.crc32(data[at + 4 : at + PAGE_BYTES]) for at in range(0, len(data), PAGE_BYTES)]

@@ -1,0 +1,303 @@
+"""The single writer: stamps nothing, decides nothing, makes frames durable in both copies or says it does not know."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+
+from seawall.journal.disk import Disk, OsDisk
+from seawall.journal.layout import (
+    HASH_BYTES,
+    ID_BYTES,
+    NO_DIGEST,
+    PAGE_BYTES,
+    Identity,
+    Pages,
+    Position,
+    blank_pages,
+    check_segment_bytes,
+    encode_frame,
+    encode_segment_header,
+    pages_needed,
+    raw,
+    segment_name,
+    start_of,
+)
+from seawall.journal.reading import Mirror, segments_in
+from seawall.journal.recovery import RecoveryReport, recover, write_fully, write_segment
+from seawall.vocabulary.errors import InputError, JournalBusy, JournalError, OutcomeUnknown
+from seawall.vocabulary.records import COMMAND, Commands
+
+Folders = tuple[Path, Path]
+SEGMENT_BYTES: Final = 64 << 20
+LOCK_NAME: Final = "lock"
+
+
+class PendingCommit:
+    """A frame on its way to both disks."""
+
+    def __init__(self, journal: "Journal", frame: int, writes: list[Future[None]]) -> None:
+        self.frame = frame
+        self._journal, self._writes = journal, writes
+
+    def wait(self) -> int:
+        """The frame's number once it is durable in both copies.
+
+        Raises OutcomeUnknown if a write or sync failed in either; the journal is dead from then on.
+        """
+        failures = [failure for write in self._writes if (failure := write.exception()) is not None]
+        if failures:
+            raise self._journal._die(f"frame {self.frame}: {failures[0]}") from failures[0]
+        self._journal._landed(self)
+        return self.frame
+
+
+class Journal:
+    """The one writer of a mirrored journal. Not for use from several threads.
+
+    Rules: one frame in flight; a frame is acknowledged only when both copies are synced; no acknowledged page is ever
+    written again but by recovery; after any failed write or sync the object is dead and nothing is retried.
+    """
+
+    def __init__(self, folders: Folders, disk: Disk, locks: list[int], identity: Identity, at: Position) -> None:
+        """Use `create` or `open`."""
+        self.folders, self.recovery = folders, RecoveryReport()
+        self._disk, self._locks, self._identity, self._at = disk, locks, identity, at
+        self._files: list[int] = []
+        self._in_flight: PendingCommit | None = None
+        self._preparing: tuple[int, Future[None]] | None = None
+        self._death: str | None = None
+        self._closed = False
+        self._threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="journal")
+
+    @classmethod
+    def create(cls, folders: Folders, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk | None = None) -> "Journal":
+        """A new, empty journal in two folders, made where they are missing; segments of `segment_bytes`.
+
+        Raises InputError if a folder holds a journal, JournalBusy if another writer has it, OutcomeUnknown if a write
+        failed.
+        """
+        check_segment_bytes(segment_bytes)
+        identity = Identity(os.urandom(ID_BYTES), segment_bytes)
+
+        def begin(disk: Disk) -> "Journal":
+            if holds_journal(folders, disk=disk):
+                raise InputError("folders", [str(folder) for folder in folders], "already hold a journal")
+            at = start_of(identity.journal)
+            rows: Pages = np.zeros((identity.pages, PAGE_BYTES), np.uint8)
+            rows[0] = encode_segment_header(at, identity)
+            for folder in folders:
+                write_segment(disk, folder, 0, rows)
+            return cls(folders, disk, [], identity, at)
+
+        return cls._locked(folders, disk or OsDisk(), begin)
+
+    @classmethod
+    def open(cls, folders: Folders, *, disk: Disk | None = None) -> "Journal":
+        """The journal in two folders, put in order: `recovery` lists what was repaired and what was cut.
+
+        Raises InputError without a journal, JournalBusy if another writer has it, JournalCorrupt for damage that no
+        copy can mend, OutcomeUnknown if a repair could not be written.
+        """
+
+        def begin(disk: Disk) -> "Journal":
+            mirror = Mirror(folders, disk)
+            at, report = recover(mirror)
+            journal = cls(folders, disk, [], mirror.identity, at)
+            journal.recovery = report
+            return journal
+
+        disk = disk or OsDisk()
+        if not holds_journal(folders, disk=disk):
+            raise InputError("folders", [str(folder) for folder in folders], "hold no journal")
+        return cls._locked(folders, disk, begin)
+
+    @property
+    def next_frame(self) -> int:
+        """Number of the next frame to be started."""
+        return self._at.frame
+
+    @property
+    def next_seq(self) -> int:
+        """Sequence number of the first command of the next frame to be started."""
+        return self._at.seq
+
+    @property
+    def head_hash(self) -> bytes:
+        """Hash of the last frame started; of the journal's id when there is none."""
+        return self._at.previous
+
+    def commit(self, commands: Commands, attachments: bytes = b"", digest: tuple[int, bytes] | None = None) -> int:
+        """`start_commit` and `wait`: the frame's number, durable in both copies."""
+        return self.start_commit(commands, attachments, digest).wait()
+
+    def start_commit(
+        self, commands: Commands, attachments: bytes = b"", digest: tuple[int, bytes] | None = None
+    ) -> PendingCommit:
+        """Begin writing one frame; nothing of it may leave before `wait` has returned.
+
+        While the frame before is in flight this one is put together, and then waits for it: one is in flight at a time.
+        `commands` carry consecutive `seq` from `next_seq` on and the lengths of their shares of `attachments`.
+        `digest` is an earlier frame's number and the 32-byte cumulative digest of the events up to its end. Raises
+        InputError (nothing changed), OutcomeUnknown if this frame's segment or the frame before failed.
+        """
+        self._usable()
+        count = self._check(commands, attachments, digest)
+        at = self._at
+        if at.page + count > self._identity.pages:
+            at = replace(at, segment=at.segment + 1, page=1)
+        pages, frame_hash = encode_frame(at, self._identity.journal, commands, attachments, digest or (0, NO_DIGEST))
+        if at.page == 1:  # a segment's header is written with its first frame
+            frame, pages = pages, blank_pages(1 + count)
+            pages[0], pages[1:] = encode_segment_header(at, self._identity), frame
+        if self._in_flight is not None:
+            self._in_flight.wait()
+        if at.segment != self._at.segment:
+            self._rotate(at.segment)
+        self._in_flight = self._begin(at, pages)
+        self._at = Position(at.segment, at.page + count, at.frame + 1, frame_hash, at.seq + len(commands))
+        self._prepare_ahead()
+        return self._in_flight
+
+    def close(self) -> None:
+        """Wait for the frame in flight and give up the folders. Raises OutcomeUnknown if that frame failed."""
+        if self._closed:
+            return
+        try:
+            if self._in_flight is not None and self._death is None:
+                self._in_flight.wait()
+        finally:
+            self._closed = True
+            # A segment being prepared is finished or not; the next to open it looks again.
+            self._threads.shutdown(wait=True)
+            for descriptor in (*self._files, *self._locks):
+                self._disk.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @classmethod
+    def _locked(cls, folders: Folders, disk: Disk, begin: Callable[[Disk], "Journal"]) -> "Journal":
+        """Lock both folders, then begin; the locks are given back if that fails."""
+        if folders[0].resolve() == folders[1].resolve():
+            raise InputError("folders", str(folders[0]), "must be two different folders")
+        locks: list[int] = []
+        try:
+            with _failures(f"opening {folders[0]} and {folders[1]}"):
+                for folder in folders:
+                    disk.make_folder(folder)
+                    locks.append(_lock(folder, disk))
+                journal = begin(disk)
+                journal._locks = locks
+                journal._open_files(journal._at.segment)
+                return journal
+        except BaseException:
+            for lock in locks:
+                disk.close(lock)
+            raise
+
+    def _check(self, commands: Commands, attachments: bytes, digest: tuple[int, bytes] | None) -> int:
+        """The pages the frame needs. Raises InputError."""
+        if commands.dtype != COMMAND or commands.ndim != 1 or not len(commands):
+            raise InputError("commands", str(commands.dtype), "must be a non-empty array of COMMAND records")
+        seqs = commands["seq"]
+        if not np.array_equal(seqs, np.arange(self._at.seq, self._at.seq + len(commands))):
+            raise InputError("seq", int(seqs[0]), f"must count up from {self._at.seq}")
+        shares = commands["attachment"]
+        if (shares < 0).any() or int(shares.sum()) != len(attachments):
+            raise InputError("attachments", len(attachments), "must be as many bytes as the commands' shares add up to")
+        if digest is not None and (not 1 <= digest[0] < self._at.frame or len(digest[1]) != HASH_BYTES):
+            raise InputError("digest", digest[0], f"must name an earlier frame than {self._at.frame}, with 32 bytes")
+        count, limit = pages_needed(len(commands), len(attachments)), self._identity.pages - 1
+        if count > limit:
+            raise InputError("commands", len(commands), f"need {count} pages, a segment holds {limit}: split the frame")
+        return count
+
+    def _begin(self, at: Position, pages: Pages) -> PendingCommit:
+        data, offset = raw(pages), (0 if at.page == 1 else at.page) * PAGE_BYTES
+        try:
+            writes = [self._threads.submit(self._write, file, data, offset) for file in self._files]
+        except BaseException as error:  # one copy may be on its way already
+            self._die(f"frame {at.frame}: {error!r}")
+            raise
+        return PendingCommit(self, at.frame, writes)
+
+    def _rotate(self, segment: int) -> None:
+        """Go on in the next segment, which is durable in both folders before anything is written to it."""
+        try:
+            if self._preparing and self._preparing[0] == segment:
+                self._preparing[1].result()
+            else:
+                self._prepare(segment)
+            for file in self._files:
+                self._disk.close(file)
+            self._files = []
+            self._open_files(segment)
+        except OSError as error:
+            raise self._die(f"segment {segment}: {error}") from error
+
+    def _open_files(self, segment: int) -> None:
+        name = segment_name(segment)
+        for folder in self.folders:
+            self._files.append(self._disk.open(folder / name, write=True, direct=True))
+
+    def _prepare_ahead(self) -> None:
+        """Make the next segment in the background once this one is half full."""
+        segment = self._at.segment + 1
+        if 2 * self._at.page < self._identity.pages or (self._preparing and self._preparing[0] == segment):
+            return
+        self._preparing = (segment, self._threads.submit(self._prepare, segment))
+
+    def _prepare(self, segment: int) -> None:
+        rows: Pages = np.zeros((self._identity.pages, PAGE_BYTES), np.uint8)
+        for folder in self.folders:
+            if segment not in segments_in(folder, self._disk):  # one found at opening was checked to be all zero
+                write_segment(self._disk, folder, segment, rows)
+
+    def _write(self, file: int, data: memoryview, offset: int) -> None:
+        write_fully(self._disk, file, data, offset)
+        self._disk.fdatasync(file)
+
+    def _usable(self) -> None:
+        if self._death is not None:
+            raise OutcomeUnknown(f"the journal is dead: {self._death}")
+        if self._closed:
+            raise JournalError("the journal is closed")
+
+    def _die(self, why: str) -> OutcomeUnknown:
+        self._death = self._death or why
+        return OutcomeUnknown(f"{why}: what was in flight may or may not stand")
+
+    def _landed(self, commit: PendingCommit) -> None:
+        if self._in_flight is commit:
+            self._in_flight = None
+
+
+def holds_journal(folders: tuple[Path, ...], *, disk: Disk | None = None) -> bool:
+    """Whether any of the folders has a segment of a journal."""
+    disk = disk or OsDisk()
+    return any(segments_in(folder, disk) for folder in folders)
+
+
+def _lock(folder: Path, disk: Disk) -> int:
+    try:
+        return disk.lock(folder / LOCK_NAME)
+    except BlockingIOError as error:
+        raise JournalBusy(f"another writer holds {folder}") from error
+
+
+@contextmanager
+def _failures(what: str) -> Iterator[None]:
+    """A disk's failure as the journal's own error."""
+    try:
+        yield
+    except OSError as error:
+        raise OutcomeUnknown(f"{what}: {error}") from error

@@ -1,0 +1,168 @@
+"""One TOML file; `docs/configuration.md` documents every setting, and a test holds the two equal.
+
+Paths are relative to the folder of the file. Unknown settings are refused: a misspelt limit must not pass silently.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import msgspec
+
+from seawall.journal import folders_of
+from seawall.journal.layout import PAGE_BYTES
+from seawall.risk import MODELS, MarginModel, ScenarioParameters, StandardParameters
+from seawall.vocabulary.errors import ConfigurationError
+
+SEGMENT_BYTES_MAX: Final = 1 << 31
+GROUP_MAX: Final = 65_536
+
+Model = Literal["standard", "scenarios"]
+
+
+class Margin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Margin model and its parameters; haircut and markup as fractions for coins that are not dollars."""
+
+    model: Model = "scenarios"
+    coin_haircut: float = 0.10
+    coin_markup: float = 0.05
+    standard: StandardParameters = msgspec.field(default_factory=StandardParameters)
+    scenarios: ScenarioParameters = msgspec.field(default_factory=ScenarioParameters)
+
+
+class Simulation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The simulated market."""
+
+    seed: int = 1
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a node is told; see docs/configuration.md."""
+
+    data: str = "journal"
+    mirror: str = ""
+    segment_bytes: int = 16 << 20
+    group: int = 512
+    engine: Literal["fast", "reference"] = "fast"
+    margin: Margin = msgspec.field(default_factory=Margin)
+    sim: Simulation = msgspec.field(default_factory=Simulation)
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """The settings of a TOML file, checked. Raises ConfigurationError naming field, value and rule."""
+        try:
+            text = file.read_bytes()
+        except OSError as error:
+            raise ConfigurationError("file", str(file), f"must be readable: {error.strerror}") from error
+        try:
+            settings: dict[str, Any] = msgspec.toml.decode(text)
+        except msgspec.DecodeError as error:
+            raise ConfigurationError("file", str(file), f"must be TOML: {error}") from error
+        return cls.of(settings, file.parent)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any], folder: Path = Path()) -> Self:
+        """The same from a dictionary; relative paths are taken from `folder`."""
+        _refuse_unknown(settings, cls, "")
+        try:
+            made = msgspec.convert(settings, cls)
+        except msgspec.ValidationError as error:
+            rule, _, where = str(error).partition(" - at `$.")
+            field = where.rstrip("`") or "settings"
+            raise ConfigurationError(field, _value_at(settings, field), rule) from error
+        except ConfigurationError as error:  # a parameter class knows its own names only
+            raise ConfigurationError(_dotted(error.field), error.value, error.rule) from error
+        if not made.data:
+            raise ConfigurationError("data", made.data, "must name a folder")
+        made = msgspec.structs.replace(
+            made, data=str(folder / made.data), mirror=str(folder / made.mirror) if made.mirror else ""
+        )
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Raise ConfigurationError for the first setting that breaks its rule."""
+        for field, value, low, high in (
+            ("segment_bytes", self.segment_bytes, 64 * PAGE_BYTES, SEGMENT_BYTES_MAX),
+            ("group", self.group, 1, GROUP_MAX),
+            ("margin.coin_haircut", self.margin.coin_haircut, 0, 0.99),
+            ("margin.coin_markup", self.margin.coin_markup, 0, 10),
+            ("sim.seed", self.sim.seed, 0, 2**63 - 1),
+        ):
+            if not low <= value <= high:
+                raise ConfigurationError(field, value, f"must lie in [{low}, {high}]")
+        if self.segment_bytes % PAGE_BYTES:
+            raise ConfigurationError("segment_bytes", self.segment_bytes, f"must be a multiple of {PAGE_BYTES}")
+
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """The two copies of the journal: `data`/a, and b in `mirror` or `data`."""
+        first, second = folders_of(Path(self.data))
+        return first, Path(self.mirror) / second.name if self.mirror else second
+
+    def model(self) -> MarginModel:
+        """The margin model with its parameters."""
+        kind: Any = MODELS[self.margin.model]
+        made: MarginModel = kind(parameters=getattr(self.margin, self.margin.model))
+        return made
+
+    def toml(self) -> str:
+        """The settings as a TOML file that reads back the same."""
+        lines: list[str] = []
+        _write(msgspec.to_builtins(self), "", lines)
+        return "\n".join(lines) + "\n"
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """Names and types of a settings class; empty for a plain value."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return {field.name: field.type for field in msgspec.structs.fields(kind)}
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return {field.name: field.type for field in dataclasses.fields(kind)}
+    return {}
+
+
+def _refuse_unknown(settings: dict[str, Any], kind: Any, where: str) -> None:
+    known = _fields(kind)
+    for name, value in settings.items():
+        if name not in known:
+            raise ConfigurationError(f"{where}{name}", value, f"is not a setting; there are {', '.join(known)}")
+        if isinstance(value, dict) and _fields(known[name]):
+            _refuse_unknown(value, known[name], f"{where}{name}.")
+
+
+def _dotted(field: str) -> str:
+    """A parameter's field, e.g. schedules[BTC].initial_ppm, with the tables it stands in."""
+    name = field.partition("[")[0]
+    return next(path for path in setting_names() if path.rpartition(".")[2] == name).removesuffix(name) + field
+
+
+def _value_at(settings: dict[str, Any], path: str) -> object:
+    value: Any = settings
+    for name in path.replace("[...]", "").split("."):
+        value = value.get(name) if isinstance(value, dict) else value
+    return value
+
+
+def setting_names(kind: Any = Configuration, where: str = "") -> list[str]:
+    """Every setting by its dotted name, in order."""
+    names = []
+    for name, inner in _fields(kind).items():
+        names += setting_names(inner, f"{where}{name}.") if _fields(inner) else [f"{where}{name}"]
+    return names
+
+
+def _write(settings: dict[str, Any], where: str, lines: list[str]) -> None:
+    tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
+    for name, value in settings.items():
+        if name not in tables:
+            lines.append(f"{name} = {_toml_value(name, value)}")
+    for name, table in tables.items():
+        lines += ["", f"[{where}{name}]"]
+        _write(table, f"{where}{name}.", lines)
+
+
+def _toml_value(name: str, value: Any) -> str:
+    if name == "effective":
+        return str(value)  # a date: TOML writes it bare
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,89 @@
+"""Settings: each refused with its name, its value and the rule; what is read is what is written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from seawall.node import Configuration
+from seawall.node.configuration import setting_names
+from seawall.vocabulary.errors import ConfigurationError
+
+DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def read(tmp_path, text):
+    file = tmp_path / "seawall.toml"
+    file.write_text(text)
+    return Configuration.read(file)
+
+
+def test_an_empty_file_gives_the_defaults_and_paths_are_taken_from_the_file(tmp_path):
+    made = read(tmp_path, "")
+    assert made.folders == (tmp_path / "journal" / "a", tmp_path / "journal" / "b")
+    made = read(tmp_path, 'data = "x"\nmirror = "/y"')
+    assert made.folders == (tmp_path / "x" / "a", Path("/y/b"))
+
+
+def test_the_same_settings_come_back_from_the_written_file(tmp_path):
+    made = read(
+        tmp_path,
+        'data = "/x"\ngroup = 9\n[sim]\nseed = 5\n[margin]\nmodel = "standard"\n'
+        "[margin.scenarios]\nvolatility_floor = 0.25\nextended_moves_ppm = [-500000, 500000]\n"
+        "[margin.standard.schedules.BTC]\ninitial_ppm = 30000\nmaintenance_ppm = 20000\nper_coin_ppm = 10\n",
+    )
+    assert read(tmp_path, made.toml()) == made
+    assert made.model().name == "standard"
+    assert list(made.margin.standard.schedules) == ["BTC"]
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("group = 0", "group"),
+        ("group = 65537", "group"),
+        ('group = "many"', "group"),
+        ("segment_bytes = 1000000", "segment_bytes"),
+        ("segment_bytes = 4096", "segment_bytes"),
+        ('engine = "quick"', "engine"),
+        ('date = "x"', "date"),
+        ("[sim]\nseed = -1", "sim.seed"),
+        ("[sim]\nsede = 1", "sim.sede"),
+        ("[margin]\ncoin_haircut = 1.5", "margin.coin_haircut"),
+        ("[margin]\ncoin_markup = -0.1", "margin.coin_markup"),
+        ('[margin]\nmodel = "guess"', "margin.model"),
+        ("[margin.scenarios]\nvolatility_up = -1", "margin.scenarios.volatility_up"),
+        ("[margin.scenarios]\nvolatility_upp = 1", "margin.scenarios.volatility_upp"),
+        ("[margin.standard]\noption_initial_ppm = -1", "margin.standard.option_initial_ppm"),
+        ('data = ""', "data"),
+        ("group = = 1", "file"),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_value_and_the_rule(tmp_path, text, field):
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, text)
+    assert caught.value.field == field
+    assert caught.value.rule
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="readable"):
+        Configuration.read(tmp_path / "none.toml")
+
+
+def test_every_setting_is_documented_and_nothing_else():
+    documented = re.findall(r"^\| `([a-z_.]+)` \|", DOCS.read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(setting_names())
+    assert len(documented) == len(set(documented))
+
+
+def test_the_documented_defaults_are_the_defaults():
+    made, rows = Configuration(), re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \|", DOCS.read_text(), re.MULTILINE)
+    for name, default in rows:
+        value = made
+        for part in name.split("."):
+            value = getattr(value, part)
+        if isinstance(value, str | int | float):
+            assert default.strip().strip("`") == (value if isinstance(value, str) else f"{value}") or (
+                value == "" and default.strip() == "none"
+            ), name
