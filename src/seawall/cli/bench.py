@@ -7,6 +7,7 @@ ratio of neighbours is what survives. The median of the rounds is reported.
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -77,11 +78,12 @@ def _table(document: dict[str, Any], rows: list[Row]) -> str:
 
 
 def _commit() -> str:
-    here = Path(__file__).parent
-    found = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "not a checkout"
+    """The checkout's commit; a wheel or a machine without git has none to tell."""
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    asked = [git, "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _prepared(work: "Workload", *, gate_off: bool = False) -> "Fast":

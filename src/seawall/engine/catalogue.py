@@ -12,7 +12,7 @@ from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import InstrumentRisk, Publication, largest_open_position
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import FLAG_APPROVED, FLAG_RECOVERED, SYSTEM_ACCOUNTS, VenueState
+from seawall.vocabulary.records import FLAG_APPROVED, FLAG_RECOVERED, FLAG_UNCLEAN, SYSTEM_ACCOUNTS, VenueState
 
 
 class Refused(Exception):
@@ -38,6 +38,7 @@ class Catalogue:
         self.rate_loss = [0] * bounds.CURRENCIES_MAX
         self.version = 0
         self.venue = VenueState.OPEN
+        self.crashed = False  # halted by an unclean stop and by nothing else, so that a rule may lift it
 
     def currency(self, command: Any) -> int:
         """Define the next currency; returns its id."""
@@ -89,14 +90,22 @@ class Catalogue:
         self.tiers[tier, fee_class] = (maker, taker)
         return tier, fee_class
 
+    def opened(self, command: Any) -> VenueState:
+        """The state after a node opened the journal: halted if it had not been closed cleanly."""
+        if not int(command["flags"]) & FLAG_UNCLEAN:
+            return self.venue
+        self.crashed = self.crashed or self.venue != VenueState.HALTED
+        return VenueState.HALTED
+
     def state(self, command: Any) -> VenueState:
         """The state the venue goes to. Anything may restrict; only people relax, but for one step after a crash."""
         wanted, flags = int(command["state"]), int(command["flags"])
         if wanted > max(VenueState):
             raise Refused(Reason.STATE_VALUE, wanted, max(VenueState))
-        recovery = self.venue == VenueState.HALTED and wanted == VenueState.REDUCE_ONLY and flags & FLAG_RECOVERED
+        recovery = self.crashed and wanted == VenueState.REDUCE_ONLY and flags & FLAG_RECOVERED
         if wanted < self.venue and not (flags & FLAG_APPROVED or recovery):
             raise Refused(Reason.PEOPLE_REQUIRED, wanted, self.venue)
+        self.crashed = False
         return VenueState(wanted)
 
     def expire(self, instrument: int, price: int, clock: int) -> Instrument:

@@ -202,8 +202,9 @@ class Fast:
         kind = int(command["kind"])
         try:
             if kind == Kind.OPENED:
+                state = self.catalogue.opened(command)
                 if int(command["flags"]) & FLAG_UNCLEAN:
-                    self._set_state(VenueState.HALTED)
+                    self._set_state(state)
             elif kind == Kind.CURRENCY:
                 currency = self.catalogue.currency(command)
                 h[at.CURRENCIES] = self.catalogue.currencies
@@ -386,7 +387,7 @@ class Fast:
         return {
             "seq": self.seq,
             "clock": self.clock,
-            "venue": int(self.catalogue.venue),
+            "venue": (int(self.catalogue.venue), self.catalogue.crashed),
             "version": self.catalogue.version,
             "net_deposits": self._arrays["deposits"].tolist(),
             "accounts": [self._account_state(number) for number in range(int(self._header[at.ACCOUNTS]))],

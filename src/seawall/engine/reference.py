@@ -138,8 +138,9 @@ class Reference:
     # -- catalogue and parameters ----------------------------------------------------------------------------------
 
     def _opened(self, command: Any, attachment: bytes) -> None:
+        state = self.catalogue.opened(command)
         if int(command["flags"]) & FLAG_UNCLEAN:
-            self._set_state(VenueState.HALTED)
+            self._set_state(state)
 
     def _currency(self, command: Any, attachment: bytes) -> None:
         self._emit(EventKind.DEFINED, currency=self.catalogue.currency(command), a=Kind.CURRENCY)
@@ -608,7 +609,7 @@ class Reference:
         return {
             "seq": self.seq,
             "clock": self.clock,
-            "venue": int(self.catalogue.venue),
+            "venue": (int(self.catalogue.venue), self.catalogue.crashed),
             "version": self.catalogue.version,
             "net_deposits": list(self.net_deposits),
             "accounts": [self._account_state(number) for number in range(len(self.accounts))],

@@ -5,8 +5,8 @@ and only then release the events. After a failed write or sync the outcome is un
 retried, nothing more is released.
 
 Start: put the journal in order, fold it and check its digests, then journal OPENED. After an unclean stop the venue
-comes up halted by that command; if both copies verify clean, a journalled rule takes it to reduce-only, unless the
-venue was halted for another reason before. Opening it needs people.
+comes up halted by that command; if both copies verify clean, a journalled rule asks for reduce-only, which the engine
+refuses if the venue was halted for another reason before. Opening it needs people.
 """
 
 import time
@@ -180,7 +180,7 @@ class Node:
         if not unclean:
             return
         self.verification = verify(self.configuration.folders)
-        if self.verification.ok and not past.halted_otherwise:
+        if self.verification.ok:
             self.submit(command(Kind.STATE, state=VenueState.REDUCE_ONLY, flags=FLAG_RECOVERED))
 
     def _usable(self) -> None:
@@ -196,14 +196,8 @@ class _Past:
     def __init__(self) -> None:
         self.last = Kind.CLOSED
         self.venue = VenueState.OPEN
-        self.halted_otherwise = False
 
     def see(self, frame: Frame, events: Events) -> None:
         self.last = Kind(int(frame.commands["kind"][-1])) if frame.commands["kind"][-1] in set(Kind) else Kind.TIME
         for event in events[events["kind"] == EventKind.STATE]:
             self.venue = VenueState(int(event["a"]))
-            cause = frame.commands["kind"][int(event["seq"]) - frame.first_seq]
-            if cause != Kind.OPENED:
-                self.halted_otherwise = self.venue == VenueState.HALTED
-            elif event["b"] != VenueState.HALTED:  # else it was halted before, for whatever reason that was
-                self.halted_otherwise = False

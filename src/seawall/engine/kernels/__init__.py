@@ -8,6 +8,7 @@ the file of the function called, and would go on using stale code after an edit 
 """
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -27,9 +28,20 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
-numba.config.CACHE_DIR = str(
-    Path(numba.config.CACHE_DIR or Path.home() / ".cache" / "seawall") / f"kernels-{source_hash()[:16]}"
-)
+def _cache() -> Path:
+    """NUMBA_CACHE_DIR, else the user's own cache; where neither can be written, a folder for this process alone.
+
+    Never a shared folder with a name others can guess: what is cached there is run.
+    """
+    try:
+        base = Path(numba.config.CACHE_DIR or Path.home() / ".cache" / "seawall")
+        base.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        base = Path(tempfile.mkdtemp(prefix="seawall-kernels-"))
+    return base / f"kernels-{source_hash()[:16]}"
+
+
+numba.config.CACHE_DIR = str(_cache())
 
 
 class Kernels(NamedTuple):
