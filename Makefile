@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
 
-.PHONY: demo test soak check bench setup clean
+.PHONY: demo test soak check bench setup kernels clean
 
 setup: $(VENV)/.ready
 
@@ -22,10 +22,13 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check
+kernels: setup
+	$(BIN)/python -c "from seawall.engine.kernels import load; load()"  # once, not in each of the test processes
+
+test: check kernels
 	$(BIN)/pytest -n 2 -m "not soak"
 
-soak: setup
+soak: kernels
 	$(BIN)/pytest -n 2 -m soak
 
 bench: setup
