@@ -146,10 +146,11 @@ class Catalogue:
             rates[rate.currency] = rate.rate_loss
         risks = self._risks_with(publication, rates)
         limits, open_now = {}, largest_open()
+        live = self.expired.count(False)
         for number, risk in enumerate(risks):
             if self.expired[number] or risk is None:
                 continue
-            limits[number] = self._position_bound(number, risk, rates)
+            limits[number] = self._position_bound(number, risk, rates, live)
             if limits[number] < max(1, open_now[number]):
                 raise Refused(Reason.PUBLICATION_BOUND, number, open_now[number])
         self.version, self.rate_loss, self.risks = version, rates, risks
@@ -168,6 +169,9 @@ class Catalogue:
             block = blocks.get(spec.block)
             if block is None or block.scenarios != len(risk.u) or rates[spec.currency] == 0:
                 raise Refused(Reason.PUBLICATION_INCOMPLETE, number, spec.block)
+            if not spec.price_min <= risk.mark <= spec.price_max:
+                bound = spec.price_min if risk.mark < spec.price_min else spec.price_max
+                raise Refused(Reason.PRICE_BAND, risk.mark, bound, instrument=number)
             risks[number] = risk
             published.add(number)
         for number, spec in enumerate(self.specs):
@@ -175,7 +179,7 @@ class Catalogue:
                 raise Refused(Reason.PUBLICATION_INCOMPLETE, number, spec.block)
         return risks
 
-    def _position_bound(self, number: int, risk: InstrumentRisk, rates: list[int]) -> int:
+    def _position_bound(self, number: int, risk: InstrumentRisk, rates: list[int], live: int) -> int:
         spec = self.specs[number]
         dearest = formulas.limit_value(spec, 1, spec.price_min if spec.form == Form.INVERSE else spec.price_max)
-        return largest_open_position(risk, rates[spec.currency], dearest, spec.largest_position)
+        return largest_open_position(risk, rates[spec.currency], dearest, spec.largest_position, live)

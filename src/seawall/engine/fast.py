@@ -229,6 +229,8 @@ class Fast:
                 raise Refused(Reason.UNKNOWN_KIND, kind, max(Kind))
         except Refused as refused:
             echo = {name: int(command[name]) for name in ("side", "account", "instrument", "price", "quantity")}
+            if refused.instrument >= 0:
+                echo["instrument"] = refused.instrument
             order_id = int(command["order_id"]) or int(h[at.SEQ])
             currency = int(command["currency"]) & 0x7FFF
             self._emit(
@@ -295,7 +297,8 @@ class Fast:
         scenarios = {}
         for block in publication.blocks:
             row = blocks[block.block]
-            row["touched"], row["charged"] = 1, any(index != NO_CHARGE for pair in block.charges for index in pair)
+            row["touched"], row["scenarios"] = 1, block.scenarios
+            row["charged"] = any(index != NO_CHARGE for pair in block.charges for index in pair)
             scenarios[block.block] = block
             start = block.block * EXPOSURES * ROWS
             for offset, index in enumerate(index for pair in block.charges for index in pair):
@@ -427,8 +430,7 @@ class Fast:
         for m in self._chain(first, "margins", "next"):
             margin = self._arrays["margins"][m]
             number = int(margin["block"])
-            risks = zip(self.catalogue.specs, self.catalogue.risks, strict=True)
-            count = next(len(risk.u) for spec, risk in risks if spec.block == number and risk is not None)
+            count = int(self._arrays["blocks"][number]["scenarios"])
             start = m * int(self._header[at.STRIDE])
             lists = [self._arrays["scenarios"][start : start + count].tolist()]
             for kind in ("net", "up", "down", "gross"):

@@ -95,14 +95,13 @@ def value_of_loss(atoms: int, rate: int) -> int:
 
 
 def currency_equity(atoms: int, rate_gain: int, rate_loss: int) -> int:
-    """Value atoms of an account's equity in one currency: concave, rounded down, saturating at 2^50 atoms and 2^58."""
-    atoms = max(-bounds.BALANCE_MAX, min(bounds.BALANCE_MAX, atoms))
+    """Value atoms of an account's equity in one currency: concave, rounded down, saturating at VALUE_MAX."""
     value = atoms * (rate_gain if atoms >= 0 else rate_loss) >> bounds.RATE_SHIFT
     return max(-bounds.VALUE_MAX, min(bounds.VALUE_MAX, value))
 
 
 def order_reserve(rate_loss: int) -> int:
-    """Value atoms one open order reserves: two atoms of its currency, and two of value for the conversion's floors."""
+    """Value atoms one open order reserves: ORDER_ATOMS of its currency, and as many of value for the floors of e."""
     return value_of_loss(bounds.ORDER_ATOMS, rate_loss) + bounds.ORDER_ATOMS
 
 

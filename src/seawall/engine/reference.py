@@ -297,7 +297,7 @@ class Reference:
         return requirement
 
     def _equity_after(self, account: Account, order: Order, limit: int) -> int:
-        """Equity once the whole order filled at `limit`, the dearer fee and two atoms paid."""
+        """Equity once the whole order filled at `limit`, the dearer fee and its reserve of atoms paid."""
         spec = self.book.listings[order.instrument].spec
         position = account.positions[order.instrument]
         kept = (position.quantity, position.cash, account.balance[spec.currency])
@@ -503,6 +503,8 @@ class Reference:
         balance = self.accounts[number].balance[currency] + amount
         if balance > bounds.BALANCE_MAX:
             raise Refused(Reason.BALANCE_BOUND, balance, bounds.BALANCE_MAX)
+        if self.net_deposits[currency] + amount > bounds.DEPOSITS_MAX:
+            raise Refused(Reason.BALANCE_BOUND, self.net_deposits[currency] + amount, bounds.DEPOSITS_MAX)
         self.net_deposits[currency] += amount
         self._post(number, currency, amount, Reason.DEPOSITED)
 

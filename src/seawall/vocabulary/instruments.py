@@ -160,8 +160,6 @@ class Instrument:
     def deliverable(self, price: int) -> bool:
         """Whether a delivery price keeps every payoff in bounds: in the band, or within 2^10 of the strike."""
         if self.product == Product.OPTION:
-            return (
-                1 <= price <= self.strike * bounds.DELIVERY_RATIO_MAX
-                and self.strike <= price * bounds.DELIVERY_RATIO_MAX
-            )
+            highest = min(bounds.PRICE_MAX, self.strike * bounds.DELIVERY_RATIO_MAX)
+            return 1 <= price <= highest and self.strike <= price * bounds.DELIVERY_RATIO_MAX
         return self.price_min <= price <= self.price_max

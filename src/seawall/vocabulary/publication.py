@@ -174,15 +174,16 @@ class Publication:
             _between("u", number, -bounds.EXPOSURE_MAX + 1, bounds.EXPOSURE_MAX - 1)
 
 
-def largest_open_position(risk: InstrumentRisk, rate_loss: int, value_per_lot: int, limit: int) -> int:
+def largest_open_position(risk: InstrumentRisk, rate_loss: int, value_per_lot: int, limit: int, live: int = 1) -> int:
     """Lots, open quantity included, within every product bound: `limit` from the specification, exposures, conversion.
 
-    `value_per_lot` is the dearest value of one lot in atoms; converted at `rate_loss` a position stays below 2^50.
+    `value_per_lot` is the dearest value of one lot in atoms, converted at `rate_loss`; `live` instruments share the
+    bound of the sum.
     """
+    most = min(bounds.EXPOSURE_MAX, bounds.TOTAL_EXPOSURE_MAX // live)
     largest = max(1, risk.weight, abs(risk.delta), abs(risk.vega), *(abs(number) + 1 for number in risk.u))
-    by_exposure = bounds.EXPOSURE_MAX // largest
-    by_conversion = (bounds.EXPOSURE_MAX << bounds.RATE_SHIFT) // max(1, value_per_lot * rate_loss)
-    return min(limit, by_exposure, by_conversion)
+    by_conversion = (most << bounds.RATE_SHIFT) // max(1, value_per_lot * rate_loss)
+    return min(limit, most // largest, by_conversion)
 
 
 def charge_from_knots(knots: Sequence[tuple[int, int]], slopes: Sequence[int]) -> Charge:

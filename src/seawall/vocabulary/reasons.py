@@ -128,7 +128,11 @@ REASONS: Final[dict[Reason, Row]] = {
         10009,
         "not_enough_funds",
     ),
-    Reason.BALANCE_BOUND: Row("the balance would be {a} atoms, at most {b} are allowed", 11029, "invalid_arguments"),
+    Reason.BALANCE_BOUND: Row(
+        "the balance, or the sum of all deposits, would be {a} atoms; at most {b} are allowed",
+        11029,
+        "invalid_arguments",
+    ),
     Reason.VERSION: Row("publication version {a} does not follow {b}", 11029, "invalid_arguments"),
     Reason.PUBLICATION_BOUND: Row(
         "instrument {a}: positions up to {b} lots would leave the bounds", 11029, "invalid_arguments"

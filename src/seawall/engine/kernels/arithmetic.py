@@ -22,6 +22,7 @@ _NARROW = 2**48  # exposures below this times a rate fit 64 bits whole
 _FEE_DENOMINATOR = bounds.FEE_DENOMINATOR
 _BALANCE_MAX = bounds.BALANCE_MAX
 _VALUE_MAX = bounds.VALUE_MAX
+_WIDEST = 2**62
 _ORDER_ATOMS = bounds.ORDER_ATOMS
 
 Number = Any
@@ -117,10 +118,11 @@ def value_of_loss(atoms: Number, rate: Number) -> Number:
 
 @njit(**JIT)
 def currency_equity(atoms: Number, rate_gain: Number, rate_loss: Number) -> Number:
-    """formulas.currency_equity."""
-    atoms = max(-_BALANCE_MAX, min(_BALANCE_MAX, atoms))
-    value = scaled(atoms, rate_gain if atoms >= 0 else rate_loss)
-    return max(-_VALUE_MAX, min(_VALUE_MAX, value))
+    """formulas.currency_equity; beyond 2^50 atoms, only where the product fits."""
+    rate = rate_gain if atoms >= 0 else rate_loss
+    if abs(atoms) > _BALANCE_MAX and abs(atoms) >> _RATE_SHIFT > _WIDEST // max(1, rate):
+        return _VALUE_MAX if atoms > 0 else -_VALUE_MAX
+    return max(-_VALUE_MAX, min(_VALUE_MAX, scaled(atoms, rate)))
 
 
 @njit(**JIT)

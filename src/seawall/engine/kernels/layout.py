@@ -111,7 +111,7 @@ INSTRUMENT: Final = _record(
     " trie_depth bid_root ask_root best_bid best_ask first_holder last_holder",
 )
 
-BLOCK: Final = _record("", "charged touched")
+BLOCK: Final = _record("", "scenarios charged touched")
 
 CHARGE: Final = np.dtype([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
 """(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""

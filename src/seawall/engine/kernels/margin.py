@@ -248,7 +248,7 @@ def leg_to_close(h: Header, account: Index) -> Any:
 
 @njit(**JIT)
 def equity_after(h: Header, p: Index, side: Any, quantity: Any, limit: Any, dearer: Any) -> Any:
-    """Equity once a whole order filled at `limit`, the dearer fee and two atoms paid."""
+    """Equity once a whole order filled at `limit`, the dearer fee and its reserve of atoms paid."""
     pos = positions_of(h)[p]
     ins = instruments_of(h)[pos.instrument]
     cash = pos.cash + ar.posting_at_limit(ins, side, quantity, limit)

@@ -47,7 +47,7 @@ from seawall.vocabulary.records import SYSTEM_ROUNDING
 
 _C = at.CURRENCIES_MAX
 _OPTION, _PERPETUAL = int(Product.OPTION), int(Product.PERPETUAL)
-_BALANCE_MAX = bounds.BALANCE_MAX
+_BALANCE_MAX, _DEPOSITS_MAX = bounds.BALANCE_MAX, bounds.DEPOSITS_MAX
 _R_ACCOUNT, _R_CURRENCY = int(Reason.UNKNOWN_ACCOUNT), int(Reason.UNKNOWN_CURRENCY)
 _R_AMOUNT, _R_BALANCE = int(Reason.AMOUNT), int(Reason.BALANCE_BOUND)
 _R_DEPOSITED, _R_WITHDRAWN = int(Reason.DEPOSITED), int(Reason.WITHDRAWN)
@@ -79,6 +79,10 @@ def deposit(h: Header, command: Any) -> None:
     balance = balances_of(h)[command.account * _C + command.currency] + command.amount
     if balance > _BALANCE_MAX:
         refuse(h, command, _R_BALANCE, balance, _BALANCE_MAX)
+        return
+    total = deposits_of(h)[command.currency] + command.amount
+    if total > _DEPOSITS_MAX:
+        refuse(h, command, _R_BALANCE, total, _DEPOSITS_MAX)
         return
     deposits_of(h)[command.currency] += command.amount
     post(h, command.account, command.currency, command.amount, _R_DEPOSITED, 0, 0)

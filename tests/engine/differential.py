@@ -1,0 +1,70 @@
+"""The differential campaign: one random stream folded by the reference and by two fast engines, compared throughout.
+
+The second fast engine gets the same stream in other batch sizes and with another event buffer: its events must be the
+same, whatever the frames.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from worlds import RandomFlow
+
+from seawall.engine.fast import Fast
+from seawall.engine.reference import Reference
+from seawall.vocabulary.records import SYSTEM_ROUNDING, Commands, Events
+
+SMALLEST_ROOM = 16
+"""Events one step may need; an engine with this room stops and resumes inside nearly every task."""
+
+
+def rooms(rng: random.Random) -> int:
+    """An event buffer so small that tasks resume, now and then an ample one."""
+    return rng.choice((SMALLEST_ROOM, 17, 19, 24, 40, 100, 1 << 15))
+
+
+def describe(reference: Events, fast: Events) -> str:
+    """The first event that differs."""
+    for expected, found in zip(reference, fast, strict=False):
+        if expected != found:
+            return f"reference {expected}\nfast      {found}"
+    return f"{len(reference)} events of the reference, {len(fast)} of the fast engine"
+
+
+class Chopped:
+    """A fast engine fed the same stream in batches of its own choosing."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng, self.engine, self.events = rng, Fast(event_room=rooms(rng)), []
+
+    def step(self, commands: Commands, attachments: bytes) -> Events:
+        """Fold in pieces; all their events."""
+        offsets = np.concatenate(([0], np.cumsum(commands["attachment"])))
+        events, at = [], 0
+        while at < len(commands):
+            end = min(len(commands), at + self.rng.choice((1, 2, 7, 50, 1000)))
+            events.append(self.engine.step(commands[at:end], attachments[offsets[at] : offsets[end]]))
+            at = end
+        return np.concatenate(events)
+
+
+def campaign(seed: int, commands: int) -> int:
+    """Fold `commands` random commands of one seed; AssertionError says where and how the engines differ."""
+    rng = random.Random(seed)
+    flow = RandomFlow(seed, accounts=rng.choice((2, 6, 6, 25)))
+    reference, fast, chopped = Reference(), Fast(event_room=rooms(rng)), Chopped(rng)
+    folded = 0
+    while folded < commands:
+        batch, attachments = flow.batch(rng.choice((1, 10, 100, 500, 1500)))
+        expected, found = reference.step(batch, attachments), fast.step(batch, attachments)
+        where = f"seed {seed}, between commands {batch['seq'][0]} and {batch['seq'][-1]}"
+        assert np.array_equal(expected, found), f"{where}\n{describe(expected, found)}"
+        again = chopped.step(batch, attachments)
+        assert np.array_equal(found, again), f"{where}, other batches\n{describe(found, again)}"
+        assert reference.conserved() and fast.conserved(), where
+        assert min(reference.accounts[SYSTEM_ROUNDING].balance) >= 0, f"{where}: rounding paid somebody"
+        assert reference.state() == fast.state(), where
+        folded += len(batch)
+    assert chopped.engine.state() == fast.state(), f"seed {seed}"
+    return folded
