@@ -137,6 +137,15 @@ class TestLimits:
         venue.deposit(ANN, 1)
         assert venue.take(ANN, PERPETUAL, BUY, 100, MARK)[0].kind == EventKind.ACCEPTED
 
+    def test_a_capped_gain_gives_no_credit_to_an_open_order(self, venue):
+        """Bought below the mark, the gain at the limit relieves the requirement only where gains count."""
+        bid = MARK - 1000
+        relieved = venue.order(ANN, ETHER, BUY, 10, bid)[0].a
+        assert relieved == 10 * (LOT // 10 - 1000 * 100) + RESERVE
+        venue.do(Kind.CANCEL_ALL, account=ANN, instrument=-1)
+        venue.publish(publication(caps={ETHER: 0}))
+        assert venue.order(ANN, ETHER, BUY, 10, bid)[0].a == 10 * LOT // 10 + RESERVE
+
     def test_quantity_and_band(self, venue):
         assert venue.refused(Reason.QUANTITY, venue.order(ANN, ETHER, BUY, 10**6 + 1, MARK)) == (10**6 + 1, 10**6)
         assert venue.refused(Reason.QUANTITY, venue.order(ANN, ETHER, BUY, 0, MARK)) == (0, 10**6)

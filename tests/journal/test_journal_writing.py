@@ -242,6 +242,27 @@ def test_a_disk_that_fails_while_opening_is_unknown_too():
     Journal.open(FOLDERS, disk=disk).close()
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_opening_that_fails_late_gives_everything_back(folder):
+    disk = MemoryDisk()
+    Journal.create(FOLDERS, segment_bytes=8 * PAGE, disk=disk).close()
+    opened = []
+
+    def fail(kind, path):
+        if kind == "open":
+            opened.append(path)
+            if opened.count(folder / "00000000.seg") == 3:  # header, recovery, then the writer's own
+                raise OSError(errno.EMFILE, "as told")
+
+    disk.fail = fail
+    with pytest.raises(OutcomeUnknown):
+        Journal.open(FOLDERS, disk=disk)
+    assert not disk.open_files and not disk.locked
+    disk.fail = lambda *_: None
+    Journal.open(FOLDERS, disk=disk).close()
+    assert not disk.open_files and not disk.locked
+
+
 def test_no_byte_of_an_acknowledged_frame_is_written_again():
     disk = MemoryDisk()
     written = set()

@@ -8,6 +8,7 @@ import typer
 import seawall
 from seawall.cli.bench import bench
 from seawall.cli.demo import demo
+from seawall.cli.import_ import import_command
 from seawall.cli.replay import replay
 from seawall.cli.verify import verify
 
@@ -16,6 +17,7 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("replay", replay),
     ("verify", verify),
     ("bench", bench),
+    ("import", import_command),
 )
 
 app = typer.Typer(

@@ -39,7 +39,8 @@ class Damage:
     """A page of one copy that is not what it ought to be; page 0 also stands for the whole file.
 
     `frame` is the frame the page belongs to (a segment's first for its header, 0 for an unused page). `cut` says that
-    it belongs to a frame that was never completed, so that it is given up and not repaired.
+    it belongs to a frame that was never completed, so that it is given up and not repaired. `what` says how it differs,
+    to the byte.
     """
 
     folder: Path
@@ -227,7 +228,8 @@ def _damage(image: _Image, copy: SegmentCopy) -> list[Damage]:
         found.append(Damage(copy.folder, image.segment, 0, image.frames[0], what))
     for page in np.flatnonzero(image.wrong(copy)).tolist():
         what, cut = _describe(image, copy, page)
-        found.append(Damage(copy.folder, image.segment, page, image.frames[page], what, cut))
+        frame = int(copy.records["frame"][page]) if cut else image.frames[page]
+        found.append(Damage(copy.folder, image.segment, page, frame, what, cut))
     return found
 
 

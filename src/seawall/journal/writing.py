@@ -175,8 +175,9 @@ class Journal:
             self._closed = True
             # A segment being prepared is finished or not; the next to open it looks again.
             self._threads.shutdown(wait=True)
-            for descriptor in (*self._files, *self._locks):
-                self._disk.close(descriptor)
+            self._close_files()
+            while self._locks:
+                self._disk.close(self._locks.pop())
 
     def __enter__(self) -> Self:
         return self
@@ -190,6 +191,7 @@ class Journal:
         if folders[0].resolve() == folders[1].resolve():
             raise InputError("folders", str(folders[0]), "must be two different folders")
         locks: list[int] = []
+        journal: Journal | None = None
         try:
             with _failures(f"opening {folders[0]} and {folders[1]}"):
                 for folder in folders:
@@ -200,6 +202,8 @@ class Journal:
                 journal._open_files(journal._at.segment)
                 return journal
         except BaseException:
+            if journal is not None:
+                journal._close_files()
             for lock in locks:
                 disk.close(lock)
             raise
@@ -237,12 +241,14 @@ class Journal:
                 self._preparing[1].result()
             else:
                 self._prepare(segment)
-            for file in self._files:
-                self._disk.close(file)
-            self._files = []
+            self._close_files()
             self._open_files(segment)
         except OSError as error:
             raise self._die(f"segment {segment}: {error}") from error
+
+    def _close_files(self) -> None:
+        while self._files:
+            self._disk.close(self._files.pop())  # never twice: the number may by then be another file's
 
     def _open_files(self, segment: int) -> None:
         name = segment_name(segment)

@@ -6,11 +6,10 @@ trading.py  act 1: a market trades
 gate.py     act 2: what the gate refuses, in a trader's words (wording.py)
 crash.py    act 3: the writer (writer.py, a process of its own) is killed with -9
 rot.py      act 4: a byte of one copy is flipped
+recorded.py act 5: a recorded market folds through the same engine
 report.py   the HTML report
 """
 
-import importlib
-import importlib.util
 import shutil
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Final
 
 from seawall.cli.demonstration.crash import crash
 from seawall.cli.demonstration.gate import gate
+from seawall.cli.demonstration.recorded import FILE, FOLDER, recorded
 from seawall.cli.demonstration.report import report
 from seawall.cli.demonstration.rot import rot
 from seawall.cli.demonstration.story import Story
@@ -38,7 +38,7 @@ def tell(out: Path, seed: int, engine: str, as_json: bool) -> Answer:
     configuration = configuration_of(out, seed, engine)
     (out / SETTINGS).write_text(FIRST_LINE + configuration.toml())
     load_kernels(engine)
-    for act in (trading, gate, crash, rot, demo_import, report):
+    for act in (trading, gate, crash, rot, recorded, report):
         began, told = time.monotonic(), story.acts
         act(story, configuration)
         if story.acts > told:
@@ -46,19 +46,13 @@ def tell(out: Path, seed: int, engine: str, as_json: bool) -> Answer:
     return story.end()
 
 
-def demo_import(story: Story, _configuration: object) -> None:
-    """Act 5, a recorded market: told by `seawall.cli.import_.demo_import(story)` where this build has it."""
-    if importlib.util.find_spec("seawall.cli.import_") is None:
-        story.facts["recorded market"] = "this build cannot import recordings yet"
-        return
-    importlib.import_module("seawall.cli.import_").demo_import(story)
-
-
 def _clear(out: Path) -> None:
     settings = out / SETTINGS
     if out.exists() and any(out.iterdir()):
         if not settings.is_file() or not settings.read_text().startswith(FIRST_LINE):
             raise InputError("--out", str(out), "must be new, empty, or the folder of an earlier demo")
-        shutil.rmtree(out / "journal", ignore_errors=True)
-        (out / "report.html").unlink(missing_ok=True)
+        for folder in ("journal", FOLDER):
+            shutil.rmtree(out / folder, ignore_errors=True)
+        for file in ("report.html", FILE):
+            (out / file).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
