@@ -289,6 +289,25 @@ class TestLargestNumbers:
         script.add(Kind.ORDER, account=3, instrument=0, side=BUY, price=50, quantity=1)
         agree(script)
 
+    def test_many_deliveries(self):
+        """Forty calls of the largest payoff to one account: what no balance can hold is refused, by both engines."""
+        option = Instrument(
+            "OPTION", Product.OPTION, Form.LINEAR, 0, 0, 1, 1, 1, 1, 10**13, 2**10, 1, Form.LINEAR, 2**20
+        )  # fmt: skip
+        option = replace(option, quantity_max=option.largest_position)
+        script, count = Script(), 40
+        opened(script, [option] * count)
+        risks = tuple(InstrumentRisk(n, 1, (0,)) for n in range(count))
+        made = Publication((CurrencyRate(0, 1, 1),), (BlockRisk(0, 1, 1),), risks)
+        script.add(Kind.PUBLISH, made.encode(), version=1)
+        for number in range(count):
+            trade(script, number, 1, option.quantity_max)
+        script.time = 10**13
+        for number in range(count):
+            script.add(Kind.EXPIRE, instrument=number, price=2**20)
+        events, _ = agree(script)
+        assert events[-1]["kind"] == EventKind.REFUSED and events[-1]["reason"] == Reason.DELIVERY_BOUND
+
     def test_deposits_in_total(self):
         """8,192 accounts at their bound are 2^63 atoms: the sum over all accounts must not leave 64 bits."""
         script = Script()

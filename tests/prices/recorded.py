@@ -38,7 +38,7 @@ class Tape:
         behind = self.behind if behind is None else behind
         self.behind = u
         ids = {"U": behind + 1, "u": u} | ({} if self.market == "spot" else {"pu": behind})
-        return self._stream("depth", {"E": START_MS + ms, **ids, "b": levels(bids), "a": levels(asks)}, ms)
+        return self._stream("depth", {"E": START_MS + ms + 3, **ids, "b": levels(bids), "a": levels(asks)}, ms)
 
     def touch(self, u, bid, bid_lots, ask, ask_lots, ms=0):
         (b, big), (a, small) = levels([(bid, bid_lots), (ask, ask_lots)])

@@ -8,11 +8,13 @@ from recorded import Tape, carry
 
 from seawall.engine.reference import Reference
 from seawall.prices import Cause, Gap, Importer, read_recording
-from seawall.prices.fidelity import MEANINGS
+from seawall.prices.fidelity import MEANINGS, AwaitedCheck, Judge
+from seawall.prices.listing import Listing
 from seawall.sim.recording import record_synthetic
 from seawall.vocabulary.bounds import PRICE_MAX
 from seawall.vocabulary.errors import RecordingError
-from seawall.vocabulary.records import BUY, SELL, EventKind, Kind, TimeInForce
+from seawall.vocabulary.instruments import Form
+from seawall.vocabulary.records import BUY, EVENT, SELL, EventKind, Kind, TimeInForce
 
 BIDS = [(6000, 5), (5999, 7), (5990, 100)]
 ASKS = [(6001, 4), (6002, 8), (6010, 100)]
@@ -242,6 +244,33 @@ def test_a_book_differing_from_the_recording_is_counted(tmp_path):
 
     found = carry(importer, Deaf(), size=5000).fidelity
     assert found.book_checks == 2 and found.book_differences >= 2
+
+
+@pytest.mark.parametrize(("lots", "differences"), [(3, 0), (2, 1), (4, 1)])
+def test_the_judge_compares_a_touched_price_however_deep(lots, differences):
+    events = np.zeros(12, EVENT)
+    events["seq"] = events["order_id"] = np.arange(1, 13)
+    events["kind"], events["side"], events["quantity"] = EventKind.ACCEPTED, BUY, 3
+    events["price"] = np.arange(100, 112)
+    judge = Judge()
+    top = [(price, 3) for price in range(111, 101, -1)]
+    judge.expect(AwaitedCheck(12, [(BUY, 100, lots)], top, []))
+    judge.hear(events)
+    assert judge.fidelity.book_checks == 1 and judge.fidelity.levels_checked == 11
+    assert judge.fidelity.book_differences == differences
+
+
+@pytest.mark.parametrize(("symbol", "dollars"), [("BTCUSD_PERP", 100), ("ETHUSD_PERP", 10)])
+def test_a_coin_margined_lot_is_one_contract(tmp_path, symbol, dollars):
+    record_synthetic(tmp_path / "made.jsonl.gz", 1, market="coinm", steps=60, symbol=symbol)
+    spec = Listing(read_recording(tmp_path / "made.jsonl.gz")).specification
+    coins = spec.multiplier / 600_000 / 1e8  # one lot at 60,000.0
+    assert spec.form == Form.INVERSE and coins == pytest.approx(dollars / 60_000)
+
+
+def test_spot_and_dollar_margined_lots_are_linear(tmp_path):
+    spec = Listing(read_recording(tape().write(tmp_path))).specification
+    assert spec.form == Form.LINEAR and spec.multiplier == 100  # a tenth of a dollar times a thousandth, in millionths
 
 
 def test_units_too_fine_for_the_bounds_are_refused(tmp_path):

@@ -56,7 +56,7 @@ def test_a_trade_no_update_shows_comes_first_in_its_millisecond(tmp_path):
 
 def test_an_effect_in_another_millisecond_is_none_in_futures(tmp_path):
     tape = Tape().depth(100, [(6000, 5)], [(6001, 4)], ms=1).touch(101, 6000, 5, 6001, 4, ms=4)
-    tape.touch(102, 6000, 5, 6001, 2, ms=6)
+    tape.touch(102, 6000, 5, 6001, 9, ms=6).touch(103, 6000, 5, 6001, 7, ms=6)
     assert last_before(tape.trade(BUY, 6001, 2, ms=5), tmp_path) == [101]
     assert last_before(Tape().depth(1).touch(2, 6000, 5, 6001, 2, ms=6).trade(SELL, 6000, 1, ms=3), tmp_path) == [1]
 

@@ -23,6 +23,7 @@ def test_prices_become_ticks_and_quantities_lots(tmp_path):
     snapshot, delta, touch = recording.updates
     assert isinstance(snapshot, Snapshot) and snapshot.bids == [(6000, 5), (5999, 7)]
     assert isinstance(delta, Delta) and delta.bids == [(6000, 6)] and (delta.previous, delta.last) == (100, 110)
+    assert delta.time_ns == (START_MS + 1) * 1_000_000  # T, when it happened, not E, when it was sent
     assert isinstance(touch, Touch) and (touch.bid, touch.bid_lots, touch.ask, touch.ask_lots) == (6000, 6, 6001, 3)
     (traded,) = recording.prints
     assert (traded.side, traded.price, traded.lots) == (BUY, 6001, 1)

@@ -108,8 +108,14 @@ class Catalogue:
         self.crashed = False
         return VenueState(wanted)
 
-    def expire(self, instrument: int, price: int, clock: int) -> Instrument:
-        """Take an expiry at a delivery price of `price` ticks; returns the specification."""
+    def expire(
+        self, instrument: int, price: int, clock: int, largest_held: Callable[[int], tuple[int, int]]
+    ) -> Instrument:
+        """Take an expiry at a delivery price of `price` ticks; returns the specification.
+
+        `largest_held` tells an instrument's largest position in lots and its holders' largest cash in atoms: what is
+        delivered must fit a balance.
+        """
         if not 0 <= instrument < len(self.specs):
             raise Refused(Reason.UNKNOWN_INSTRUMENT, instrument, len(self.specs))
         spec = self.specs[instrument]
@@ -121,6 +127,12 @@ class Catalogue:
             raise Refused(Reason.NOT_EXPIRED, spec.expiry, clock)
         if not spec.deliverable(price):
             raise Refused(Reason.DELIVERY_BOUND, price, spec.strike or spec.price_max)
+        lots, cash = largest_held(instrument)
+        if (
+            max(abs(formulas.delivered_value(spec, side * lots, price)) for side in (1, -1)) + cash
+            > bounds.DEPOSITS_MAX
+        ):
+            raise Refused(Reason.DELIVERY_BOUND, price, bounds.DEPOSITS_MAX)
         self.expired[instrument] = True
         return spec
 

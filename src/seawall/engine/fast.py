@@ -332,9 +332,18 @@ class Fast:
 
     def _expire(self, command: Any) -> None:
         instrument, price = int(command["instrument"]), int(command["price"])
-        self.catalogue.expire(instrument, price, self.clock)
+        self.catalogue.expire(instrument, price, self.clock, self._largest_held)
         h = self._header
         h[at.PENDING], h[at.TAKER], h[at.CURSOR_2], h[at.RESIDUE] = at.DELIVER, instrument, price, 0
+
+    def _largest_held(self, instrument: int) -> tuple[int, int]:
+        held = self._live_positions()
+        held = held[held["instrument"] == instrument]
+        if not len(held):
+            return 0, 0
+        slots = held["account"].astype(np.int64) * _C + self.catalogue.specs[instrument].currency
+        cash = np.abs(self._arrays["balances"][slots]) + np.abs(held["cash"])
+        return int(np.abs(held["quantity"]).max()), int(cash.max())
 
     # -- looks at the state ----------------------------------------------------------------------------------------
 

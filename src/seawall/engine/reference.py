@@ -194,6 +194,13 @@ class Reference:
         held = [listing.holders.values() for listing in self.book.listings]
         return [max((abs(p.quantity) + p.open_buy + p.open_sell for p in holders), default=0) for holders in held]
 
+    def _largest_held(self, instrument: int) -> tuple[int, int]:
+        listing = self.book.listings[instrument]
+        currency = listing.spec.currency
+        lots = max((abs(held.quantity) for held in listing.holders.values()), default=0)
+        cash = [abs(self.accounts[n].balance[currency]) + abs(held.cash) for n, held in listing.holders.items()]
+        return lots, max(cash, default=0)
+
     # -- the gate --------------------------------------------------------------------------------------------------
 
     def _order(self, command: Any, attachment: bytes) -> None:
@@ -561,7 +568,7 @@ class Reference:
 
     def _expire(self, command: Any, attachment: bytes) -> None:
         instrument, price = int(command["instrument"]), int(command["price"])
-        spec = self.catalogue.expire(instrument, price, self.clock)
+        spec = self.catalogue.expire(instrument, price, self.clock, self._largest_held)
         listing = self.book.listings[instrument]
         self._clear_book(listing, Reason.INSTRUMENT_EXPIRED)
         listing.expired = True

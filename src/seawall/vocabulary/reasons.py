@@ -141,7 +141,9 @@ REASONS: Final[dict[Reason, Row]] = {
         "instrument {a} of block {b} is missing or does not fit", 11029, "invalid_arguments"
     ),
     Reason.DELIVERY_BOUND: Row(
-        "delivery price {a} is out of bounds for the strike or band {b}", 11029, "invalid_arguments"
+        "delivery price {a} is out of bounds: the strike, the band or the largest balance is {b}",
+        11029,
+        "invalid_arguments",
     ),
     Reason.FUNDING_BOUND: Row("funding of {a} per lot exceeds the bound {b}", 11029, "invalid_arguments"),
     Reason.NOT_PERPETUAL: Row("instrument {a} of product {b} does not take this command", 11029, "invalid_arguments"),
