@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -20,7 +20,7 @@ Submit = Callable[["Batch"], "Events"]
 Advance = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and how much there is."""
 
-FRAME_COMMANDS = 4096
+FRAME_COMMANDS: Final = 4096
 
 
 def import_command(
@@ -35,10 +35,23 @@ def import_command(
 
     The recording is read and checked whole before anything is written.
     """
-    answer(as_json, lambda: _import(file, data, limit, engine, dry_run))
+    answer(as_json, lambda: import_recording(file, data, limit=limit, engine=engine, dry_run=dry_run))
 
 
-def _import(file: Path, data: Path, limit: int | None, engine: str, dry_run: bool) -> Answer:
+def import_recording(
+    file: Path,
+    data: Path,
+    *,
+    limit: int | None = None,
+    engine: str = "fast",
+    dry_run: bool = False,
+    bar: bool = True,
+) -> Answer:
+    """What `seawall import` does and finds; `bar` shows progress where standard error is a terminal.
+
+    Raises RecordingError for a bad recording and InputError for a folder that holds a journal, with nothing written;
+    OutcomeUnknown if a write failed: then the journal stands unclosed, and the next start says so.
+    """
     from seawall.journal import holds_journal
     from seawall.node import ENGINES, Configuration
     from seawall.prices import Importer, read_recording
@@ -49,7 +62,7 @@ def _import(file: Path, data: Path, limit: int | None, engine: str, dry_run: boo
     if not dry_run and holds_journal(configuration.folders):
         raise InputError("data", str(data), "must not hold a journal yet: an import begins one")
     started = time.perf_counter()
-    with _progress() as advance:
+    with _progress(bar) as advance:
         size = file.stat().st_size if file.exists() else 0
         recording = read_recording(file, limit, lambda read: advance("reading", read, size))
         if dry_run:
@@ -61,16 +74,6 @@ def _import(file: Path, data: Path, limit: int | None, engine: str, dry_run: boo
     document = _document(file, importer, commands, seconds) | {"engine": engine, "dry_run": dry_run}
     sound = document["book_differences"] == 0 and document["refused"] == 0
     return Answer({"ok": sound, **document}, _text(document, importer), sound)
-
-
-def fold_recording(file: Path, configuration: "Configuration") -> dict[str, Any]:
-    """Import a recording into the configuration's folders, quietly; the document of `seawall import --json`."""
-    from seawall.prices import read_recording
-
-    started = time.perf_counter()
-    recording = read_recording(file, None, lambda read: None)
-    importer, commands = _journal(recording, configuration, lambda what, done, total: None)
-    return _document(file, importer, commands, time.perf_counter() - started)
 
 
 def _journal(recording: "Recording", configuration: "Configuration", advance: Advance) -> tuple["Importer", int]:
@@ -176,13 +179,13 @@ def _text(document: dict[str, Any], importer: "Importer") -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Advance]:
-    """A bar on standard error; silent where that is no terminal."""
+def _progress(wanted: bool) -> Iterator[Advance]:
+    """A bar on standard error; silent where it is not wanted or that is no terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True, disable=not (wanted and console.is_terminal)) as bar:
         tasks: dict[str, Any] = {}
 
         def advance(what: str, done: int, total: int) -> None:

@@ -7,7 +7,7 @@ other. `seawall import FILE --data DIR` does the same with a real one.
 from typing import Final
 
 from seawall.cli.demonstration.story import Story
-from seawall.cli.import_ import fold_recording
+from seawall.cli.import_ import import_recording
 from seawall.node import Configuration, replay
 from seawall.sim.recording import record_synthetic
 
@@ -21,7 +21,7 @@ def recorded(story: Story, configuration: Configuration) -> None:
     file = story.out / FILE
     record_synthetic(file, configuration.sim.seed)
     imported = Configuration.of({"data": str(story.out / FOLDER), "engine": configuration.engine})
-    found = fold_recording(file, imported)
+    found = import_recording(file, story.out / FOLDER, engine=configuration.engine, bar=False).document
     story.say(
         f"{found['lines']:,} lines of depth and trades became {found['commands']:,} commands: level changes the orders"
         " of liquidity accounts, trades aggressors; liquidity only from what the recording had told before."
