@@ -337,13 +337,8 @@ class Fast:
         h[at.PENDING], h[at.TAKER], h[at.CURSOR_2], h[at.RESIDUE] = at.DELIVER, instrument, price, 0
 
     def _largest_held(self, instrument: int) -> tuple[int, int]:
-        held = self._live_positions()
-        held = held[held["instrument"] == instrument]
-        if not len(held):
-            return 0, 0
-        slots = held["account"].astype(np.int64) * _C + self.catalogue.specs[instrument].currency
-        cash = np.abs(self._arrays["balances"][slots]) + np.abs(held["cash"])
-        return int(np.abs(held["quantity"]).max()), int(cash.max())
+        lots, cash = self.kernels.largest_held(self._header, instrument)
+        return int(lots), int(cash)
 
     # -- looks at the state ----------------------------------------------------------------------------------------
 
@@ -377,7 +372,7 @@ class Fast:
         return {"orders": int(self._header[at.ORDERS_LIVE]), "positions": int(self._header[at.POSITIONS_LIVE])}
 
     def holders(self, instrument: int) -> int:
-        """How many accounts have a position record in an instrument."""
+        """How many accounts have a position record in an instrument, flat ones among them."""
         return int((self._live_positions()["instrument"] == instrument).sum())
 
     def conserved(self) -> bool:

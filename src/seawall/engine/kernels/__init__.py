@@ -51,6 +51,7 @@ class Kernels(NamedTuple):
     remark: Any
     rehash: Any
     equity: Any
+    largest_held: Any
 
 
 def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
@@ -60,7 +61,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
     """
     from seawall.engine.kernels.fold import fold
     from seawall.engine.kernels.margin import equity
-    from seawall.engine.kernels.money import remark
+    from seawall.engine.kernels.money import largest_held, remark
     from seawall.engine.kernels.tables import rehash
     from seawall.vocabulary.records import COMMAND
 
@@ -71,6 +72,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
         (remark, (words,)),
         (rehash, (words, words, numba.int64)),
         (equity, (words, numba.int64)),
+        (largest_held, (words, numba.int64)),
     )
     for done, (kernel, signature) in enumerate(signatures):
         if progress is not None:
@@ -81,4 +83,4 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
             kernel.disable_compile()
     if progress is not None:
         progress("ready", len(signatures), len(signatures))
-    return Kernels(fold, remark, rehash, equity)
+    return Kernels(fold, remark, rehash, equity, largest_held)
