@@ -47,6 +47,15 @@ def look_ahead(h: Header, commands: Any) -> None:
 
 
 @njit(**JIT)
+def _instrument(h: Header, instrument: Index) -> None:
+    """The instrument's record, its risk array and the first lines of its charges."""
+    fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * instrument, 4)
+    fetch(h[at.A_RISK] + 8 * h[at.STRIDE] * instrument, h[at.STRIDE] // 8)
+    prefetch(h[at.A_CHARGES] + 2 * at.CHARGE_BYTES * instrument)
+    prefetch(h[at.A_CHARGES] + (2 * instrument + 1) * at.CHARGE_BYTES)
+
+
+@njit(**JIT)
 def _known(h: Header, command: Any) -> bool:
     return 0 <= command.account < h[at.ACCOUNTS] and 0 <= command.instrument < h[at.INSTRUMENTS]
 
@@ -69,13 +78,9 @@ def _table(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
         slot = home(position_key(command.account, command.instrument), h[at.POSITION_MASK])
         prefetch(h[at.A_POSITION_TABLE] + 16 * slot)
-        prefetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * command.account)
-        prefetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * command.account + _LINE)
+        fetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * command.account, 2)
         prefetch(h[at.A_LEVEL_TABLE] + 16 * home(_key(command), h[at.LEVEL_MASK]))
-        fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * command.instrument, 4)
-        fetch(h[at.A_RISK] + 8 * h[at.STRIDE] * command.instrument, h[at.STRIDE] // 8)
-        prefetch(h[at.A_CHARGES] + 2 * at.CHARGE_BYTES * command.instrument)
-        prefetch(h[at.A_CHARGES] + (2 * command.instrument + 1) * at.CHARGE_BYTES)
+        _instrument(h, command.instrument)
     elif command.kind == _CANCEL and command.order_id > 0:
         prefetch(h[at.A_ORDER_TABLE] + 16 * home(command.order_id, h[at.ORDER_MASK]))
 
@@ -108,6 +113,8 @@ def _row(h: Header, command: Any) -> None:
         if o >= 0:
             order = orders_of(h)[o]
             fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * order.position, 2)
+            fetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * order.account, 2)
+            _instrument(h, order.instrument)
             prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * order.level)
             for link in (order.next, order.previous, order.older, order.newer):
                 prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * link + _LINE)
@@ -119,6 +126,7 @@ def _links(h: Header, command: Any) -> None:
         facing = _facing(h, command)
         if facing >= 0:
             fetch_margin(h, orders_of(h)[facing].position)
+            fetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * orders_of(h)[facing].account, 2)
     elif command.kind == _CANCEL and command.order_id > 0:
         o = find(order_table_of(h), h[at.ORDER_MASK], command.order_id)
         if o >= 0:
