@@ -7,7 +7,7 @@ import random
 import sys
 from pathlib import Path
 
-from memory_disk import batch
+from journal_world import batch
 
 from seawall.journal import Journal, folders_of, holds_journal
 

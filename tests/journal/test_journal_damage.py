@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from memory_disk import FOLDERS, PAGE, MemoryDisk, batch, commit, history
+from journal_world import FOLDERS, PAGE, SimulatedDisk, batch, commit, history, segments
 
 from seawall.journal import Journal, frames, verify
 from seawall.journal.layout import HEADER_BYTES, Position, _seal, encode_frame, start_of
@@ -19,7 +19,7 @@ SEGMENT_PAGES = 8
 
 
 def journal_of(sizes=SIZES, pages=SEGMENT_PAGES):
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     with Journal.create(FOLDERS, segment_bytes=pages * PAGE, disk=disk) as journal:
         for size in sizes:
             commit(journal, size, b"attachment" * (size % 3))
@@ -79,7 +79,7 @@ def test_bits_flipped_all_over_one_copy():
     disk, rng = journal_of(), random.Random(3)
     saved, expected = snapshot(disk), history(FOLDERS, disk)
     for folder in FOLDERS * 5:
-        for path in disk.segments(folder):
+        for path in segments(disk, folder):
             for at in range(0, SEGMENT_PAGES * PAGE, PAGE):
                 bit = at + rng.randrange(PAGE)
                 disk.damage(path, bit, bytes([saved[path][bit] ^ 1 << rng.randrange(8)]))
@@ -91,8 +91,8 @@ def test_different_pages_damaged_in_each_copy():
     disk, rng = journal_of(), random.Random(4)
     saved, expected = snapshot(disk), history(FOLDERS, disk)
     for _ in range(20):
-        for segment, page in itertools.product(range(len(disk.segments(FOLDERS[0]))), range(SEGMENT_PAGES)):
-            path = disk.segments(rng.choice(FOLDERS))[segment]
+        for segment, page in itertools.product(range(len(segments(disk, FOLDERS[0]))), range(SEGMENT_PAGES)):
+            path = segments(disk, rng.choice(FOLDERS))[segment]
             disk.damage(path, page * PAGE + rng.randrange(PAGE - 8), rng.randbytes(8))
         check_mended(disk, saved, expected)
 
@@ -103,25 +103,17 @@ def test_different_pages_damaged_in_each_copy():
 def test_whole_files(folder, which, how):
     disk = journal_of()
     saved, expected = snapshot(disk), history(FOLDERS, disk)
-    path = disk.segments(folder)[which]
+    path = segments(disk, folder)[which]
     file = disk.names_seen[path]
     if how == "missing":
-        del disk.names_seen[path], disk.names_durable[path]
+        disk.lose(path)
     elif how == "zeroed":
         disk.damage(path, 0, bytes(len(file.data)))
     elif how == "longer":
         file.data += b"more"
         file.durable += b"more"
     elif how == "unreadable":
-        bad = 2 * PAGE
-
-        def fail(kind, where):
-            if kind == "read" and where[0] == path and where[1] <= bad < where[1] + where[2]:
-                raise OSError(errno.EIO, "as told")
-            if kind == "write" and where == path:
-                disk.fail = lambda *_: None  # rewritten: the disk has put another sector there
-
-        disk.fail = fail
+        file.unreadable.add(2)
     else:
         size = {"empty": 0, "cut": 3 * PAGE, "cut within a page": 3 * PAGE + 1000}[how]
         del file.data[size:], file.durable[size:]
@@ -141,11 +133,11 @@ def test_a_whole_folder_lost_or_rolled_back():
             commit(journal, size)
     saved, expected = snapshot(disk), history(FOLDERS, disk)
     for folder, back in itertools.product(FOLDERS, ({}, old)):
-        for path in disk.segments(folder):
+        for path in segments(disk, folder):
             if path in back:
                 disk.damage(path, 0, back[path])
             else:
-                del disk.names_seen[path], disk.names_durable[path]
+                disk.lose(path)
         before = len(expected)
         assert len(history(FOLDERS, disk)) == before
         with Journal.open(FOLDERS, disk=disk) as journal:
@@ -159,7 +151,7 @@ def test_a_misdirected_page_is_not_taken():
     """Every page of one copy written over every other place of that copy."""
     disk = journal_of()
     saved, expected = snapshot(disk), history(FOLDERS, disk)
-    places = [(path, page) for path in disk.segments(FOLDERS[0]) for page in range(SEGMENT_PAGES)]
+    places = [(path, page) for path in segments(disk, FOLDERS[0]) for page in range(SEGMENT_PAGES)]
     rng = random.Random(1)
     for (source, page), (target, place) in rng.sample(list(itertools.product(places, places)), 150):
         piece = saved[source][page * PAGE : (page + 1) * PAGE]
@@ -199,7 +191,7 @@ def _edit(field):
 def test_an_edit_with_a_fitting_crc_is_found_by_the_hash(folder, change):
     disk = journal_of()
     saved, expected = snapshot(disk), history(FOLDERS, disk)
-    for path in disk.segments(folder):
+    for path in segments(disk, folder):
         for page in range(SEGMENT_PAGES):
             if any(saved[path][page * PAGE : (page + 1) * PAGE]):
                 _reseal(disk, path, page, change)
@@ -239,8 +231,8 @@ def test_the_same_page_bad_in_both_copies_of_a_proven_frame_is_refused_by_name()
 def test_a_segment_missing_in_both_copies_is_refused():
     disk = journal_of()
     for folder in FOLDERS:
-        path = disk.segments(folder)[1]
-        del disk.names_seen[path], disk.names_durable[path]
+        path = segments(disk, folder)[1]
+        disk.lose(path)
     with pytest.raises(JournalCorrupt):
         Journal.open(FOLDERS, disk=disk)
     assert not verify(FOLDERS, disk=disk).repairable
@@ -250,9 +242,9 @@ def test_headers_bad_in_both_copies_follow_from_the_chain():
     disk = journal_of()
     saved, expected = snapshot(disk), history(FOLDERS, disk)
     for folder in FOLDERS:
-        for path in disk.segments(folder)[1:]:
+        for path in segments(disk, folder)[1:]:
             disk.damage(path, 70, b"x")
-    disk.damage(disk.segments(FOLDERS[0])[0], 70, b"x")
+    disk.damage(segments(disk, FOLDERS[0])[0], 70, b"x")
     for start in range(len(expected)):
         assert len(list(frames(FOLDERS, start=start, disk=disk))) == len(expected) - max(0, start - 1)
     with Journal.open(FOLDERS, disk=disk) as journal:
@@ -298,11 +290,11 @@ def test_copies_that_went_on_separately_are_refused():
 def test_a_frame_whose_numbers_do_not_follow_is_not_taken():
     disk = journal_of((5, 6))
     last = list(frames(FOLDERS, disk=disk))[-1]
-    record = np.frombuffer(bytes(disk.content(disk.segments(FOLDERS[0])[0])), PAGE_RECORD)[1]
+    record = np.frombuffer(bytes(disk.content(segments(disk, FOLDERS[0])[0])), PAGE_RECORD)[1]
     at = Position(0, 3, 3, last.hash, 99)  # 12 would follow
     pages, _ = encode_frame(at, record["journal"].tobytes(), batch(99, 6), b"", (1, b"f" * 32))
     for folder in FOLDERS:
-        disk.damage(disk.segments(folder)[0], 3 * PAGE, pages.tobytes())
+        disk.damage(segments(disk, folder)[0], 3 * PAGE, pages.tobytes())
     assert len(history(FOLDERS, disk)) == 2
 
 
@@ -317,7 +309,7 @@ def test_a_torn_last_frame_in_every_combination(pages, garbage):
     rubbish = random.Random(1).randbytes(PAGE)
     for present in itertools.product((False, True), repeat=2 * pages):
         for folder, part in zip(FOLDERS, (present[:pages], present[pages:]), strict=True):
-            path = disk.segments(folder)[0]
+            path = segments(disk, folder)[0]
             for index, there in enumerate(part):
                 if not there:
                     at = (first + index) * PAGE
@@ -335,7 +327,7 @@ def test_a_torn_last_frame_in_every_combination(pages, garbage):
         if complete:
             assert snapshot(disk) == saved
         else:
-            for path in disk.segments(FOLDERS[0]) + disk.segments(FOLDERS[1]):
+            for path in segments(disk, FOLDERS[0]) + segments(disk, FOLDERS[1]):
                 assert not any(disk.content(path)[(first if path.stem == "00000000" else 0) * PAGE :])
         assert verify(FOLDERS, disk=disk).ok
         restore(disk, saved)
@@ -344,9 +336,14 @@ def test_a_torn_last_frame_in_every_combination(pages, garbage):
 @pytest.mark.parametrize("bad", FOLDERS)
 def test_the_bad_copy_is_synced_before_the_good_one_is_touched(bad):
     disk = journal_of()
-    disk.damage(disk.segments(bad)[3], 5 * PAGE + 1000, b"rot")  # in the last frame, which is rewritten in both
+    disk.damage(segments(disk, bad)[3], 5 * PAGE + 1000, b"rot")  # in the last frame, which is rewritten in both
     log = []
-    disk.fail = lambda kind, path: log.append((kind, path.parent)) if kind in ("write", "sync") else None
+
+    def note(kind, path, *_):
+        if path.suffix == ".seg" and kind in ("write", "sync"):
+            log.append((kind, path.parent))
+
+    disk.fail = note
     Journal.open(FOLDERS, disk=disk).close()
     assert log[:2] == [("write", bad), ("sync", bad)]
     assert log[2:] == [(kind, folder) for folder in FOLDERS for kind in ("write", "sync")]
@@ -357,7 +354,7 @@ def test_an_edit_in_one_copy_and_rot_in_the_other_within_one_frame(edited):
     """Only one choice of pages gives the hash."""
     disk = journal_of()
     saved, expected = snapshot(disk), history(FOLDERS, disk)
-    paths = [disk.segments(folder)[1] for folder in FOLDERS]
+    paths = [segments(disk, folder)[1] for folder in FOLDERS]
     _reseal(disk, paths[edited], 1, _edit_payload)
     disk.damage(paths[1 - edited], 2 * PAGE + 99, b"rot")
     check_mended(disk, saved, expected)
@@ -365,7 +362,7 @@ def test_an_edit_in_one_copy_and_rot_in_the_other_within_one_frame(edited):
 
 def test_a_forged_frame_that_the_next_does_not_follow_is_no_end_of_the_journal():
     disk = journal_of((5, 6, 7))
-    path = disk.segments(FOLDERS[0])[0]
+    path = segments(disk, FOLDERS[0])[0]
     first = next(iter(frames(FOLDERS[0], disk=disk)))
     record = np.frombuffer(bytes(disk.content(path)), PAGE_RECORD)[2]
     at = Position(0, 2, 2, first.hash, 6)
@@ -380,9 +377,9 @@ def test_a_forged_frame_that_the_next_does_not_follow_is_no_end_of_the_journal()
 def test_a_repair_that_fails_is_unknown_and_can_be_tried_by_the_next_process():
     disk = journal_of()
     saved, expected = snapshot(disk), history(FOLDERS, disk)
-    disk.damage(disk.segments(FOLDERS[0])[2], PAGE + 5, b"rot")
+    disk.damage(segments(disk, FOLDERS[0])[2], PAGE + 5, b"rot")
 
-    def fail(kind, path):
+    def fail(kind, path, *_):
         if kind == "sync":
             raise OSError(errno.EIO, "as told")
 
@@ -397,14 +394,14 @@ def test_a_repair_that_fails_is_unknown_and_can_be_tried_by_the_next_process():
 
 def test_an_attachment_that_contains_a_frame_is_never_read_as_one():
     disk = journal_of((40, 70))
-    pages = disk.content(disk.segments(FOLDERS[0])[0])
+    pages = disk.content(segments(disk, FOLDERS[0])[0])
     image = bytes(pages[PAGE : 6 * PAGE])
     with Journal.open(FOLDERS, disk=disk) as journal:
         commit(journal, 1, image[: 4 * PAGE - 1000])
         commit(journal, 2)
     assert len(history(FOLDERS, disk)) == 4
     for folder in FOLDERS:  # the rest of the frame is torn: what lies in its first pages must not stand for frames
-        for path in disk.segments(folder):
+        for path in segments(disk, folder):
             records = np.frombuffer(bytes(disk.content(path)), PAGE_RECORD)
             for page in np.flatnonzero((records["frame"] == 4) | ((records["frame"] == 3) & (records["index"] > 2))):
                 disk.damage(path, int(page) * PAGE, bytes(PAGE))
@@ -414,10 +411,10 @@ def test_an_attachment_that_contains_a_frame_is_never_read_as_one():
 def test_a_page_left_of_a_cut_frame_does_not_come_back():
     """A disk that loses the zeroing of a cut frame in one copy shows its stale pages later."""
     disk = journal_of((50, 90))
-    path = disk.segments(FOLDERS[0])[0]
+    path = segments(disk, FOLDERS[0])[0]
     torn = bytes(disk.content(path)[3 * PAGE : 6 * PAGE])
     for folder in FOLDERS:
-        disk.damage(disk.segments(folder)[0], 4 * PAGE, bytes(PAGE))
+        disk.damage(segments(disk, folder)[0], 4 * PAGE, bytes(PAGE))
     with Journal.open(FOLDERS, disk=disk) as journal:
         assert {one.frame for one in journal.recovery.cut} == {2} and journal.next_frame == 2
         commit(journal, 1)
@@ -435,7 +432,7 @@ def test_one_copy_alone_can_be_read_and_says_what_it_lacks():
     disk = journal_of()
     expected = history(FOLDERS, disk)
     assert history(FOLDERS[1], disk) == expected
-    disk.damage(disk.segments(FOLDERS[1])[1], 3 * PAGE + 9, b"rot")
+    disk.damage(segments(disk, FOLDERS[1])[1], 3 * PAGE + 9, b"rot")
     with pytest.raises(JournalCorrupt):
         history(FOLDERS[1], disk)
     assert not verify([FOLDERS[1]], disk=disk).repairable
@@ -444,6 +441,6 @@ def test_one_copy_alone_can_be_read_and_says_what_it_lacks():
 
 def test_the_chain_starts_from_the_id_of_the_journal():
     disk = journal_of((1,))
-    record = np.frombuffer(bytes(disk.content(disk.segments(FOLDERS[0])[0])), PAGE_RECORD)[1]
+    record = np.frombuffer(bytes(disk.content(segments(disk, FOLDERS[0])[0])), PAGE_RECORD)[1]
     genesis = hashlib.sha256(b"seawall journal 1" + record["journal"].tobytes()).digest()
     assert record["previous"].tobytes() == genesis == start_of(record["journal"].tobytes()).previous

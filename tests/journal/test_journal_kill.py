@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from memory_disk import history
+from journal_world import history
 
 from seawall.journal import folders_of, frames, verify
 

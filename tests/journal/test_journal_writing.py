@@ -2,7 +2,7 @@ import errno
 
 import numpy as np
 import pytest
-from memory_disk import FOLDERS, PAGE, MemoryDisk, batch, commit, history
+from journal_world import FOLDERS, PAGE, SimulatedDisk, batch, commit, history
 
 from seawall import journal as room
 from seawall.journal import Journal, folders_of, frames, verify
@@ -30,8 +30,8 @@ def test_round_trip_over_segments_with_attachments_and_digests(tmp_path):
         assert not frame.commands.flags.writeable and frame.commands.dtype == COMMAND
     assert len(history(folders)) == len(SIZES)
     assert len(list(folders[0].glob("*.seg"))) > 3
-    for first in folders[0].iterdir():
-        assert first.read_bytes() == (folders[1] / first.name).read_bytes()
+    for first in folders[1].iterdir():
+        assert first.read_bytes() == (folders[0] / first.name).read_bytes()
     result = verify(folders)
     assert result.ok and (result.frames, result.commands) == (len(SIZES), sum(SIZES))
     assert result.head_hash == hashes[-1]
@@ -39,7 +39,7 @@ def test_round_trip_over_segments_with_attachments_and_digests(tmp_path):
 
 @pytest.mark.parametrize("start", range(0, len(SIZES) + 3))
 def test_reading_from_a_frame_on(tmp_path, start):
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     with Journal.create(FOLDERS, segment_bytes=8 * PAGE, disk=disk) as journal:
         for size in SIZES:
             commit(journal, size)
@@ -61,7 +61,7 @@ def test_opening_again_goes_on_where_it_ended(tmp_path):
 
 
 def test_one_frame_is_prepared_while_another_is_in_flight():
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     journal = Journal.create(FOLDERS, segment_bytes=16 * PAGE, disk=disk)
     pending = [journal.start_commit(batch(journal.next_seq, 40)) for _ in range(12)]
     assert [one.wait() for one in pending] == list(range(1, 13))
@@ -102,7 +102,7 @@ def test_records_never_straddle_pages():
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(field, spoil):
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     with Journal.create(FOLDERS, segment_bytes=8 * PAGE, disk=disk) as journal:
         before = disk.operations
         with pytest.raises(InputError) as refused:
@@ -114,7 +114,7 @@ def test_bad_input_is_named_and_changes_nothing(field, spoil):
 
 
 def test_a_frame_fills_a_segment_exactly():
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     with Journal.create(FOLDERS, segment_bytes=4 * PAGE, disk=disk) as journal:
         for _ in range(4):
             commit(journal, 31 * 3 - 1)
@@ -146,7 +146,7 @@ def test_creating_and_opening_ask_for_the_right_folders(tmp_path):
 
 
 def _failure(kind, folder, error):
-    def fail(operation, path):
+    def fail(operation, path, *_):
         if operation == kind and path.parent == folder:
             if isinstance(error, int) and error < 0:
                 return -error
@@ -161,7 +161,7 @@ def _failure(kind, folder, error):
     ("kind", "error"), [("write", errno.EIO), ("write", errno.ENOSPC), ("write", -PAGE), ("sync", errno.EIO)]
 )
 def test_a_failed_write_or_sync_is_unknown_and_the_object_is_dead(folder, kind, error):
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     journal = Journal.create(FOLDERS, segment_bytes=16 * PAGE, disk=disk)
     commit(journal, 40)
     disk.fail = _failure(kind, folder, error)
@@ -186,7 +186,7 @@ def test_a_failed_write_or_sync_is_unknown_and_the_object_is_dead(folder, kind, 
 
 
 def test_the_next_frame_learns_of_the_failure_of_the_one_before():
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     journal = Journal.create(FOLDERS, segment_bytes=16 * PAGE, disk=disk)
     disk.fail = _failure("sync", FOLDERS[1], errno.EIO)
     pending = journal.start_commit(batch(1, 40))
@@ -198,7 +198,7 @@ def test_the_next_frame_learns_of_the_failure_of_the_one_before():
 
 
 def test_closing_reports_a_frame_that_nobody_waited_for():
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     journal = Journal.create(FOLDERS, segment_bytes=16 * PAGE, disk=disk)
     disk.fail = _failure("write", FOLDERS[0], errno.EIO)
     journal.start_commit(batch(1, 40))
@@ -210,10 +210,10 @@ def test_closing_reports_a_frame_that_nobody_waited_for():
 
 @pytest.mark.parametrize("kind", ["create", "write", "sync", "rename", "sync_folder"])
 def test_a_segment_that_cannot_be_prepared_ends_the_writer(kind):
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     journal = Journal.create(FOLDERS, segment_bytes=8 * PAGE, disk=disk)
 
-    def fail(operation, path):
+    def fail(operation, path, *_):
         if operation == kind and ("00000001" in path.name or operation == "sync_folder"):
             raise OSError(errno.ENOSPC, "as told")
 
@@ -233,7 +233,7 @@ def test_a_segment_that_cannot_be_prepared_ends_the_writer(kind):
 
 
 def test_a_disk_that_fails_while_opening_is_unknown_too():
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     Journal.create(FOLDERS, segment_bytes=8 * PAGE, disk=disk).close()
     disk.fail = _failure("sync_folder", FOLDERS[0].parent, errno.EIO)
     with pytest.raises(OutcomeUnknown):
@@ -244,11 +244,11 @@ def test_a_disk_that_fails_while_opening_is_unknown_too():
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_opening_that_fails_late_gives_everything_back(folder):
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     Journal.create(FOLDERS, segment_bytes=8 * PAGE, disk=disk).close()
     opened = []
 
-    def fail(kind, path):
+    def fail(kind, path, *_):
         if kind == "open":
             opened.append(path)
             if opened.count(folder / "00000000.seg") == 3:  # header, recovery, then the writer's own
@@ -264,7 +264,7 @@ def test_opening_that_fails_late_gives_everything_back(folder):
 
 
 def test_no_byte_of_an_acknowledged_frame_is_written_again():
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     written = set()
     honest = disk.pwrite
 
@@ -283,6 +283,14 @@ def test_no_byte_of_an_acknowledged_frame_is_written_again():
 
 
 def test_the_public_surface():
-    kinds = ["Damage", "Disk", "Frame", "Journal", "OsDisk", "PendingCommit", "RecoveryReport", "Verification"]
-    assert room.__all__ == [*kinds, "folders_of", "frames", "holds_journal", "verify"]
+    kinds = ["Archived", "Damage", "Disk", "Durable", "Frame", "Journal", "OsDisk", "PendingCommit", "RecoveryReport"]
+    kinds += ["Snapshot", "Tail", "Verification"]
+    calls = ["archive", "first_frame", "folders_of", "frames", "holds_journal", "read_snapshot", "restore", "retire"]
+    assert room.__all__ == [*kinds, *calls, "verify", "write_snapshot"]
     assert all(hasattr(room, name) for name in room.__all__)
+
+
+def test_the_simulated_disk_is_a_disk():
+    disk: room.Disk = SimulatedDisk()
+    wanted = {name for name in vars(room.Disk) if not name.startswith("_")}
+    assert wanted <= set(dir(disk)) and wanted <= set(dir(room.OsDisk))

@@ -28,6 +28,7 @@ MAGIC: Final = int.from_bytes(b"SEAW", "little")
 FORMAT: Final = 1
 SEGMENT_PAGE: Final = 1
 FRAME_PAGE: Final = 2
+BASE_PAGE: Final = 3
 
 HASH_BYTES: Final = 32
 ID_BYTES: Final = 16
@@ -157,38 +158,76 @@ def pages_needed(commands: int, attachment_bytes: int) -> int:
 
 
 def encode_frame(
-    at: Position, journal: bytes, commands: Commands, attachments: bytes, digest: tuple[int, bytes]
+    at: Position,
+    journal: bytes,
+    commands: Commands,
+    attachments: bytes,
+    digest: tuple[int, bytes],
+    pages: Pages | None = None,
 ) -> tuple[Pages, bytes]:
-    """The pages of one frame at `at`, and its hash."""
+    """The pages of one frame at `at`, and its hash; put into `pages` if given, whatever was there."""
     count = pages_needed(len(commands), len(attachments))
+    pages = blank_pages(count) if pages is None else pages
     head = _FRAME_HEADER.pack(at.frame, at.seq, len(commands), 0, len(attachments), *digest)
-    parts = (head, np.ascontiguousarray(commands).view(np.uint8).data, attachments)
-    payload = np.zeros(count * PAYLOAD_BYTES, np.uint8)
-    digestion, end = hashlib.sha256(at.previous), 0
-    for part in parts:
-        payload[end : end + len(part)] = np.frombuffer(part, np.uint8)
+    rows = np.ascontiguousarray(commands).view(np.uint8)
+    digestion = hashlib.sha256(at.previous)
+    for part in (head, rows.data, attachments):
         digestion.update(part)
-        end += len(part)
     frame_hash = digestion.digest()
-    pages = blank_pages(count)
+    end = _put_records(pages, head, rows.reshape(-1, COMMAND.itemsize))
+    end = _put_bytes(pages, np.frombuffer(attachments, np.uint8), end)
+    last = end - (count - 1) * PAYLOAD_BYTES
+    pages[-1, HEADER_BYTES + last :] = 0
     records = records_of(pages)
     _fill(records, FRAME_PAGE, journal, at)
-    records["index"] = np.arange(count)
-    records["page"] += records["index"]
+    index = np.arange(count)
+    records["index"] = index
+    records["page"] += index.astype(np.uint32)
     records["count"] = count
     records["length"] = PAYLOAD_BYTES
-    records["length"][-1] = end - (count - 1) * PAYLOAD_BYTES
+    records["length"][-1] = last
+    records["reserved"] = 0
     records["hash"] = np.frombuffer(frame_hash, "<u8")
-    records["payload"] = payload.reshape(count, PAYLOAD_BYTES)
     _seal(pages)
     return pages, frame_hash
 
 
-def encode_segment_header(at: Position, identity: Identity) -> Pages:
-    """Page 0 of segment `at.segment`, whose first frame will be `at.frame`: shape (1, PAGE_BYTES)."""
+def _put_records(pages: Pages, head: bytes, rows: npt.NDArray[np.uint8]) -> int:
+    """The frame's header and its records, straight into the payloads; returns the bytes of payload used.
+
+    A page is 32 places of a record's size, the first of them its header.
+    """
+    places = pages.reshape(len(pages), -1, COMMAND.itemsize)[:, HEADER_BYTES // COMMAND.itemsize :]
+    each = places.shape[1]
+    places[0, 0] = np.frombuffer(head, np.uint8)
+    first = min(len(rows), each - 1)
+    places[0, 1 : 1 + first] = rows[:first]
+    whole, left = divmod(len(rows) - first, each)
+    places[1 : 1 + whole] = rows[first : first + whole * each].reshape(whole, each, COMMAND.itemsize)
+    if left:
+        places[1 + whole, :left] = rows[len(rows) - left :]
+    return (1 + len(rows)) * COMMAND.itemsize
+
+
+def _put_bytes(pages: Pages, data: npt.NDArray[np.uint8], start: int) -> int:
+    """Bytes into the payloads from `start` on; returns where they end."""
+    done = 0
+    while done < len(data):
+        page, at = divmod(start + done, PAYLOAD_BYTES)
+        part = data[done : done + PAYLOAD_BYTES - at]
+        pages[page, HEADER_BYTES + at : HEADER_BYTES + at + len(part)] = part
+        done += len(part)
+    return start + done
+
+
+def encode_header(at: Position, identity: Identity, kind: int = SEGMENT_PAGE) -> Pages:
+    """Page 0 of segment `at.segment`, whose first frame will be `at.frame`: shape (1, PAGE_BYTES).
+
+    Of `kind` BASE_PAGE it is the marker that says that the journal begins with that segment.
+    """
     page = blank_pages(1)
     records = records_of(page)
-    _fill(records, SEGMENT_PAGE, identity.journal, at)
+    _fill(records, kind, identity.journal, at)
     payload = np.frombuffer(_SEGMENT_HEADER.pack(identity.segment_bytes, at.seq), np.uint8)
     records["page"] = 0
     records["count"] = 1
@@ -198,16 +237,18 @@ def encode_segment_header(at: Position, identity: Identity) -> Pages:
     return page
 
 
-def decode_segment_header(page: Pages, segment: int) -> tuple[Identity, Position] | None:
-    """What page 0 of a segment says (one row); None when it is not a sound header of that segment."""
+def decode_header(
+    page: Pages, kind: int = SEGMENT_PAGE, segment: int | None = None
+) -> tuple[Identity, Position] | None:
+    """What a header says (one row); None when it is not a sound one of that kind, of `segment` if that is given."""
     raw = page.tobytes()
     record: Any = records_of(page)[0]
     if zlib.crc32(raw[4:]) != record["crc"] or record["magic"] != MAGIC or record["format"] != FORMAT:
         return None
-    if record["kind"] != SEGMENT_PAGE or record["segment"] != segment or record["page"] != 0:
+    if record["kind"] != kind or segment not in (None, int(record["segment"])) or record["page"] != 0:
         return None
     segment_bytes, seq = _SEGMENT_HEADER.unpack_from(raw, HEADER_BYTES)
-    at = Position(segment, 1, int(record["frame"]), record["previous"].tobytes(), seq)
+    at = Position(int(record["segment"]), 1, int(record["frame"]), record["previous"].tobytes(), seq)
     return Identity(record["journal"].tobytes(), segment_bytes), at
 
 

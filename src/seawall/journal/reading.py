@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seawall.journal.disk import Disk, OsDisk
+from seawall.journal.files import read_base
 from seawall.journal.layout import (
+    FIRST_FRAME,
     FORMAT,
     FRAME_PAGE,
     HASH_BYTES,
@@ -29,7 +31,7 @@ from seawall.journal.layout import (
     Position,
     after,
     decode_frame,
-    decode_segment_header,
+    decode_header,
     raw,
     records_of,
     segment_name,
@@ -59,18 +61,17 @@ class FoundFrame:
 class SegmentCopy:
     """One segment as one folder holds it, in memory, every page judged."""
 
-    def __init__(self, folder: Path, segment: int, identity: Identity, disk: Disk) -> None:
+    def __init__(self, folder: Path, segment: int, identity: Identity, disk: Disk, *, present: bool) -> None:
         self.folder, self.segment = folder, segment
         self.rows: Pages = np.zeros((identity.pages, PAGE_BYTES), np.uint8)
         self.unreadable: set[int] = set()
         self.file_bytes = 0
-        self.present = segment in segments_in(folder, disk)
+        self.present = present
         if self.present:
             self._read(folder / segment_name(segment), disk)
         self.records = records_of(self.rows)
-        self.sound = self._judge(identity)
-        follows = self._follows()
-        self._linked = np.cumsum(follows)
+        self.sound = sound_pages(self.rows, identity.journal, segment)
+        self._linked = np.cumsum(_follow(self.rows, self.sound))
         first = self.sound & (self.records["kind"] == FRAME_PAGE) & (self.records["index"] == 0)
         self._starts: list[int] = np.where(first, self.records["frame"], 0).tolist()
         self._counts: list[int] = np.where(first, self.records["count"], 0).tolist()
@@ -83,11 +84,7 @@ class SegmentCopy:
         end = at.page + count
         if not 1 <= count <= len(self.rows) - at.page or self._linked[end - 1] - self._linked[at.page] != count - 1:
             return None
-        rows = self.rows[at.page : end]
-        if rows[0, HEADER_BYTES - 2 * HASH_BYTES : HEADER_BYTES - HASH_BYTES].tobytes() != at.previous:
-            return None
-        frame = decode_frame(rows, at, check=check)
-        return FoundFrame(frame, rows, at) if frame else None
+        return _linked_frame(self.rows[at.page : end], at, check=check)
 
     def begins_with(self, frame: int) -> bool:
         """Whether a sound header says that the segment's first frame is this one."""
@@ -155,82 +152,116 @@ class SegmentCopy:
             return len(part)
         return done
 
-    def _judge(self, identity: Identity) -> Flags:
-        records = self.records
-        numbers = np.arange(len(records), dtype=np.uint32)
-        sound: Flags = (records["magic"] == MAGIC) & (records["format"] == FORMAT)
-        sound &= (records["segment"] == self.segment) & (records["page"] == numbers)
-        sound &= (records["journal"] == np.frombuffer(identity.journal, "<u8")).all(axis=1)
-        sound &= records["kind"] == np.where(numbers == 0, SEGMENT_PAGE, FRAME_PAGE)
-        sound &= records["reserved"] == 0
-        data = raw(self.rows)
-        crc = zlib.crc32
-        rows = np.flatnonzero(sound)
-        found = [crc(data[at + 4 : at + PAGE_BYTES]) for at in (rows * PAGE_BYTES).tolist()]
-        sound[rows] = records["crc"][rows] == np.array(found, np.uint32)
-        return sound
 
-    def _follows(self) -> Flags:
-        """Whether a page is the next one of the same frame as the page before it."""
-        records, follows = self.records, np.zeros(len(self.records), np.bool_)
-        same: Flags = self.sound[1:] & self.sound[:-1]
-        same &= records["index"][1:] == records["index"][:-1] + np.uint64(1)
-        for field in ("frame", "count", "kind"):
-            same &= records[field][1:] == records[field][:-1]
-        for field in ("previous", "hash"):
-            same &= (records[field][1:] == records[field][:-1]).all(axis=1)
-        follows[1:] = same
-        return follows
+def sound_pages(rows: Pages, journal: bytes, segment: int, first: int = 0) -> Flags:
+    """Which of the pages, read from page `first` of a segment on, are sound; shape (pages,)."""
+    records = records_of(rows)
+    numbers = np.arange(first, first + len(rows), dtype=np.uint32)
+    sound: Flags = (records["magic"] == MAGIC) & (records["format"] == FORMAT)
+    sound &= (records["segment"] == segment) & (records["page"] == numbers)
+    sound &= (records["journal"] == np.frombuffer(journal, "<u8")).all(axis=1)
+    sound &= records["kind"] == np.where(numbers == 0, SEGMENT_PAGE, FRAME_PAGE)
+    sound &= records["reserved"] == 0
+    data = raw(rows)
+    crc = zlib.crc32
+    at = np.flatnonzero(sound)
+    found = [crc(data[start + 4 : start + PAGE_BYTES]) for start in (at * PAGE_BYTES).tolist()]
+    sound[at] = records["crc"][at] == np.array(found, np.uint32)
+    return sound
+
+
+def _follow(rows: Pages, sound: Flags) -> Flags:
+    """Whether a page is the next one of the same frame as the page before it."""
+    records, follow = records_of(rows), np.zeros(len(rows), np.bool_)
+    same: Flags = sound[1:] & sound[:-1]
+    same &= records["index"][1:] == records["index"][:-1] + np.uint64(1)
+    for field in ("frame", "count", "kind"):
+        same &= records[field][1:] == records[field][:-1]
+    for field in ("previous", "hash"):
+        same &= (records[field][1:] == records[field][:-1]).all(axis=1)
+    follow[1:] = same
+    return follow
+
+
+def whole_frame(rows: Pages, at: Position, journal: bytes) -> FoundFrame | None:
+    """The frame expected at `at`, if these are its pages and all is well with them."""
+    sound = sound_pages(rows, journal, at.segment, at.page)
+    if not sound[0] or records_of(rows)["index"][0] or not _follow(rows, sound)[1:].all():
+        return None
+    return _linked_frame(rows, at, check=True)
+
+
+def _linked_frame(rows: Pages, at: Position, *, check: bool) -> FoundFrame | None:
+    """The frame in sound pages that agree with each other, if it follows the one before."""
+    if rows[0, HEADER_BYTES - 2 * HASH_BYTES : HEADER_BYTES - HASH_BYTES].tobytes() != at.previous:
+        return None
+    frame = decode_frame(rows, at, check=check)
+    return FoundFrame(frame, rows, at) if frame else None
 
 
 class Mirror:
-    """The folders of one journal, read segment by segment, a copy only when it is asked for."""
+    """The folders of one journal, read segment by segment, a copy only when it is asked for.
 
-    def __init__(self, folders: Sequence[Path], disk: Disk) -> None:
-        self.folders, self.disk = tuple(folders), disk
-        self.present = self._segments()
-        if not self.present:
-            raise InputError("folders", [str(folder) for folder in self.folders], "hold no journal")
-        self.identity = self._identify()
+    It begins at `base`: frame 1, or where the markers of retired segments say; the furthest marker that is sound, for
+    one is durable in both copies before anything is removed. With `whole` it begins as early as any folder allows.
+    """
+
+    def __init__(self, folders: Sequence[Path], disk: Disk, *, whole: bool = False) -> None:
+        self.folders, self.disk, self._whole = tuple(folders), disk, whole
         self._loaded: dict[tuple[int, int], SegmentCopy] = {}
+        self.forget()
 
     def copy(self, which: int, segment: int) -> SegmentCopy:
         """A segment of one copy; this and the next stay in memory."""
         key = (which, segment)
         if key not in self._loaded:
             self._loaded = {kept: copy for kept, copy in self._loaded.items() if abs(kept[1] - segment) <= 1}
-            self._loaded[key] = SegmentCopy(self.folders[which], segment, self.identity, self.disk)
+            self._loaded[key] = SegmentCopy(
+                self.folders[which], segment, self.identity, self.disk, present=segment in self._held[which]
+            )
         return self._loaded[key]
 
     def forget(self) -> None:
-        """Read everything again from here on, segments that appeared since included."""
+        """Read everything again from here on, segments that appeared or were retired since included.
+
+        Raises InputError without a journal, JournalCorrupt if the folders hold two, or no sound header at all.
+        """
         self._loaded = {}
-        self.present = self._segments()
+        self._held = [segments_in(folder, self.disk) for folder in self.folders]
+        self.markers = [read_base(self.disk, folder) for folder in self.folders]
+        held = sorted(set().union(*self._held))
+        if not held and not any(self.markers):
+            raise InputError("folders", [str(folder) for folder in self.folders], "hold no journal")
+        self.identity = self._identify()
+        self.base = self._begin(held)
+        self.present = [segment for segment in held if segment >= self.base.segment]
 
     def copies(self, segment: int) -> list[SegmentCopy]:
         """A segment of every copy."""
         return [self.copy(which, segment) for which in range(len(self.folders))]
 
-    def _segments(self) -> list[int]:
-        return sorted(set().union(*(segments_in(folder, self.disk) for folder in self.folders)))
-
     def _identify(self) -> Identity:
-        """Id and segment size. Raises JournalCorrupt if the folders hold two journals, or no sound header at all."""
-        found: set[Identity] = set()
-        for folder in self.folders:
-            found.update(self._first_identity(folder))
+        found = {marker[0] for marker in self.markers if marker is not None}
+        for folder, held in zip(self.folders, self._held, strict=True):
+            for segment in sorted(held):
+                header = read_header(folder, segment, self.disk)
+                if header is not None:
+                    found.add(header[0])
+                    break
         if len(found) > 1:
             raise JournalCorrupt("the folders hold different journals", frame=0, page=0)
         if not found:
             raise JournalCorrupt("no segment has a sound header", frame=0, page=0)
         return found.pop()
 
-    def _first_identity(self, folder: Path) -> list[Identity]:
-        for segment in self.present:
-            header = read_header(folder, segment, self.disk)
-            if header is not None:
-                return [header[0]]
-        return []
+    def _begin(self, held: list[int]) -> Position:
+        marked = {marker[1] for marker in self.markers if marker is not None}
+        begins = sorted(marked | {start_of(self.identity.journal)}, key=lambda at: at.segment)
+        if len(begins) != len({at.segment for at in begins}):
+            raise JournalCorrupt("the markers of retired segments differ", frame=begins[-1].frame, page=0)
+        if self._whole:
+            return next((at for at in begins if at.segment in held), begins[-1])
+        return begins[-1]
 
 
 def segments_in(folder: Path, disk: Disk) -> set[int]:
@@ -268,6 +299,8 @@ def next_frame(mirror: Mirror, at: Position, *, check: bool = True, thorough: bo
         # Of a journal that is being written the copies were read at different moments. What was acknowledged before
         # a page that was seen is there when read again.
         mirror.forget()
+        if at.frame < mirror.base.frame:
+            raise JournalError(f"frame {at.frame} was retired while the journal was read")
         found = _seek(mirror, at, check=check, thorough=thorough)
         if found is None and (proof := _proof(mirror, at)) is not None:
             raise _corrupt(mirror, at, proof)
@@ -275,36 +308,50 @@ def next_frame(mirror: Mirror, at: Position, *, check: bool = True, thorough: bo
 
 
 def frames(
-    folders: Path | Sequence[Path], *, start: int = 0, check: bool = True, disk: Disk | None = None
+    folders: Path | Sequence[Path],
+    *,
+    start: int = FIRST_FRAME,
+    check: bool = True,
+    archive: Path | None = None,
+    disk: Disk | None = None,
 ) -> Iterator[Frame]:
     """Frames from number `start` on, read from one folder or mended from two; nothing is written.
 
     `check` False leaves out the hash of each frame, never the CRC and the order of its pages. With a `start` reading
     begins at the last segment that starts no later, on the word of its header. A frame that was never completed ends
-    the journal. Raises InputError without a journal, JournalCorrupt for damage that no folder given can mend.
+    the journal. `archive` has the segments that were retired, and counts as a further copy.
+    Raises InputError without a journal or when `start` is retired and in no archive given, JournalCorrupt for damage
+    that no folder given can mend.
     """
-    mirror = Mirror([folders] if isinstance(folders, Path) else folders, disk or OsDisk())
-    at = _start(mirror, start)
+    places = [folders] if isinstance(folders, Path) else list(folders)
+    mirror = Mirror(places + ([archive] if archive else []), disk or OsDisk(), whole=archive is not None)
+    if max(start, FIRST_FRAME) < mirror.base.frame:
+        raise InputError("start", start, f"frames before {mirror.base.frame} are retired and not in the folders given")
+    at = position_before(mirror, start)
     while (found := next_frame(mirror, at, check=check)) is not None:
         at = found.behind
         if found.frame.number >= start:
             yield found.frame
 
 
-def _start(mirror: Mirror, start: int) -> Position:
+def first_frame(folders: Sequence[Path], *, disk: Disk | None = None) -> int:
+    """Number of the first frame that is not retired. Raises as `frames` does."""
+    return Mirror(folders, disk or OsDisk()).base.frame
+
+
+def position_before(mirror: Mirror, start: int) -> Position:
+    """The start of the last segment that begins no later than frame `start`, on the word of its headers."""
     for segment in reversed(mirror.present):
         headers = [read_header(folder, segment, mirror.disk) for folder in mirror.folders]
         positions = {header[1] for header in headers if header is not None}
         if len(positions) == 1 and (position := positions.pop()).frame <= start:
             return position
-    return start_of(mirror.identity.journal)
+    return mirror.base
 
 
 def read_header(folder: Path, segment: int, disk: Disk) -> tuple[Identity, Position] | None:
     """What page 0 of a segment says; None where it is missing, unreadable or unsound."""
     page: Pages = np.zeros((1, PAGE_BYTES), np.uint8)
-    if segment not in segments_in(folder, disk):
-        return None
     try:
         descriptor = disk.open(folder / segment_name(segment))
         try:
@@ -313,7 +360,7 @@ def read_header(folder: Path, segment: int, disk: Disk) -> tuple[Identity, Posit
             disk.close(descriptor)
     except OSError:
         return None  # an unreadable page is a damaged page: another copy or an earlier segment stands in
-    return decode_segment_header(page, segment)
+    return decode_header(page, segment=segment)
 
 
 def _refuse_fork(found: FoundFrame, other: SegmentCopy) -> None:
@@ -369,15 +416,17 @@ def _seek(mirror: Mirror, at: Position, *, check: bool, thorough: bool) -> Found
     return None
 
 
-def _proof(mirror: Mirror, at: Position) -> int | None:
-    """A segment that shows that frame `at.frame`, which was not found, was acknowledged."""
+def _proof(mirror: Mirror, at: Position) -> str | None:
+    """What shows that frame `at.frame`, which was not found, was acknowledged."""
+    if at == mirror.base and at.segment:
+        return "the marker of retired segments"
     for segment in mirror.present:
         if segment >= at.segment and any(copy.proves_more(at) for copy in mirror.copies(segment)):
-            return segment
+            return f"segment {segment}"
     return None
 
 
-def _corrupt(mirror: Mirror, at: Position, proof: int) -> JournalCorrupt:
+def _corrupt(mirror: Mirror, at: Position, proof: str) -> JournalCorrupt:
     """The error that names the first page that no copy has."""
     place, page = at, at.page
     for place in reversed(_places(mirror, at)):
@@ -389,7 +438,7 @@ def _corrupt(mirror: Mirror, at: Position, proof: int) -> JournalCorrupt:
         if claims or (place.segment > at.segment and any(copy.begins_with(at.frame) for copy in copies)):
             break
     return JournalCorrupt(
-        f"no copy holds this page of segment {place.segment}, and segment {proof} proves the frame acknowledged",
+        f"no copy holds this page of segment {place.segment}, and {proof} proves the frame acknowledged",
         frame=at.frame,
         page=page,
     )

@@ -13,25 +13,23 @@ page of a later frame, is refused by name.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
-from seawall.journal.disk import Bytes, Disk, OsDisk
+from seawall.journal.disk import Disk, OsDisk
+from seawall.journal.files import BASE_NAME, read_file, write_base, write_fully, write_segment
 from seawall.journal.layout import (
+    FIRST_FRAME,
     PAGE_BYTES,
     Identity,
     Pages,
     Position,
-    encode_segment_header,
+    encode_header,
     raw,
     segment_name,
-    start_of,
 )
-from seawall.journal.reading import Flags, FoundFrame, Mirror, SegmentCopy, next_frame
+from seawall.journal.reading import Flags, FoundFrame, Mirror, SegmentCopy, next_frame, position_before
 from seawall.vocabulary.errors import JournalCorrupt
-
-CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,10 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found; `ok` means no damage at all, `repairable` that opening the journal would succeed."""
+    """What `verify` found; `ok` means no damage at all, `repairable` that opening the journal would succeed.
+
+    `frames` and `commands` count what was read: retired segments, and those before the start, are not in it.
+    """
 
     ok: bool
     repairable: bool
@@ -74,7 +75,7 @@ class RecoveryReport:
 
 
 @dataclass(slots=True)
-class _Image:
+class Image:
     """One segment as it ought to be. Pages from `known` on are unknown: no copy holds a proven frame there."""
 
     segment: int
@@ -87,6 +88,7 @@ class _Image:
     last: FoundFrame | None = field(default=None)
 
     def take(self, found: FoundFrame) -> None:
+        """The next frame of the segment."""
         pages = slice(found.at.page, found.at.page + len(found.rows))
         self.rows[pages] = found.rows
         self.frames[pages] = [found.frame.number] * len(found.rows)
@@ -101,28 +103,30 @@ class _Image:
         return differ
 
 
-def verify(folders: Sequence[Path], *, disk: Disk | None = None) -> Verification:
+def verify(folders: Sequence[Path], *, start: int = FIRST_FRAME, disk: Disk | None = None) -> Verification:
     """Check the chain and both copies, page by page; nothing is written.
 
+    With a `start` checking begins at the last segment that starts no later than that frame, on the word of its headers.
     Of a journal that is being written the frame in flight may be named. Raises InputError without a journal and
     JournalCorrupt when the folders hold different journals or no header can be read.
     """
     mirror = Mirror(folders, disk or OsDisk())
     damage: list[Damage] = []
     corrupt: JournalCorrupt | None = None
-    end = start_of(mirror.identity.journal)
-    for image in _images(mirror):
+    begin = end = position_before(mirror, start)
+    for image in images(mirror, begin):
         for copy in image.copies:
             damage += _damage(image, copy)
         end = image.end or end
         corrupt = corrupt or image.corrupt
+    damage += [one for _, one in _bad_markers(mirror)]
     bad = [found.frame for found in damage if found.frame] + ([corrupt.frame] if corrupt else [])
     return Verification(
         ok=not damage and corrupt is None,
         repairable=corrupt is None,
         first_bad_frame=min(bad, default=None),
-        frames=end.frame - 1,
-        commands=end.seq - 1,
+        frames=end.frame - begin.frame,
+        commands=end.seq - begin.seq,
         head_hash=end.previous,
         damage=tuple(damage),
         corrupt=str(corrupt) if corrupt else None,
@@ -139,7 +143,7 @@ def recover(mirror: Mirror) -> tuple[Position, RecoveryReport]:
     """
     damage: list[Damage] = []
     end: Position | None = None
-    for image in _images(mirror):
+    for image in images(mirror, mirror.base):
         if image.corrupt is not None:
             raise image.corrupt
         for copy in image.copies:
@@ -152,6 +156,7 @@ def recover(mirror: Mirror) -> tuple[Position, RecoveryReport]:
             if image.last is not None:
                 for copy in image.copies:
                     _write_pages(image, copy, mirror.disk, [_pages_of_last(image.last)])
+    damage += _mend_markers(mirror)
     for folder in mirror.folders:
         mirror.disk.sync_folder(folder)
     assert end is not None
@@ -161,40 +166,14 @@ def recover(mirror: Mirror) -> tuple[Position, RecoveryReport]:
     return end, report
 
 
-def write_fully(disk: Disk, descriptor: int, data: Bytes, offset: int) -> None:
-    """One write. Raises OSError also when the disk took less than all of it."""
-    done = disk.pwrite(descriptor, data, offset)
-    if done != len(data):
-        raise OSError(f"short write: {done} of {len(data)} bytes at offset {offset}")
-
-
-def write_segment(disk: Disk, folder: Path, segment: int, rows: Pages) -> None:
-    """Make a segment file that is whole from the moment it has its name, durable in file and folder.
-
-    Synced chunk by chunk, so that preparing one never leaves a sync of the journal waiting behind much dirty data.
-    """
-    made = folder / f"{segment:08d}.new"
-    descriptor = disk.open(made, create=True)
-    try:
-        data = raw(rows)
-        for offset in range(0, len(data), CHUNK_BYTES):
-            write_fully(disk, descriptor, data[offset : offset + CHUNK_BYTES], offset)
-            disk.fdatasync(descriptor)
-    finally:
-        disk.close(descriptor)
-    disk.rename(made, folder / segment_name(segment))
-    disk.sync_folder(folder)
-
-
-def _images(mirror: Mirror) -> Iterator[_Image]:
-    """Every segment in order; the one in which the journal ends has `end`, or `corrupt` where it breaks."""
-    at = start_of(mirror.identity.journal)
-    image = _image(mirror, at.segment, encode_segment_header(at, mirror.identity), at.frame)
+def images(mirror: Mirror, at: Position) -> Iterator[Image]:
+    """Every segment from the one that begins at `at`; the last in use has `end`, or `corrupt` where it breaks."""
+    image = _image(mirror, at.segment, encode_header(at, mirror.identity), at.frame)
     try:
         while (found := next_frame(mirror, at, thorough=True)) is not None:
             if found.at.segment != at.segment:
                 yield image
-                header = encode_segment_header(found.at, mirror.identity)
+                header = encode_header(found.at, mirror.identity)
                 image = _image(mirror, found.at.segment, header, found.at.frame)
             image.take(found)
             at = found.behind
@@ -209,15 +188,15 @@ def _images(mirror: Mirror) -> Iterator[_Image]:
             yield unused
 
 
-def _image(mirror: Mirror, segment: int, header: Pages | None, frame: int) -> _Image:
+def _image(mirror: Mirror, segment: int, header: Pages | None, frame: int) -> Image:
     identity: Identity = mirror.identity
     rows: Pages = np.zeros((identity.pages, PAGE_BYTES), np.uint8)
     if header is not None:
         rows[0] = header
-    return _Image(segment, rows, mirror.copies(segment), [frame] + [0] * (identity.pages - 1), identity.pages)
+    return Image(segment, rows, mirror.copies(segment), [frame] + [0] * (identity.pages - 1), identity.pages)
 
 
-def _damage(image: _Image, copy: SegmentCopy) -> list[Damage]:
+def _damage(image: Image, copy: SegmentCopy) -> list[Damage]:
     if not copy.present:
         if not image.rows[0].any():
             return []  # a segment prepared in one copy and not yet in the other
@@ -233,7 +212,7 @@ def _damage(image: _Image, copy: SegmentCopy) -> list[Damage]:
     return found
 
 
-def _describe(image: _Image, copy: SegmentCopy, page: int) -> tuple[str, bool]:
+def _describe(image: Image, copy: SegmentCopy, page: int) -> tuple[str, bool]:
     """What is wrong with a page, to the byte, and whether it is cut."""
     if page in copy.unreadable:
         return "the disk could not read it", False
@@ -257,7 +236,31 @@ def _describe(image: _Image, copy: SegmentCopy, page: int) -> tuple[str, bool]:
     return bytes_differ, False
 
 
-def _rewrite(image: _Image, copy: SegmentCopy, disk: Disk) -> None:
+def _bad_markers(mirror: Mirror) -> list[tuple[Path, Damage]]:
+    """Folders whose marker of retired segments is not the one the journal begins with."""
+    base, found = mirror.base, []
+    for folder, marker in zip(mirror.folders, mirror.markers, strict=True):
+        if marker != ((mirror.identity, base) if base.segment else None):
+            what = f"the marker of retired segments does not say {base.segment}"
+        elif marker is None and read_file(mirror.disk, folder / BASE_NAME) is not None:
+            what = "a marker of retired segments where none is retired"
+        else:
+            continue
+        found.append((folder, Damage(folder, base.segment, 0, base.frame, what)))
+    return found
+
+
+def _mend_markers(mirror: Mirror) -> list[Damage]:
+    found = _bad_markers(mirror)
+    for folder, _ in found:
+        if mirror.base.segment:
+            write_base(mirror.disk, folder, mirror.identity, mirror.base)
+        else:
+            mirror.disk.remove(folder / BASE_NAME)
+    return [one for _, one in found]
+
+
+def _rewrite(image: Image, copy: SegmentCopy, disk: Disk) -> None:
     if not copy.present:
         write_segment(disk, copy.folder, image.segment, image.rows)
         return
@@ -267,7 +270,7 @@ def _rewrite(image: _Image, copy: SegmentCopy, disk: Disk) -> None:
     _write_pages(image, copy, disk, list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)))
 
 
-def _write_pages(image: _Image, copy: SegmentCopy, disk: Disk, runs: list[tuple[int, int]]) -> None:
+def _write_pages(image: Image, copy: SegmentCopy, disk: Disk, runs: list[tuple[int, int]]) -> None:
     descriptor = disk.open(copy.folder / segment_name(image.segment), write=True)
     try:
         for first, end in runs:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,17 @@ from typing import Final, Self
 
 import numpy as np
 
-from seawall.journal.disk import Disk, OsDisk
+from seawall.journal.disk import Disk, Job, OsDisk, Running
+from seawall.journal.files import (
+    BASE_NAME,
+    lock_folder,
+    read_file,
+    write_file,
+    write_fully,
+    write_segment,
+    writing_file,
+)
+from seawall.journal.horizon import HORIZON_NAME, Durable, encode_horizon
 from seawall.journal.layout import (
     HASH_BYTES,
     ID_BYTES,
@@ -22,39 +31,44 @@ from seawall.journal.layout import (
     blank_pages,
     check_segment_bytes,
     encode_frame,
-    encode_segment_header,
+    encode_header,
     pages_needed,
     raw,
     segment_name,
     start_of,
 )
 from seawall.journal.reading import Mirror, segments_in
-from seawall.journal.recovery import RecoveryReport, recover, write_fully, write_segment
-from seawall.vocabulary.errors import InputError, JournalBusy, JournalError, OutcomeUnknown
+from seawall.journal.recovery import RecoveryReport, recover
+from seawall.vocabulary.errors import InputError, JournalError, OutcomeUnknown
 from seawall.vocabulary.records import COMMAND, Commands
 
 Folders = tuple[Path, Path]
 SEGMENT_BYTES: Final = 64 << 20
-LOCK_NAME: Final = "lock"
+ID_NAME: Final = "journal.id"
 
 
 class PendingCommit:
     """A frame on its way to both disks."""
 
-    def __init__(self, journal: "Journal", frame: int, writes: list[Future[None]]) -> None:
-        self.frame = frame
-        self._journal, self._writes = journal, writes
+    def __init__(self, journal: "Journal", end: Position, writes: list[Running]) -> None:
+        self.frame = end.frame - 1
+        self._journal, self._end, self._writes = journal, end, writes
 
     def wait(self) -> int:
         """The frame's number once it is durable in both copies.
 
         Raises OutcomeUnknown if a write or sync failed in either; the journal is dead from then on.
         """
-        failures = [failure for write in self._writes if (failure := write.exception()) is not None]
+        if self._settle():
+            self._journal._publish()
+        return self.frame
+
+    def _settle(self) -> bool:
+        """The same, and readers are not told yet; whether there is something to tell."""
+        failures = [failure for write in self._writes if (failure := write.wait()) is not None]
         if failures:
             raise self._journal._die(f"frame {self.frame}: {failures[0]}") from failures[0]
-        self._journal._landed(self)
-        return self.frame
+        return self._journal._landed(self, self._end)
 
 
 class Journal:
@@ -69,47 +83,73 @@ class Journal:
         self.folders, self.recovery = folders, RecoveryReport()
         self._disk, self._locks, self._identity, self._at = disk, locks, identity, at
         self._files: list[int] = []
+        self._horizon: int | None = None
+        self._durable = at
+        self._room = [blank_pages(64), blank_pages(64)]
         self._in_flight: PendingCommit | None = None
-        self._preparing: tuple[int, Future[None]] | None = None
+        self._preparing: tuple[int, Running] | None = None
         self._death: str | None = None
         self._closed = False
-        self._threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="journal")
+        self._lanes = [disk.lane(f"journal {folder.name}") for folder in folders]
+        self._background = disk.lane("journal segments")
 
     @classmethod
-    def create(cls, folders: Folders, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk | None = None) -> "Journal":
+    def create(
+        cls,
+        folders: Folders,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        home: Path | None = None,
+        disk: Disk | None = None,
+    ) -> "Journal":
         """A new, empty journal in two folders, made where they are missing; segments of `segment_bytes`.
 
-        Raises InputError if a folder holds a journal, JournalBusy if another writer has it, OutcomeUnknown if a write
-        failed.
+        `home` is a folder, on neither of the two disks if there is a choice, that keeps the journal's id from now on.
+        Raises InputError if a folder holds a journal or `home` the id of one (its disks may not be mounted),
+        JournalBusy if another writer has it, OutcomeUnknown if a write failed.
         """
         check_segment_bytes(segment_bytes)
         identity = Identity(os.urandom(ID_BYTES), segment_bytes)
 
         def begin(disk: Disk) -> "Journal":
+            kept = _kept_id(home, disk)
+            if kept is not None:
+                raise InputError("home", str(home), f"keeps the id of journal {kept.hex()}: are its disks mounted?")
             if holds_journal(folders, disk=disk):
                 raise InputError("folders", [str(folder) for folder in folders], "already hold a journal")
             at = start_of(identity.journal)
             rows: Pages = np.zeros((identity.pages, PAGE_BYTES), np.uint8)
-            rows[0] = encode_segment_header(at, identity)
+            rows[0] = encode_header(at, identity)
             for folder in folders:
                 write_segment(disk, folder, 0, rows)
+            _keep_id(home, disk, identity.journal)
             return cls(folders, disk, [], identity, at)
 
         return cls._locked(folders, disk or OsDisk(), begin)
 
     @classmethod
-    def open(cls, folders: Folders, *, disk: Disk | None = None) -> "Journal":
+    def open(
+        cls, folders: Folders, *, home: Path | None = None, rebuild: bool = False, disk: Disk | None = None
+    ) -> "Journal":
         """The journal in two folders, put in order: `recovery` lists what was repaired and what was cut.
 
-        Raises InputError without a journal, JournalBusy if another writer has it, JournalCorrupt for damage that no
-        copy can mend, OutcomeUnknown if a repair could not be written.
+        `home` keeps the journal's id (see `create`). If it does, a folder that holds nothing of the journal is taken
+        for a disk that is not mounted, and refused, unless `rebuild` says to make that copy anew.
+        Raises InputError without a journal, for another than that of `home`, and for an empty folder; JournalBusy if
+        another writer has it, JournalCorrupt for damage that no copy can mend, OutcomeUnknown if a repair could not be
+        written.
         """
 
         def begin(disk: Disk) -> "Journal":
             mirror = Mirror(folders, disk)
+            kept = _kept_id(home, disk)
+            if kept is not None:
+                _check_mounts(folders, kept, mirror.identity.journal, rebuild, disk)
             at, report = recover(mirror)
             journal = cls(folders, disk, [], mirror.identity, at)
             journal.recovery = report
+            if kept is None:
+                _keep_id(home, disk, mirror.identity.journal)
             return journal
 
         disk = disk or OsDisk()
@@ -126,6 +166,16 @@ class Journal:
     def next_seq(self) -> int:
         """Sequence number of the first command of the next frame to be started."""
         return self._at.seq
+
+    @property
+    def journal_id(self) -> bytes:
+        """The journal's random id."""
+        return self._identity.journal
+
+    @property
+    def durable(self) -> Durable:
+        """The last frame known to be durable in both copies."""
+        return Durable(self._durable.frame - 1, self._durable.seq - 1, self._durable.previous)
 
     @property
     def head_hash(self) -> bytes:
@@ -151,16 +201,21 @@ class Journal:
         at = self._at
         if at.page + count > self._identity.pages:
             at = replace(at, segment=at.segment + 1, page=1)
-        pages, frame_hash = encode_frame(at, self._identity.journal, commands, attachments, digest or (0, NO_DIGEST))
-        if at.page == 1:  # a segment's header is written with its first frame
-            frame, pages = pages, blank_pages(1 + count)
-            pages[0], pages[1:] = encode_segment_header(at, self._identity), frame
-        if self._in_flight is not None:
-            self._in_flight.wait()
+        header = 1 if at.page == 1 else 0  # a segment's header is written with its first frame
+        pages = self._blank(header + count)
+        if header:
+            pages[:1] = encode_header(at, self._identity)
+        _, frame_hash = encode_frame(
+            at, self._identity.journal, commands, attachments, digest or (0, NO_DIGEST), pages[header:]
+        )
+        landed = self._in_flight is not None and self._in_flight._settle()
         if at.segment != self._at.segment:
             self._rotate(at.segment)
-        self._in_flight = self._begin(at, pages)
-        self._at = Position(at.segment, at.page + count, at.frame + 1, frame_hash, at.seq + len(commands))
+        end = Position(at.segment, at.page + count, at.frame + 1, frame_hash, at.seq + len(commands))
+        self._in_flight = self._begin(at, pages, end)
+        self._at = end
+        if landed:  # the one before; told now, that the disks are busy again
+            self._publish()
         self._prepare_ahead()
         return self._in_flight
 
@@ -174,8 +229,7 @@ class Journal:
         finally:
             self._closed = True
             # A segment being prepared is finished or not; the next to open it looks again.
-            self._threads.shutdown(wait=True)
-            self._close_files()
+            self._give_back()
             while self._locks:
                 self._disk.close(self._locks.pop())
 
@@ -196,14 +250,15 @@ class Journal:
             with _failures(f"opening {folders[0]} and {folders[1]}"):
                 for folder in folders:
                     disk.make_folder(folder)
-                    locks.append(_lock(folder, disk))
+                    locks.append(lock_folder(disk, folder))
                 journal = begin(disk)
                 journal._locks = locks
                 journal._open_files(journal._at.segment)
+                journal._open_horizon()
                 return journal
         except BaseException:
             if journal is not None:
-                journal._close_files()
+                journal._give_back()
             for lock in locks:
                 disk.close(lock)
             raise
@@ -225,26 +280,45 @@ class Journal:
             raise InputError("commands", len(commands), f"need {count} pages, a segment holds {limit}: split the frame")
         return count
 
-    def _begin(self, at: Position, pages: Pages) -> PendingCommit:
+    def _blank(self, count: int) -> Pages:
+        """Room for a frame, used again: of two, one is in flight while the other is filled."""
+        self._room.reverse()
+        if len(self._room[0]) < count:
+            self._room[0] = blank_pages(2 * count)
+        return self._room[0][:count]
+
+    def _begin(self, at: Position, pages: Pages, end: Position) -> PendingCommit:
         data, offset = raw(pages), (0 if at.page == 1 else at.page) * PAGE_BYTES
         try:
-            writes = [self._threads.submit(self._write, file, data, offset) for file in self._files]
+            writes = [
+                lane.start(self._write(file, data, offset)) for lane, file in zip(self._lanes, self._files, strict=True)
+            ]
         except BaseException as error:  # one copy may be on its way already
             self._die(f"frame {at.frame}: {error!r}")
             raise
-        return PendingCommit(self, at.frame, writes)
+        return PendingCommit(self, end, writes)
 
     def _rotate(self, segment: int) -> None:
         """Go on in the next segment, which is durable in both folders before anything is written to it."""
         try:
-            if self._preparing and self._preparing[0] == segment:
-                self._preparing[1].result()
-            else:
-                self._prepare(segment)
+            if self._preparing is None or self._preparing[0] != segment:
+                self._preparing = segment, self._background.start(self._prepare(segment))
+            failure = self._preparing[1].wait()
+            if failure is not None:
+                raise failure
             self._close_files()
             self._open_files(segment)
         except OSError as error:
             raise self._die(f"segment {segment}: {error}") from error
+
+    def _give_back(self) -> None:
+        """Threads and files."""
+        for lane in (*self._lanes, self._background):
+            lane.close()
+        self._close_files()
+        if self._horizon is not None:
+            self._disk.close(self._horizon)
+            self._horizon = None
 
     def _close_files(self) -> None:
         while self._files:
@@ -255,21 +329,28 @@ class Journal:
         for folder in self.folders:
             self._files.append(self._disk.open(folder / name, write=True, direct=True))
 
+    def _open_horizon(self) -> None:
+        """Begin the horizon anew, durably: an older one may be of a history that this folder no longer holds."""
+        path = self.folders[0] / HORIZON_NAME
+        write_file(self._disk, path, encode_horizon(self._identity.journal, self.durable))
+        self._horizon = self._disk.open(path, write=True)
+
     def _prepare_ahead(self) -> None:
         """Make the next segment in the background once this one is half full."""
         segment = self._at.segment + 1
         if 2 * self._at.page < self._identity.pages or (self._preparing and self._preparing[0] == segment):
             return
-        self._preparing = (segment, self._threads.submit(self._prepare, segment))
+        self._preparing = (segment, self._background.start(self._prepare(segment)))
 
-    def _prepare(self, segment: int) -> None:
+    def _prepare(self, segment: int) -> Job:
         rows: Pages = np.zeros((self._identity.pages, PAGE_BYTES), np.uint8)
         for folder in self.folders:
             if segment not in segments_in(folder, self._disk):  # one found at opening was checked to be all zero
-                write_segment(self._disk, folder, segment, rows)
+                yield from writing_file(self._disk, folder / segment_name(segment), raw(rows))
 
-    def _write(self, file: int, data: memoryview, offset: int) -> None:
+    def _write(self, file: int, data: memoryview, offset: int) -> Job:
         write_fully(self._disk, file, data, offset)
+        yield
         self._disk.fdatasync(file)
 
     def _usable(self) -> None:
@@ -282,22 +363,58 @@ class Journal:
         self._death = self._death or why
         return OutcomeUnknown(f"{why}: what was in flight may or may not stand")
 
-    def _landed(self, commit: PendingCommit) -> None:
-        if self._in_flight is commit:
+    def _landed(self, commit: PendingCommit, end: Position) -> bool:
+        first = self._in_flight is commit
+        if first:
             self._in_flight = None
+            self._durable = end
+        return first
+
+    def _publish(self) -> None:
+        """Tell readers what is durable. They can do without, so a failure here is no failure of the journal."""
+        if self._horizon is None:
+            return
+        data = encode_horizon(self._identity.journal, self.durable)
+        try:
+            write_fully(self._disk, self._horizon, data, 0)
+        except OSError:
+            self._disk.close(self._horizon)
+            self._horizon = None
 
 
 def holds_journal(folders: tuple[Path, ...], *, disk: Disk | None = None) -> bool:
-    """Whether any of the folders has a segment of a journal."""
+    """Whether any of the folders has a segment of a journal, or the marker of retired ones."""
     disk = disk or OsDisk()
-    return any(segments_in(folder, disk) for folder in folders)
+    return any(segments_in(folder, disk) or BASE_NAME in disk.names(folder) for folder in folders)
 
 
-def _lock(folder: Path, disk: Disk) -> int:
+def _kept_id(home: Path | None, disk: Disk) -> bytes | None:
+    """The id in `home`; None where there is none. Raises InputError for one that cannot be read."""
+    if home is None or ID_NAME not in disk.names(home):
+        return None
+    text = (read_file(disk, home / ID_NAME) or b"").strip()
     try:
-        return disk.lock(folder / LOCK_NAME)
-    except BlockingIOError as error:
-        raise JournalBusy(f"another writer holds {folder}") from error
+        kept = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        kept = b""
+    if len(kept) != ID_BYTES:
+        raise InputError("home", str(home / ID_NAME), f"must be {ID_BYTES} bytes in hex")
+    return kept
+
+
+def _keep_id(home: Path | None, disk: Disk, journal: bytes) -> None:
+    """Written once the journal is durable in both folders: a creation that was interrupted leaves no id behind."""
+    if home is not None:
+        disk.make_folder(home)
+        write_file(disk, home / ID_NAME, journal.hex().encode() + b"\n")
+
+
+def _check_mounts(folders: Folders, kept: bytes, found: bytes, rebuild: bool, disk: Disk) -> None:
+    if kept != found:
+        raise InputError("folders", [str(folder) for folder in folders], f"hold {found.hex()}, not {kept.hex()}")
+    for folder in folders:
+        if not rebuild and not holds_journal((folder,), disk=disk):
+            raise InputError("folders", str(folder), "holds nothing: is its disk mounted? rebuild makes it anew")
 
 
 @contextmanager
