@@ -7,8 +7,10 @@ import typer
 
 import seawall
 from seawall.cli.bench import bench
+from seawall.cli.checkpoint import checkpoint, key
 from seawall.cli.demo import demo
 from seawall.cli.import_ import import_command
+from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
 from seawall.cli.verify import verify
 
@@ -16,6 +18,9 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("demo", demo),
     ("replay", replay),
     ("verify", verify),
+    ("checkpoint", checkpoint),
+    ("receipt", receipt),
+    ("key", key),
     ("bench", bench),
     ("import", import_command),
 )

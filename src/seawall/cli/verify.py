@@ -1,19 +1,51 @@
-"""`seawall verify`: the chain and both copies of a journal, page by page."""
+"""`seawall verify`: the chain and both copies of a journal, page by page, and a checkpoint held elsewhere."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from seawall.cli.checkpoint import Archive, PublicKeyOption, numbers
 from seawall.cli.output import Answer, ConfigFile, Data, Json, Mirror, answer, folders_from
+from seawall.vocabulary.errors import InputError
+
+if TYPE_CHECKING:
+    from seawall.journal.recovery import Verification
 
 
-def verify(data: Data = None, mirror: Mirror = None, config: ConfigFile = None, as_json: Json = False) -> None:
+def verify(
+    data: Data = None,
+    mirror: Mirror = None,
+    config: ConfigFile = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A signed checkpoint the journal must hold: finds rollback and rewriting.")
+    ] = None,
+    public_key: PublicKeyOption = None,
+    archive: Archive = None,
+    as_json: Json = False,
+) -> None:
     """Check the hash chain and both copies of a journal; name what is damaged. Nothing is written."""
-    answer(as_json, lambda: _verify(data, mirror, config))
+    answer(as_json, lambda: _verify(data, mirror, config, checkpoint, public_key, archive))
 
 
-def _verify(data: Data, mirror: Mirror, config: ConfigFile) -> Answer:
+def _verify(
+    data: Path | None,
+    mirror: Path | None,
+    config: Path | None,
+    checkpoint: Path | None,
+    public_key: str | None,
+    archive: Path | None,
+) -> Answer:
     from seawall.journal import verify as check
 
-    found = check(folders_from(data, mirror, config).folders)
+    if checkpoint is None and (public_key is not None or archive is not None):
+        raise InputError("--checkpoint", None, "must be given with --public-key or --archive")
+    folders = folders_from(data, mirror, config).folders
+    found = _pages(check(folders))
+    return found if checkpoint is None else _against(found, folders, checkpoint, public_key, archive)
+
+
+def _pages(found: "Verification") -> Answer:
     damage: list[dict[str, Any]] = [
         {
             "folder": str(one.folder),
@@ -46,3 +78,34 @@ def _verify(data: Data, mirror: Mirror, config: ConfigFile) -> Answer:
         lines.append("opening the journal puts this right from the other copy")
     lines.append("both copies are sound" if found.ok else f"first bad frame: {found.first_bad_frame}")
     return Answer(document, "\n".join(lines), found.ok)
+
+
+def _against(
+    found: Answer, folders: tuple[Path, ...], path: Path, public_key: str | None, archive: Path | None
+) -> Answer:
+    """What the pages gave, together with what the checkpoint gives."""
+    from seawall.journal.checkpoint import Checkpoint, CheckpointMismatch, PublicKey, compare, read_text
+    from seawall.vocabulary.errors import JournalCorrupt
+
+    note = read_text(path)
+    held = Checkpoint.parse(note)
+    part: dict[str, Any] = {**numbers(held), "ok": False, "signature": "not checked, for want of --public-key"}
+    try:
+        if public_key is not None:
+            part["signature"] = "does not hold"
+            PublicKey.read(public_key).open(note)
+            part["signature"] = "holds"
+        compared = compare(folders, held, archive)
+        part |= {"ok": compared.ok, "what": compared.what}
+        part["found"] = {
+            "journal": compared.journal.hex(),
+            "commands": compared.commands,
+            "frames": compared.frames,
+            "frame_hash": compared.hash.hex(),
+            "root": compared.root.hex(),
+        }
+    except (CheckpointMismatch, JournalCorrupt) as error:
+        part["what"] = str(error)
+    text = f"{found.text}\ncheckpoint of {held}: {part['what']}\nsignature: {part['signature']}"
+    ok = found.ok and part["ok"]
+    return Answer({**found.document, "ok": ok, "checkpoint": part}, text, ok)
