@@ -1,5 +1,7 @@
 """Every reason of the table is produced, by both engines alike, in one small world made for it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,13 +11,34 @@ from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import BlockRisk, CurrencyRate, InstrumentRisk, Publication
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import BUY, SELL, EventKind, Kind, TimeInForce, VenueState, command
+from seawall.vocabulary.records import (
+    BUY,
+    FLAG_APPROVED,
+    FLAG_DISCONNECTED,
+    FLAG_LINKED,
+    FLAG_POST_ONLY,
+    FLAG_PROTECTED,
+    FLAG_REDUCE_ONLY,
+    FORBID_TRADE,
+    SELL,
+    EventKind,
+    Kind,
+    Limit,
+    OrderType,
+    Role,
+    Scope,
+    Status,
+    TimeInForce,
+    VenueState,
+    Watched,
+    command,
+)  # fmt: skip
 
 ONE = 1 << bounds.RATE_SHIFT
 EXPIRY = 10**12
 USDC, COIN = 0, 1
 LINEAR, INVERSE, FUTURE, ETHER, UNPUBLISHED = range(5)
-ANN, BEA, DEALER = 3, 4, 5
+ANN, BEA, DEALER, CAT, EVE, DESK, VENUE = range(3, 10)
 SPECS = (
     Instrument("LINEAR", Product.PERPETUAL, Form.LINEAR, USDC, 0, 100, 100, 2**20, 10**6),
     Instrument("INVERSE", Product.PERPETUAL, Form.INVERSE, COIN, 1, 2 * 10**9, 1000, 2**20, 10**6),
@@ -56,10 +79,43 @@ class World:
         self.reasons |= {Reason(int(reason)) for reason in reference["reason"]}
         return reference
 
-    def refused(self, reason, kind, attachment=b"", **fields):
+    def refused(self, reason, kind, attachment=b"", numbers=None, **fields):
         events = self.do(kind, attachment, **fields)
         assert [(EventKind(int(e["kind"])), Reason(int(e["reason"]))) for e in events] == [(EventKind.REFUSED, reason)]
+        assert numbers in (None, (int(events[0]["a"]), int(events[0]["b"])))
         return events[0]
+
+    def ended(self, reason, numbers, kind, **fields):
+        """One command that ends something for `reason`, with these two numbers."""
+        events = [e for e in self.do(kind, **fields) if e["reason"] == reason]
+        assert [(int(e["a"]), int(e["b"])) for e in events[:1]] == [numbers]
+
+    def chain(self, *legs):
+        """Linked commands; (reason, a, b) of every event."""
+        records = []
+        for number, (kind, fields) in enumerate(legs):
+            self.seq += 1
+            flags = fields.get("flags", 0) | (FLAG_LINKED if number < len(legs) - 1 else 0)
+            records.append(command(kind, seq=self.seq, time=self.time, **(fields | {"flags": flags})))
+        reference, fast = (engine.step(np.concatenate(records)) for engine in self.engines)
+        assert np.array_equal(reference, fast)
+        self.reasons |= {Reason(int(reason)) for reason in reference["reason"]}
+        return [(Reason(int(e["reason"])), int(e["a"]), int(e["b"])) for e in reference]
+
+    def limit(self, limit, account=-1, instrument=-1, **fields):
+        """Set a limit, by people."""
+        self.do(Kind.LIMIT, state=limit, account=account, instrument=instrument, flags=FLAG_APPROVED, **fields)
+
+    def lift(self, limit, account=-1, instrument=-1):
+        """Take a limit away."""
+        none = 0 if limit in (Limit.MESSAGES, Limit.CANCELS, Limit.FORBIDDEN) else bounds.NO_LIMIT
+        self.limit(limit, account, instrument, amount=none)
+
+    def halted(self, reason, scope, **whose):
+        """An order under a halt of that scope."""
+        self.do(Kind.STATE, type=scope, state=VenueState.HALTED, **whose)
+        self.no_order(reason, CAT, LINEAR, BUY, 1, numbers=(VenueState.HALTED, VenueState.REDUCE_ONLY))
+        self.do(Kind.STATE, type=scope, state=VenueState.OPEN, flags=FLAG_APPROVED, **whose)
 
     def order(self, account, instrument, side, quantity, price=MARK, **more):
         fields = {"account": account, "instrument": instrument, "side": side, "quantity": quantity, "price": price}
@@ -78,6 +134,17 @@ def test_every_reason_is_produced_by_both_engines():
     below(world)
     money(world)
     states(world)
+    later_rules(world)
+    forms(world)
+    sizes_and_collars(world)
+    throttles(world)
+    permissions(world)
+    batches(world)
+    prices(world)
+    groups(world)
+    upstream(world)
+    makers(world)
+    what_ends_orders(world)
     time_passes(world)
     assert set(Reason) - world.reasons == set()
 
@@ -194,6 +261,187 @@ def time_passes(world):
     world.refused(Reason.DELIVERY_BOUND, Kind.EXPIRE, instrument=FUTURE, price=1)
     reasons = set(world.do(Kind.EXPIRE, instrument=FUTURE, price=MARK)["reason"].tolist())
     assert {Reason.INSTRUMENT_EXPIRED, Reason.DELIVERED} <= reasons
+
+
+def later_rules(world):
+    """Rules 2, more accounts, and a publication with weights and deltas."""
+    world.refused(Reason.UNKNOWN_RULES, Kind.RULES, version=3, numbers=(3, 1))
+    world.do(Kind.RULES, version=2)
+    world.refused(Reason.ROLE, Kind.ACCOUNT, account=CAT, type=9, numbers=(CAT, 9))
+    for account, role in ((CAT, Role.CLIENT), (EVE, Role.CLIENT), (DESK, Role.DESK), (VENUE, Role.UPSTREAM)):
+        world.do(Kind.ACCOUNT, account=account, tier=0, type=role)
+    for account in (CAT, EVE):
+        world.do(Kind.DEPOSIT, account=account, currency=USDC, amount=10**12)
+    made = Publication.decode(publication()).instruments
+    made = tuple(replace(risk, weight=LOT, delta=LOT) for risk in made)
+    world.do(Kind.PUBLISH, publication(instruments=made), version=3)
+
+
+def forms(world):
+    world.no_order(Reason.ORDER_FORM, CAT, LINEAR, BUY, 1, type=OrderType.MARKET, numbers=(OrderType.MARKET, 0))
+    stop = {"type": OrderType.STOP_LIMIT, "trigger": 0}
+    world.no_order(Reason.TRIGGER, CAT, LINEAR, BUY, 1, **stop, numbers=(0, 2**20))
+    world.no_order(Reason.DISPLAY, CAT, LINEAR, BUY, 5, display=6, numbers=(6, 5))
+    world.no_order(Reason.UNTIL, CAT, LINEAR, BUY, 1, tif=TimeInForce.GTD, until=world.time, numbers=(world.time,) * 2)
+    trailing = {"type": OrderType.TRAILING, "trigger": 5, "watch": Watched.INDEX}
+    world.no_order(Reason.NO_PRICE, CAT, LINEAR, SELL, 1, **trailing, numbers=(LINEAR, Watched.INDEX))
+    world.order(DEALER, LINEAR, SELL, 10)
+    world.no_order(Reason.POST_ONLY, CAT, LINEAR, BUY, 1, flags=FLAG_POST_ONLY, numbers=(MARK, MARK))
+    world.no_order(Reason.FILL_OR_KILL, CAT, LINEAR, BUY, 11, tif=TimeInForce.FOK, numbers=(11, 10))
+    world.no_order(Reason.NOT_REDUCING, CAT, LINEAR, BUY, 3, flags=FLAG_REDUCE_ONLY, numbers=(3, 0))
+    world.do(Kind.CANCEL_ALL, account=DEALER, instrument=-1)
+
+
+def sizes_and_collars(world):
+    world.limit(Limit.ORDER_NOTIONAL, CAT, amount=10 * LOT)
+    world.no_order(Reason.ORDER_NOTIONAL, CAT, LINEAR, BUY, 11, numbers=(11 * LOT, 10 * LOT))
+    world.lift(Limit.ORDER_NOTIONAL, CAT)
+    world.limit(Limit.COLLAR, instrument=LINEAR, amount=10_000, quantity=1)
+    world.no_order(Reason.COLLAR, CAT, LINEAR, BUY, 1, price=MARK + 601, numbers=(MARK + 601, MARK + 600))
+    world.lift(Limit.COLLAR, instrument=LINEAR)
+    world.limit(Limit.WINDOW_COLLAR, instrument=LINEAR, amount=10_000, until=100)
+    going = int(world.engines[0].state()["listings"][LINEAR]["prices"][Watched.LAST])
+    edge = going + going // 100
+    world.no_order(Reason.WINDOW_COLLAR, CAT, LINEAR, BUY, 1, price=edge + 1, numbers=(edge + 1, edge))
+    world.lift(Limit.WINDOW_COLLAR, instrument=LINEAR)
+    world.limit(Limit.OPEN_ORDERS, CAT, amount=0)
+    world.no_order(Reason.OPEN_ORDERS, CAT, LINEAR, BUY, 1, numbers=(1, 0))
+    world.lift(Limit.OPEN_ORDERS, CAT)
+    world.limit(Limit.OPEN_NOTIONAL, CAT, amount=5 * LOT)
+    world.no_order(Reason.OPEN_NOTIONAL, CAT, LINEAR, BUY, 6, numbers=(6 * LOT, 5 * LOT))
+    world.lift(Limit.OPEN_NOTIONAL, CAT)
+    world.limit(Limit.POSITION, CAT, LINEAR, amount=7)
+    world.no_order(Reason.POSITION_LIMIT, CAT, LINEAR, BUY, 8, numbers=(8, 7))
+    world.lift(Limit.POSITION, CAT, LINEAR)
+    held = world.engines[0].state()["listings"][LINEAR]["open_interest"]
+    world.limit(Limit.OPEN_INTEREST, instrument=LINEAR, amount=held + 2)
+    world.no_order(Reason.OPEN_INTEREST, CAT, LINEAR, BUY, 3, numbers=(held + 3, held + 2))
+    world.lift(Limit.OPEN_INTEREST, instrument=LINEAR)
+    world.limit(Limit.EXPOSURE, CAT, amount=4 * LOT)
+    world.no_order(Reason.EXPOSURE, CAT, LINEAR, BUY, 5, numbers=(5 * LOT, 4 * LOT))
+    world.lift(Limit.EXPOSURE, CAT)
+
+
+def throttles(world):
+    world.limit(Limit.MESSAGES, CAT, amount=50, quantity=1)
+    world.order(CAT, LINEAR, BUY, 1, price=100)
+    world.no_order(Reason.THROTTLED, CAT, LINEAR, BUY, 1, price=100, numbers=(50, 50))
+    world.lift(Limit.MESSAGES, CAT)
+    world.limit(Limit.REPEATS, CAT, amount=1, until=100)
+    world.order(DEALER, LINEAR, SELL, 1)
+    world.order(CAT, LINEAR, BUY, 1, strategy=3)
+    world.no_order(Reason.STRATEGY_STOPPED, CAT, LINEAR, BUY, 1, strategy=3, numbers=(3, 1))
+    world.lift(Limit.REPEATS, CAT)
+    world.do(Kind.CANCEL_ALL, account=CAT, instrument=-1)
+
+
+def permissions(world):
+    world.limit(Limit.FORBIDDEN, CAT, LINEAR, amount=FORBID_TRADE)
+    world.no_order(Reason.FORBIDDEN, CAT, LINEAR, BUY, 1, numbers=(FORBID_TRADE, FORBID_TRADE))
+    world.lift(Limit.FORBIDDEN, CAT, LINEAR)
+    world.refused(Reason.LIMIT_VALUE, Kind.LIMIT, state=Limit.OPEN_ORDERS, account=CAT, amount=-1, numbers=(7, -1))
+    world.halted(Reason.INSTRUMENT_HALTED, Scope.INSTRUMENT, instrument=LINEAR)
+    world.halted(Reason.INSTRUMENT_HALTED, Scope.UNDERLYING, instrument=SPECS[LINEAR].block)
+    world.halted(Reason.ACCOUNT_HALTED, Scope.ACCOUNT, account=CAT)
+
+
+def batches(world):
+    good = {"account": CAT, "instrument": LINEAR, "side": BUY, "quantity": 1, "price": 100}
+    bad = good | {"price": 0}
+    refused = world.chain((Kind.ORDER, good), (Kind.ORDER, bad))
+    assert refused == [(Reason.BATCH, 2, Reason.PRICE_BAND), (Reason.PRICE_BAND, 0, 100)]
+    refused = world.chain((Kind.ORDER, good), (Kind.ORDER, good | {"account": EVE}))
+    assert refused == [(Reason.BATCH, 2, Reason.CHAIN), (Reason.CHAIN, 2, 2)]
+
+
+def prices(world):
+    world.limit(Limit.STALE, amount=100)
+    world.time += 101
+    world.no_order(Reason.STALE, CAT, FUTURE, BUY, 1, numbers=(101, 100))
+    world.lift(Limit.STALE)
+    world.limit(Limit.DIVERGENCE, amount=10_000)
+    world.do(Kind.INDEX, instrument=LINEAR, price=50_000)
+    world.no_order(Reason.DIVERGENT, CAT, LINEAR, BUY, 1, numbers=(200_000, 10_000))
+    world.lift(Limit.DIVERGENCE)
+
+
+def groups(world):
+    world.refused(Reason.MEMBERSHIP, Kind.MEMBER, account=EVE, order_id=CAT, numbers=(EVE, CAT))
+    world.do(Kind.MEMBER, account=EVE, order_id=DESK)
+    world.no_order(Reason.ROLE, DESK, LINEAR, BUY, 1, numbers=(DESK, Role.DESK))
+
+
+def upstream(world):
+    """The contract that was never published trades elsewhere."""
+    world.refused(Reason.ROLE, Kind.UPSTREAM, instrument=UNPUBLISHED, account=CAT, numbers=(CAT, Role.UPSTREAM))
+    world.do(Kind.UPSTREAM, instrument=UNPUBLISHED, account=VENUE)
+    there = InstrumentRisk(UNPUBLISHED, MARK, (0, -LOT // 5, LOT // 5))
+    world.do(Kind.PUBLISH, publication(blocks=(BlockRisk(3, 3, 3),), instruments=(there,)), version=4)
+    order = int(world.order(EVE, UNPUBLISHED, BUY, 1)["order_id"][0])
+    world.refused(
+        Reason.ORDER_STATUS, Kind.EDIT, account=EVE, order_id=order, quantity=2, numbers=(order, Status.PENDING)
+    )
+    world.do(Kind.UNKNOWN, account=EVE, order_id=order)
+    world.no_order(Reason.OUTCOME_UNKNOWN, EVE, LINEAR, BUY, 1, numbers=(1, 0))
+    world.ended(Reason.BY_VENUE, (0, 0), Kind.ENDED, account=EVE, order_id=order)
+
+
+def makers(world):
+    nobody = {"account": CAT, "instrument": 0}
+    world.refused(Reason.NO_PROTECTION, Kind.PROTECT_RESET, **nobody, numbers=(CAT, 0))
+    limits = {"quantity": LOT, "amount": 10 * LOT, "version": 0, "until": 100, "display": 50}
+    world.do(Kind.PROTECT, **nobody, **limits)
+    for price in (MARK, MARK - 1):
+        world.order(CAT, LINEAR, BUY, 2, price=price, flags=FLAG_PROTECTED)
+    sweep = {"account": DEALER, "instrument": LINEAR, "side": SELL, "quantity": 2, "price": MARK}
+    world.ended(Reason.MAKER_PROTECTION, (2 * LOT, LOT), Kind.ORDER, **sweep, tif=TimeInForce.IOC)
+    world.no_order(Reason.FROZEN, CAT, LINEAR, BUY, 1, flags=FLAG_PROTECTED, numbers=(world.time + 50, world.time))
+
+
+def what_ends_orders(world):
+    mine = {"account": CAT, "instrument": -1}
+    world.order(CAT, LINEAR, BUY, 1, price=100)
+    world.ended(Reason.DISCONNECTED, (0, 0), Kind.CANCEL_ALL, **mine, flags=FLAG_DISCONNECTED)
+    world.order(CAT, LINEAR, BUY, 1, price=100)
+    world.do(Kind.DEAD_MAN, account=CAT, until=world.time + 10)
+    world.order(CAT, LINEAR, BUY, 1, price=100, tif=TimeInForce.GTD, until=world.time + 5)
+    world.time += 7
+    world.ended(Reason.GOOD_TILL_DATE, (world.time - 2, world.time), Kind.TIME)
+    world.time += 3
+    world.ended(Reason.DEAD_MAN, (0, 0), Kind.TIME)
+    world.order(CAT, LINEAR, BUY, 1, price=100)
+    world.ended(Reason.KILLED, (VenueState.HALTED, VenueState.OPEN), Kind.KILL, type=Scope.ACCOUNT, account=CAT)
+    world.do(Kind.STATE, type=Scope.ACCOUNT, account=CAT, state=VenueState.OPEN, flags=FLAG_APPROVED)
+    held = world.engines[0].state()["accounts"][CAT]["positions"][LINEAR][0]
+    assert held > 0
+    for price in (MARK + 1, MARK + 2):
+        world.order(CAT, LINEAR, SELL, held, price=price, flags=FLAG_REDUCE_ONLY)
+    sweep = {"account": DEALER, "instrument": LINEAR, "side": BUY, "quantity": held + 1, "price": MARK + 2}
+    world.ended(Reason.REDUCED, (0, 0), Kind.ORDER, **sweep, tif=TimeInForce.IOC)
+    drawdown(world)
+    velocity(world)
+
+
+def drawdown(world):
+    world.order(DEALER, ETHER, SELL, 10)
+    world.order(CAT, ETHER, BUY, 10, tif=TimeInForce.IOC)
+    world.order(CAT, ETHER, BUY, 1, price=100)
+    world.limit(Limit.DRAWDOWN, CAT, amount=10**6, quantity=1)
+    fall = {"version": 5, "attachment": publication(ether=MARK * 9 // 10)}
+    before = world.engines[0].margin(CAT)["equity"]
+    events = world.do(Kind.PUBLISH, fall["attachment"], version=5)
+    ended = next(e for e in events if e["reason"] == Reason.DRAWDOWN and e["kind"] == EventKind.CANCELLED)
+    assert (int(ended["a"]), int(ended["b"])) == (before - world.engines[0].margin(CAT)["equity"], 10**6)
+
+
+def velocity(world):
+    world.limit(Limit.VELOCITY, instrument=LINEAR, amount=10_000, quantity=1, until=100)
+    for price in (MARK, MARK * 102 // 100):
+        world.order(DEALER, LINEAR, SELL, 1, price=price)
+    world.order(EVE, LINEAR, BUY, 1, price=MARK, tif=TimeInForce.IOC)
+    last = {"account": EVE, "instrument": LINEAR, "side": BUY, "quantity": 1, "price": MARK * 102 // 100}
+    world.ended(Reason.VELOCITY, (VenueState.HALTED, VenueState.OPEN), Kind.ORDER, **last)
+    world.do(Kind.CANCEL_ALL, account=-1, instrument=-1)
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -51,9 +51,9 @@ class TestNamedScenarios:
         assert events[0].instrument == ETHER
 
 
-def distressed(engine, fall=5) -> Venue:
+def distressed(engine, fall=5, rules=1) -> Venue:
     """Ann is long 500 ETHER and hedged in PERPETUAL against FUTURE; ETHER falls, and her equity is below R."""
-    venue = open_venue(engine, coins=0)
+    venue = open_venue(engine, coins=0, rules=rules)
     for instrument, side, lots in ((PERPETUAL, BUY, 200), (FUTURE, SELL, 200), (ETHER, BUY, 500)):
         venue.order(DEALER, instrument, -side, lots, MARK)
         venue.take(ANN, instrument, side, lots, MARK)

@@ -11,7 +11,16 @@ from seawall.sim import START_NS, SimulatedClock
 from seawall.vocabulary.records import BUY, EventKind, Kind, command
 
 PATH = {
-    "reference": ["Node.submit", "Node._commit", "Fold.take", "Reference.step", "Reference._order", "Reference._emit"],
+    "reference": [
+        "Node.submit",
+        "Node._commit",
+        "Fold.take",
+        "Reference.step",
+        "Reference._fold",
+        "Orders._order",
+        "Orders._accept",
+        "State._tell",
+    ],
     "fast": ["Node.submit", "Node._commit", "Fold.take", "Fast.step"],
 }
 
@@ -52,7 +61,7 @@ def test_an_order_from_the_node_to_its_event(engine, tmp_path):
 
     def watch(frame, event, argument):
         inner = frame.f_code.co_name
-        accepted = inner == "_emit" and frame.f_locals.get("kind") == EventKind.ACCEPTED
+        accepted = inner in ("_emit", "_tell") and frame.f_locals.get("kind") == EventKind.ACCEPTED
         if event == "call" and (accepted or frame.f_code.co_qualname == "Fast.step"):
             seen.append(stack(frame))
 

@@ -9,6 +9,7 @@ Six contracts, so that every product, form and kind of block is there:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from seawall.engine.fast import Fast
@@ -17,7 +18,16 @@ from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import BlockRisk, CurrencyRate, InstrumentRisk, Publication
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import SYSTEM_ROUNDING, EventKind, Kind, TimeInForce, command
+from seawall.vocabulary.records import (
+    FLAG_LINKED,
+    FLAG_PACKAGE,
+    SYSTEM_ROUNDING,
+    EventKind,
+    Kind,
+    TimeInForce,
+    command,
+    join,
+)
 
 ENGINES = {"reference": Reference, "fast": Fast}
 ONE = 1 << bounds.RATE_SHIFT
@@ -60,6 +70,7 @@ class Event(NamedTuple):
     quantity: int
     a: int
     b: int
+    side: int
 
 
 def publication(
@@ -86,6 +97,19 @@ def publication(
     return Publication(**(parts | more))
 
 
+def weighted(marks: dict[int, int] | None = None, **more: Any) -> Publication:
+    """As `publication`, with weights: a lot's value for size and delta, a tenth of it for an option's vega."""
+    made = publication(marks, **more)
+    risks = []
+    for risk in made.instruments:
+        option = risk.instrument in (CALL, PUT)
+        lot = LOT * risk.mark // MARKS[risk.instrument]
+        side = -1 if risk.instrument == PUT else 1
+        delta, vega = (side * lot // 2, lot // 10) if option else (lot, 0)
+        risks.append(replace(risk, weight=lot, delta=delta, vega=vega))
+    return replace(made, instruments=tuple(risks))
+
+
 class Venue:
     """An engine and the commands given to it so far."""
 
@@ -95,14 +119,32 @@ class Venue:
 
     def do(self, kind: Kind, attachment: bytes = b"", **fields: int) -> list[Event]:
         """Fold one command; its events."""
+        return self._fold(self._record(kind, attachment=len(attachment), **fields), attachment)
+
+    def chain(self, *legs: dict[str, int], kind: Kind = Kind.ORDER, flags: int = 0) -> list[Event]:
+        """Fold linked commands, orders unless a leg's `kind` says otherwise, each with `flags`; their events."""
+        records = []
+        for leg in legs:
+            fields: dict[str, Any] = {"kind": kind} | leg
+            fields["flags"] = fields.get("flags", 0) | flags | (FLAG_LINKED if len(records) < len(legs) - 1 else 0)
+            records.append(self._record(**fields))
+        return self._fold(join(*records))
+
+    def package(self, *legs: dict[str, int]) -> list[Event]:
+        """Fold a package of immediate-or-cancel legs; their events."""
+        return self.chain(*({"tif": TimeInForce.IOC} | leg for leg in legs), flags=FLAG_PACKAGE)
+
+    def _record(self, kind: Kind, **fields: int) -> Any:
         self.seq, self.time = self.seq + 1, self.time + 1
-        record = command(kind, seq=self.seq, time=self.time, attachment=len(attachment), **fields)
+        return command(kind, seq=self.seq, time=self.time, **fields)
+
+    def _fold(self, records: Any, attachment: bytes = b"") -> list[Event]:
         events = [
             Event(
                 EventKind(int(e["kind"])), Reason(int(e["reason"])),
-                *(int(e[name]) for name in ("account", "instrument", "order_id", "price", "quantity", "a", "b")),
+                *(int(e[name]) for name in Event._fields[2:]),
             )
-            for e in self.engine.step(record, attachment)
+            for e in self.engine.step(records, attachment)
         ]  # fmt: skip
         assert self.engine.conserved()
         self.reasons |= {event.reason for event in events}
@@ -119,9 +161,9 @@ class Venue:
             Kind.ORDER, account=account, instrument=instrument, side=side, quantity=quantity, price=price, **more
         )
 
-    def take(self, account: int, instrument: int, side: int, quantity: int, price: int) -> list[Event]:
+    def take(self, account: int, instrument: int, side: int, quantity: int, price: int, **more: int) -> list[Event]:
         """Place an immediate-or-cancel order."""
-        return self.order(account, instrument, side, quantity, price, tif=TimeInForce.IOC)
+        return self.order(account, instrument, side, quantity, price, tif=TimeInForce.IOC, **more)
 
     def cancel(self, account: int, order_id: int) -> list[Event]:
         """Cancel one order."""
@@ -135,9 +177,9 @@ class Venue:
     def publish(self, made: Publication) -> list[Event]:
         """The next publication, which must be taken; its events but for PUBLISHED itself."""
         self.version += 1
-        first, *rest = self.do(Kind.PUBLISH, made.encode(), version=self.version)
-        assert first.kind == EventKind.PUBLISHED
-        return rest
+        events = self.do(Kind.PUBLISH, made.encode(), version=self.version)
+        (published,) = [event for event in events if event.kind == EventKind.PUBLISHED]
+        return [event for event in events if event is not published]
 
     def margin(self, account: int) -> dict[str, int]:
         """Equity, requirement and excess in value atoms."""
@@ -168,9 +210,20 @@ class Venue:
         return self.balance(SYSTEM_ROUNDING, currency)
 
 
-def open_venue(engine: Any, *, maker: int = 0, taker: int = 0, cash: int = 10**9, coins: int = 10**8) -> Venue:
+def open_weighted(engine: Any, **more: int) -> Venue:
+    """A venue under rules 2 whose contracts have weights and deltas: every control has something to measure."""
+    venue = open_venue(engine, rules=2, **more)
+    venue.publish(weighted())
+    return venue
+
+
+def open_venue(
+    engine: Any, *, maker: int = 0, taker: int = 0, cash: int = 10**9, coins: int = 10**8, rules: int = 1
+) -> Venue:
     """Contracts, four accounts in one fee tier (a dealer with deep pockets), and a first publication."""
     venue = Venue(engine)
+    if rules > 1:
+        venue.do(Kind.RULES, version=rules)
     for currency, decimals in ((USDC, 6), (COIN, 8)):
         venue.do(Kind.CURRENCY, currency=currency, amount=decimals)
     for fee_class in range(bounds.FEE_CLASSES):

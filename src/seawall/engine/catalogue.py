@@ -4,7 +4,7 @@ Rare commands, checked here once for both engines; each method either takes its 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from seawall.engine import formulas
 from seawall.vocabulary import bounds
@@ -12,17 +12,80 @@ from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import InstrumentRisk, Publication, largest_open_position
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import FLAG_APPROVED, FLAG_RECOVERED, FLAG_UNCLEAN, SYSTEM_ACCOUNTS, VenueState
+from seawall.vocabulary.records import (
+    FLAG_APPROVED,
+    FLAG_RECOVERED,
+    FLAG_UNCLEAN,
+    FORBID_OPEN,
+    FORBID_TRADE,
+    FORBID_WITHDRAW,
+    RULES_FOLDED,
+    SYSTEM_ACCOUNTS,
+    Limit,
+    Role,
+    Scope,
+    VenueState,
+)
 
 
 class Refused(Exception):
-    """A check failed: reason, its two numbers, and where it helps the instrument or price to look at."""
+    """A check failed: reason, its two numbers, and where it helps the instrument, price or group to look at."""
 
     def __init__(
-        self, reason: Reason, a: int = 0, b: int = 0, *, instrument: int = -1, price: int | None = None
+        self,
+        reason: Reason,
+        a: int = 0,
+        b: int = 0,
+        *,
+        instrument: int = -1,
+        price: int | None = None,
+        account: int | None = None,
     ) -> None:
         super().__init__(reason.name)
-        self.reason, self.a, self.b, self.instrument, self.price = reason, a, b, instrument, price
+        self.reason, self.a, self.b = reason, a, b
+        self.instrument, self.price, self.account = instrument, price, account
+
+
+class Row(NamedTuple):
+    """The parameters of a limit; see `Limit`."""
+
+    amount: int
+    quantity: int = 0
+    until: int = 0
+
+
+class Shape(NamedTuple):
+    """What a limit is of, and which way each of its parameters is stricter (-1 smaller, +1 larger, 0 not used)."""
+
+    account: bool
+    instrument: bool
+    stricter: tuple[int, int, int]
+    groups: bool = False
+
+
+SHAPES: Final = {
+    Limit.ORDER_QUANTITY: Shape(True, True, (-1, 0, 0)),
+    Limit.ORDER_NOTIONAL: Shape(True, False, (-1, 0, 0)),
+    Limit.MESSAGES: Shape(True, False, (1, -1, 0)),
+    Limit.CANCELS: Shape(True, False, (1, -1, 0)),
+    Limit.REPEATS: Shape(True, False, (-1, 0, 1)),
+    Limit.FORBIDDEN: Shape(True, True, (1, 0, 0)),
+    Limit.OPEN_ORDERS: Shape(True, False, (-1, 0, 0)),
+    Limit.OPEN_NOTIONAL: Shape(True, False, (-1, 0, 0)),
+    Limit.POSITION: Shape(True, True, (-1, 0, 0), groups=True),
+    Limit.EXPOSURE: Shape(True, False, (-1, 0, 0), groups=True),
+    Limit.DRAWDOWN: Shape(True, False, (-1, -1, 0)),
+    Limit.COLLAR: Shape(False, True, (-1, -1, 0)),
+    Limit.WINDOW_COLLAR: Shape(False, True, (-1, 0, 1)),
+    Limit.OPEN_INTEREST: Shape(False, True, (-1, 0, 0)),
+    Limit.VELOCITY: Shape(False, True, (-1, -1, 1)),
+    Limit.STALE: Shape(False, False, (-1, 0, 0)),
+    Limit.DIVERGENCE: Shape(False, False, (-1, 0, 0)),
+}
+_NONE_IS_ZERO: Final = (Limit.MESSAGES, Limit.CANCELS, Limit.FORBIDDEN)
+_IN_PARTS: Final = (Limit.COLLAR, Limit.WINDOW_COLLAR, Limit.VELOCITY, Limit.DIVERGENCE)
+CONFIRMATIONS_MAX: Final = 1000
+BURST_MAX: Final = 1 << 20
 
 
 class Catalogue:
@@ -38,6 +101,12 @@ class Catalogue:
         self.rate_loss = [0] * bounds.CURRENCIES_MAX
         self.version = 0
         self.venue = VenueState.OPEN
+        self.rules = RULES_FOLDED[0]
+        self.roles = [int(Role.CLIENT)] * SYSTEM_ACCOUNTS
+        self.groups: list[list[int]] = [[0, 0, 0] for _ in range(SYSTEM_ACCOUNTS)]  # desk, firm, owner of each account
+        self.underlyings = list(range(bounds.BLOCKS_MAX))  # of each block
+        self.states: dict[tuple[int, int], VenueState] = {}  # (scope, number); what is not there is open
+        self.limits: dict[tuple[int, int, int], Row] = {}  # (limit, account, instrument), -1: none
         self.crashed = False  # halted by an unclean stop and by nothing else, so that a rule may lift it
 
     def currency(self, command: Any) -> int:
@@ -75,7 +144,12 @@ class Catalogue:
         tier = int(command["tier"])
         if (tier, 0) not in self.tiers or (tier, 1) not in self.tiers:
             raise Refused(Reason.UNKNOWN_TIER, tier, len(self.tiers))
+        role = int(command["type"])
+        if role > max(Role) or (role and self.rules < 2):
+            raise Refused(Reason.ROLE, int(command["account"]), role)
         self.accounts += 1
+        self.roles.append(role)
+        self.groups.append([0, 0, 0])
         return tier
 
     def tier(self, command: Any) -> tuple[int, int]:
@@ -97,16 +171,166 @@ class Catalogue:
         self.crashed = self.crashed or self.venue != VenueState.HALTED
         return VenueState.HALTED
 
-    def state(self, command: Any) -> VenueState:
-        """The state the venue goes to. Anything may restrict; only people relax, but for one step after a crash."""
+    def state(self, command: Any) -> tuple[Scope, int, VenueState, VenueState]:
+        """Take a state: scope, number, new and old. Anything may restrict; only people relax, but for one step after
+        a crash."""
         wanted, flags = int(command["state"]), int(command["flags"])
         if wanted > max(VenueState):
             raise Refused(Reason.STATE_VALUE, wanted, max(VenueState))
-        recovery = self.crashed and wanted == VenueState.REDUCE_ONLY and flags & FLAG_RECOVERED
-        if wanted < self.venue and not (flags & FLAG_APPROVED or recovery):
-            raise Refused(Reason.PEOPLE_REQUIRED, wanted, self.venue)
-        self.crashed = False
-        return VenueState(wanted)
+        scope, number = self.scope(command)
+        old = self.state_of(scope, number)
+        recovery = scope == Scope.VENUE and self.crashed and wanted == VenueState.REDUCE_ONLY
+        if wanted < old and not (flags & FLAG_APPROVED or (recovery and flags & FLAG_RECOVERED)):
+            raise Refused(Reason.PEOPLE_REQUIRED, wanted, old)
+        if scope == Scope.VENUE:
+            self.crashed = False
+        self.set_state(scope, number, VenueState(wanted))
+        return scope, number, VenueState(wanted), old
+
+    def scope(self, command: Any) -> tuple[Scope, int]:
+        """Scope of a state or kill and the number of what it is about. Under rules 1 always the venue."""
+        scope = int(command["type"]) if self.rules > 1 else Scope.VENUE
+        if scope == Scope.VENUE:
+            return Scope.VENUE, 0
+        number, count = int(command["instrument"]), len(self.specs)
+        if scope == Scope.ACCOUNT:
+            number, count = int(command["account"]), self.accounts
+            if not SYSTEM_ACCOUNTS <= number < count:
+                raise Refused(Reason.UNKNOWN_ACCOUNT, number, count)
+        elif scope == Scope.UNDERLYING:
+            count = bounds.BLOCKS_MAX
+        elif scope != Scope.INSTRUMENT:
+            raise Refused(Reason.STATE_VALUE, scope, max(Scope))
+        if not 0 <= number < count:
+            raise Refused(Reason.UNKNOWN_INSTRUMENT, number, count)
+        return Scope(scope), number
+
+    def state_of(self, scope: Scope, number: int) -> VenueState:
+        """The state set for one thing, whatever holds for what it belongs to."""
+        return self.venue if scope == Scope.VENUE else self.states.get((scope, number), VenueState.OPEN)
+
+    def set_state(self, scope: Scope, number: int, state: VenueState) -> None:
+        """Set it, unasked: for commands that were taken and for what halts by itself."""
+        if scope == Scope.VENUE:
+            self.venue = state
+        elif state == VenueState.OPEN:
+            self.states.pop((scope, number), None)
+        else:
+            self.states[scope, number] = state
+
+    def instrument_state(self, instrument: int) -> VenueState:
+        """The stricter of an instrument's and its underlying's."""
+        underlying = self.underlyings[self.specs[instrument].block]
+        return max(self.state_of(Scope.INSTRUMENT, instrument), self.state_of(Scope.UNDERLYING, underlying))
+
+    def account_state(self, account: int) -> VenueState:
+        """The strictest of an account's and its groups'."""
+        return max(self.state_of(Scope.ACCOUNT, number) for number in (account, *self.groups[account]))
+
+    def state_values(self) -> dict[str, Any]:
+        """What of it later events depend on, in canonical form."""
+        return {
+            "venue": (int(self.venue), self.crashed),
+            "rules": self.rules,
+            "states": {key: int(state) for key, state in sorted(self.states.items())},
+            "limits": {key: tuple(row) for key, row in sorted(self.limits.items())},
+            "groups": self.groups,
+            "roles": self.roles,
+            "underlyings": self.underlyings,
+        }
+
+    def rules_command(self, command: Any) -> int:
+        """Take the next rules."""
+        wanted = int(command["version"])
+        if wanted not in RULES_FOLDED or wanted < self.rules:
+            raise Refused(Reason.UNKNOWN_RULES, wanted, self.rules)
+        self.rules = wanted
+        return wanted
+
+    def underlying(self, command: Any) -> tuple[int, int]:
+        """Give a block its underlying; returns both. Halting what it had before has no hold on it any more."""
+        block, underlying = int(command["instrument"]), int(command["amount"])
+        for number in (block, underlying):
+            if not 0 <= number < bounds.BLOCKS_MAX:
+                raise Refused(Reason.UNKNOWN_INSTRUMENT, number, bounds.BLOCKS_MAX)
+        held = self.state_of(Scope.UNDERLYING, self.underlyings[block])
+        if self.state_of(Scope.UNDERLYING, underlying) < held and not int(command["flags"]) & FLAG_APPROVED:
+            raise Refused(Reason.PEOPLE_REQUIRED, self.state_of(Scope.UNDERLYING, underlying), held)
+        self.underlyings[block] = underlying
+        return block, underlying
+
+    def member(self, command: Any, has_positions: bool) -> tuple[int, int]:
+        """Let a client join a desk, firm or owner, once and before it trades; returns both account numbers."""
+        account, group = int(command["account"]), int(command["order_id"])
+        for number in (account, group):
+            if not SYSTEM_ACCOUNTS <= number < self.accounts:
+                raise Refused(Reason.UNKNOWN_ACCOUNT, number, self.accounts)
+        slot = self.roles[group] - Role.DESK
+        grouping = self.roles[account] == Role.CLIENT and 0 <= slot < len(self.groups[account])
+        if not grouping or self.groups[account][slot] or has_positions:
+            raise Refused(Reason.MEMBERSHIP, account, group)
+        self.groups[account][slot] = group
+        return account, group
+
+    def limit(self, limit: Limit, account: int = -1, instrument: int = -1) -> Row | None:
+        """The limit in force, None where there is none."""
+        return self.limits.get((limit, account, instrument))
+
+    def limit_command(self, command: Any) -> tuple[Limit, int, int, Row]:
+        """Take a limit: which, of which account and instrument (-1: not of any), its parameters."""
+        number = int(command["state"])
+        if number not in SHAPES:
+            raise Refused(Reason.LIMIT_VALUE, number, max(Limit))
+        limit, shape = Limit(number), SHAPES[Limit(number)]
+        account, instrument = self._limited(command, limit, shape)
+        row = Row(int(command["amount"]), int(command["quantity"]), int(command["until"]))
+        key, none = (limit, account, instrument), 0 if limit in _NONE_IS_ZERO else bounds.NO_LIMIT
+        self._check_row(limit, shape, row, none)
+        old = self.limits.get(key)
+        if old is not None and _relaxes(limit, shape, old, row, none) and not int(command["flags"]) & FLAG_APPROVED:
+            raise Refused(Reason.PEOPLE_REQUIRED, row.amount, old.amount)
+        if row.amount == none:
+            self.limits.pop(key, None)
+        else:
+            self.limits[key] = row
+        return limit, account, instrument, row
+
+    def _limited(self, command: Any, limit: Limit, shape: Shape) -> tuple[int, int]:
+        account = int(command["account"]) if shape.account else -1
+        instrument = int(command["instrument"]) if shape.instrument else -1
+        if shape.account:
+            if not SYSTEM_ACCOUNTS <= account < self.accounts:
+                raise Refused(Reason.UNKNOWN_ACCOUNT, account, self.accounts)
+            role = self.roles[account]
+            if role == Role.UPSTREAM or (role != Role.CLIENT and not shape.groups):
+                raise Refused(Reason.ROLE, account, role)
+        anywhere = limit == Limit.FORBIDDEN and instrument == -1
+        if shape.instrument and not anywhere and not 0 <= instrument < len(self.specs):
+            raise Refused(Reason.UNKNOWN_INSTRUMENT, instrument, len(self.specs))
+        return account, instrument
+
+    def _check_row(self, limit: Limit, shape: Shape, row: Row, none: int) -> None:
+        if row.amount == none:
+            return
+        least, most = 0, bounds.NO_LIMIT - 1
+        if limit in _IN_PARTS:
+            least, most = 1, 10 * bounds.PARTS
+        elif limit in (Limit.MESSAGES, Limit.CANCELS):
+            least, most = 1, bounds.TIME_MAX >> 20
+        elif limit == Limit.FORBIDDEN:
+            least, most = 1, FORBID_OPEN | FORBID_TRADE | FORBID_WITHDRAW
+        elif limit == Limit.REPEATS:
+            least, most = 1, min(bounds.PARTS, row.until)
+        quantities = {
+            Limit.COLLAR: (1, bounds.PRICE_MAX),
+            Limit.MESSAGES: (1, BURST_MAX),
+            Limit.CANCELS: (1, BURST_MAX),
+        }.get(limit, (1, CONFIRMATIONS_MAX))
+        fits = least <= row.amount <= most
+        fits &= shape.stricter[1] == 0 or quantities[0] <= row.quantity <= quantities[1]
+        fits &= shape.stricter[2] == 0 or 1 <= row.until <= bounds.TIME_MAX
+        if not fits:
+            raise Refused(Reason.LIMIT_VALUE, limit, row.amount)
 
     def expire(
         self, instrument: int, price: int, clock: int, largest_held: Callable[[int], tuple[int, int]]
@@ -195,3 +419,11 @@ class Catalogue:
         spec = self.specs[number]
         dearest = formulas.limit_value(spec, 1, spec.price_min if spec.form == Form.INVERSE else spec.price_max)
         return largest_open_position(risk, rates[spec.currency], dearest, spec.largest_position, live)
+
+
+def _relaxes(limit: Limit, shape: Shape, old: Row, new: Row, none: int) -> bool:
+    if limit == Limit.FORBIDDEN:
+        return bool(old.amount & ~new.amount)
+    if new.amount == none:
+        return True
+    return any(way * (now - was) < 0 for way, was, now in zip(shape.stricter, old, new, strict=True))

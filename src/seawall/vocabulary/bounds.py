@@ -85,6 +85,24 @@ NO_CAP: Final = 2**62
 CLIENT_IDS_KEPT: Final = 32
 """Client ids remembered for each account; the same id again is answered with the first order."""
 
+NO_LIMIT: Final = 2**62
+"""A limit that limits nothing."""
+
+STRATEGIES: Final = 16
+"""Strategies of an account: 1 to 15; 0 is none."""
+
+CHAIN_MAX: Final = 64
+"""Legs of one atomic batch."""
+
+FILL_OR_KILL_LOOKS: Final = 1024
+"""Price levels, and orders where its owner has some on the other side, that a fill-or-kill looks at."""
+
+TIME_MAX: Final = 2**61
+"""Nanoseconds: the latest end of a timer, and the longest window."""
+
+PARTS: Final = 1_000_000
+"""Collars, moves and divergence are in millionths of a price."""
+
 ORDER_ATOMS: Final = 4
 """Atoms each open order reserves against the rounding of its own fills: one for what it is paid or pays, one for its
 value at the mark, two for its fee. Proven enough, and three proven too few, in tests/engine/test_order_proofs.py."""

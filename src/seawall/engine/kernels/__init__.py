@@ -52,6 +52,8 @@ class Kernels(NamedTuple):
     rehash: Any
     equity: Any
     largest_held: Any
+    reprice: Any
+    trail: Any
 
 
 def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
@@ -62,6 +64,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
     from seawall.engine.kernels.fold import fold
     from seawall.engine.kernels.margin import equity
     from seawall.engine.kernels.money import largest_held, remark
+    from seawall.engine.kernels.stops import reprice, trail
     from seawall.engine.kernels.tables import rehash
     from seawall.vocabulary.records import COMMAND
 
@@ -73,6 +76,8 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
         (rehash, (words, words, numba.int64)),
         (equity, (words, numba.int64)),
         (largest_held, (words, numba.int64)),
+        (reprice, (words, numba.int64, numba.int64, numba.int64)),
+        (trail, (words, numba.int64, numba.int64)),
     )
     for done, (kernel, signature) in enumerate(signatures):
         if progress is not None:
@@ -83,4 +88,4 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
             kernel.disable_compile()
     if progress is not None:
         progress("ready", len(signatures), len(signatures))
-    return Kernels(fold, remark, rehash, equity, largest_held)
+    return Kernels(fold, remark, rehash, equity, largest_held, reprice, trail)

@@ -6,18 +6,16 @@ a few commands early. Hints only: leaving `look_ahead` out changes no event.
 
 from typing import Any
 
-from numba import njit
-
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.book import find_position, position_key
 from seawall.engine.kernels.margin import fetch_margin
 from seawall.engine.kernels.tables import Index, find, home, level_key
 from seawall.engine.kernels.views import (
-    JIT,
     Header,
     accounts_of,
     fetch,
     instruments_of,
+    kernel,
     level_table_of,
     levels_of,
     order_table_of,
@@ -32,7 +30,7 @@ _TABLE, _RECORD, _ROW, _LINKS = 12, 8, 4, 2  # how many commands ahead each step
 _LINE = 64
 
 
-@njit(**JIT)
+@kernel
 def look_ahead(h: Header, commands: Any) -> None:
     """Prefetch for the commands after AT."""
     now, count = h[at.AT], len(commands)
@@ -46,7 +44,7 @@ def look_ahead(h: Header, commands: Any) -> None:
         _links(h, commands[now + _LINKS])
 
 
-@njit(**JIT)
+@kernel
 def _instrument(h: Header, instrument: Index) -> None:
     """The instrument's record, its risk array and the first lines of its charges."""
     fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * instrument, 4)
@@ -55,25 +53,25 @@ def _instrument(h: Header, instrument: Index) -> None:
     prefetch(h[at.A_CHARGES] + (2 * instrument + 1) * at.CHARGE_BYTES)
 
 
-@njit(**JIT)
+@kernel
 def _known(h: Header, command: Any) -> bool:
     return 0 <= command.account < h[at.ACCOUNTS] and 0 <= command.instrument < h[at.INSTRUMENTS]
 
 
-@njit(**JIT)
+@kernel
 def _key(command: Any) -> Any:
-    return level_key(command.instrument, command.side, command.price & bounds.PRICE_MAX)
+    return level_key(command.instrument, 1 if command.side > 0 else 0, command.price & bounds.PRICE_MAX)
 
 
-@njit(**JIT)
+@kernel
 def _facing(h: Header, command: Any) -> Index:
     """The order an immediate order would meet first, or -1."""
     ins = instruments_of(h)[command.instrument]
-    best = ins.best_ask if command.side > 0 else ins.best_bid
+    best = ins.best[0 if command.side > 0 else 1]
     return levels_of(h)[best].head if best >= 0 else -1
 
 
-@njit(**JIT)
+@kernel
 def _table(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
         slot = home(position_key(command.account, command.instrument), h[at.POSITION_MASK])
@@ -85,7 +83,7 @@ def _table(h: Header, command: Any) -> None:
         prefetch(h[at.A_ORDER_TABLE] + 16 * home(command.order_id, h[at.ORDER_MASK]))
 
 
-@njit(**JIT)
+@kernel
 def _record(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
         fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * find_position(h, command.account, command.instrument), 2)
@@ -97,7 +95,7 @@ def _record(h: Header, command: Any) -> None:
         fetch(h[at.A_ORDERS] + at.ORDER_BYTES * find(order_table_of(h), h[at.ORDER_MASK], command.order_id), 2)
 
 
-@njit(**JIT)
+@kernel
 def _row(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
         fetch_margin(h, find_position(h, command.account, command.instrument))
@@ -120,7 +118,7 @@ def _row(h: Header, command: Any) -> None:
                 prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * link + _LINE)
 
 
-@njit(**JIT)
+@kernel
 def _links(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command) and command.tif != 0:
         facing = _facing(h, command)

@@ -5,9 +5,7 @@ Products that could leave 64 bits are split: x * rate / 2^k = (x >> k) * rate + 
 
 from typing import Any
 
-from numba import njit
-
-from seawall.engine.kernels.views import JIT
+from seawall.engine.kernels.views import kernel
 from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Form, Product
 
@@ -29,13 +27,13 @@ Number = Any
 """int64."""
 
 
-@njit(**JIT)
+@kernel
 def ceil_div(numerator: Number, denominator: Number) -> Number:
     """bounds.ceil_div."""
     return -(-numerator // denominator)
 
 
-@njit(**JIT)
+@kernel
 def position_value(ins: Any, quantity: Number, price: Number) -> Number:
     """formulas.position_value."""
     if ins.form == INVERSE:
@@ -43,7 +41,7 @@ def position_value(ins: Any, quantity: Number, price: Number) -> Number:
     return quantity * price * ins.multiplier
 
 
-@njit(**JIT)
+@kernel
 def delivered_value(ins: Any, quantity: Number, price: Number) -> Number:
     """formulas.delivered_value; the inverse payoff is split, its factor being up to 2^48."""
     if ins.product != OPTION:
@@ -55,7 +53,7 @@ def delivered_value(ins: Any, quantity: Number, price: Number) -> Number:
     return coins * intrinsic
 
 
-@njit(**JIT)
+@kernel
 def improvement(ins: Any, side: Number, quantity: Number, limit: Number, price: Number) -> Number:
     """formulas.improvement."""
     if ins.form != INVERSE:
@@ -68,7 +66,7 @@ def improvement(ins: Any, side: Number, quantity: Number, limit: Number, price: 
     return max(0, coins // limit - ceil_div(coins, price))
 
 
-@njit(**JIT)
+@kernel
 def posting_at_limit(ins: Any, side: Number, filled: Number, limit: Number) -> Number:
     """formulas.posting_at_limit."""
     if ins.form != INVERSE:
@@ -79,7 +77,7 @@ def posting_at_limit(ins: Any, side: Number, filled: Number, limit: Number) -> N
     return -ceil_div(coins, limit)
 
 
-@njit(**JIT)
+@kernel
 def limit_value(ins: Any, quantity: Number, limit: Number) -> Number:
     """formulas.limit_value."""
     if ins.form != INVERSE:
@@ -87,13 +85,13 @@ def limit_value(ins: Any, quantity: Number, limit: Number) -> Number:
     return ceil_div(quantity * ins.multiplier, limit)
 
 
-@njit(**JIT)
+@kernel
 def fee_at_limit(ins: Any, quantity: Number, limit: Number, rate: Number) -> Number:
     """formulas.fee_at_limit."""
     return ceil_div(limit_value(ins, quantity, limit) * rate, _FEE_DENOMINATOR)
 
 
-@njit(**JIT)
+@kernel
 def gain_at_limit(ins: Any, side: Number, quantity: Number, limit: Number, mark: Number) -> Number:
     """formulas.gain_at_limit."""
     if ins.form != INVERSE:
@@ -104,19 +102,19 @@ def gain_at_limit(ins: Any, side: Number, quantity: Number, limit: Number, mark:
     return coins // mark - ceil_div(coins, limit)
 
 
-@njit(**JIT)
+@kernel
 def scaled(atoms: Number, rate: Number) -> Number:
     """floor(atoms * rate / 2^RATE_SHIFT) for |atoms| <= 2^50, rate <= 2^32."""
     return (atoms >> _RATE_SHIFT) * rate + ((atoms & _RATE_MASK) * rate >> _RATE_SHIFT)
 
 
-@njit(**JIT)
+@kernel
 def value_of_loss(atoms: Number, rate: Number) -> Number:
     """formulas.value_of_loss."""
     return -scaled(-atoms, rate)
 
 
-@njit(**JIT)
+@kernel
 def currency_equity(atoms: Number, rate_gain: Number, rate_loss: Number) -> Number:
     """formulas.currency_equity; beyond 2^50 atoms, only where the product fits."""
     rate = rate_gain if atoms >= 0 else rate_loss
@@ -125,13 +123,13 @@ def currency_equity(atoms: Number, rate_gain: Number, rate_loss: Number) -> Numb
     return max(-_VALUE_MAX, min(_VALUE_MAX, scaled(atoms, rate)))
 
 
-@njit(**JIT)
+@kernel
 def order_reserve(rate_loss: Number) -> Number:
     """formulas.order_reserve."""
     return value_of_loss(_ORDER_ATOMS, rate_loss) + _ORDER_ATOMS
 
 
-@njit(**JIT)
+@kernel
 def worst_charge(charge: Any, low: Number, high: Number) -> Number:
     """max(formulas.charge_value at `low`, at `high`), low <= high: each line is monotone, so one end decides it."""
     worst = 0
@@ -148,7 +146,7 @@ def worst_charge(charge: Any, low: Number, high: Number) -> Number:
     return worst
 
 
-@njit(**JIT)
+@kernel
 def wide_product(left: Number, right: Number) -> Any:
     """(high, low) words of left * right for 0 <= left, right < 2^62: 31-bit halves, so that no part overflows.
 
@@ -163,7 +161,7 @@ def wide_product(left: Number, right: Number) -> Any:
     return high, (middle & mask) << 31 | (low & mask)
 
 
-@njit(**JIT)
+@kernel
 def spends_in_proportion(equity: Number, after: Number, requirement: Number, requirement_after: Number) -> bool:
     """formulas.spends_in_proportion. With 8e < R both sides divide by R: 8(e - e') <= R - R'."""
     if requirement_after > requirement or (requirement == 0 and after < equity):
@@ -178,7 +176,7 @@ def spends_in_proportion(equity: Number, after: Number, requirement: Number, req
     return left_high < right_high or (left_high == right_high and left_low <= right_low)
 
 
-@njit(**JIT)
+@kernel
 def spendable(equity: Number, requirement: Number, requirement_after: Number) -> Number:
     """formulas.spendable: floor(max(8e, R)(R - R') / 8R), by bisection where the product is wide."""
     reduced = requirement - requirement_after

@@ -2,21 +2,23 @@
 
 from typing import Any
 
-from numba import njit
+import numpy as np
 
 from seawall.engine.kernels import arithmetic as ar
 from seawall.engine.kernels import layout as at
-from seawall.engine.kernels.margin import equity, fetch_margin, move, requirement
+from seawall.engine.kernels.margin import equity, fetch_margin, maintenance, move, requirement
 from seawall.engine.kernels.tables import Index, drop_level, find, fresh, give_order, home, insert, level_at, remove
+from seawall.engine.kernels.timers import drop_order_timer, set_order_timer
 from seawall.engine.kernels.views import (
-    JIT,
     Header,
     accounts_of,
     events_of,
     fetch,
     instruments_of,
+    kernel,
     levels_of,
     margins_of,
+    more_of,
     order_table_of,
     orders_of,
     position_table_of,
@@ -26,16 +28,22 @@ from seawall.engine.kernels.views import (
     scenarios_of,
 )
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import EventKind
+from seawall.vocabulary.records import FLAG_REDUCE_ONLY, SYSTEM_ACCOUNTS, EventKind, OrderType, Role, Status
 
 _CANCELLED = int(EventKind.CANCELLED)
 _REFUSED = int(EventKind.REFUSED)
+_STATUS, _RESTRICTED, _LIFTED = int(EventKind.STATUS), int(EventKind.RESTRICTED), int(EventKind.LIFTED)
+_RESTING, _WAITING = int(Status.RESTING), int(Status.WAITING)
+_TAKE_LIMIT, _TAKE_MARKET = int(OrderType.TAKE_LIMIT), int(OrderType.TAKE_MARKET)
+_TRAILING = int(OrderType.TRAILING)
+_CLIENT = int(Role.CLIENT)
+_REDUCE_ONLY = FLAG_REDUCE_ONLY
 _MARGIN_CALL = int(Reason.MARGIN_CALL)
 ROOM = 16
 """Events any one step may emit before it looks at the room again."""
 
 
-@njit(**JIT)
+@kernel
 def emit(
     h: Header,
     kind: Any,
@@ -69,42 +77,53 @@ def emit(
     event.b = b
 
 
-@njit(**JIT)
+@kernel
 def refuse(h: Header, command: Any, reason: Any, a: Any, b: Any) -> None:
     """The REFUSED event, echoing the command."""
-    refuse_naming(h, command, reason, a, b, command.instrument, command.price)
+    deny(h, reason, a, b)
+    refuse_denied(h, command)
 
 
-@njit(**JIT)
-def refuse_naming(h: Header, command: Any, reason: Any, a: Any, b: Any, instrument: Any, price: Any) -> None:
-    """A REFUSED event that names another instrument or price than the command's."""
+@kernel
+def deny(h: Header, reason: Any, a: Any, b: Any) -> bool:
+    """Remember why a check failed; False."""
+    h[at.D_REASON], h[at.D_A], h[at.D_B] = reason, a, b
+    h[at.D_INSTRUMENT] = h[at.D_PRICE] = h[at.D_ACCOUNT] = -1
+    return False
+
+
+@kernel
+def refuse_denied(h: Header, command: Any) -> None:
+    """The REFUSED event of the check that failed last: the command's fields, but for what the check named."""
     order_id = command.order_id if command.order_id != 0 else h[at.SEQ]
-    currency = command.currency & 0x7FFF
+    account = command.account if h[at.D_ACCOUNT] < 0 else h[at.D_ACCOUNT]
+    instrument = command.instrument if h[at.D_INSTRUMENT] < 0 else h[at.D_INSTRUMENT]
+    price = command.price if h[at.D_PRICE] < 0 else h[at.D_PRICE]
     emit(
-        h, _REFUSED, reason, command.side, 0, currency, command.account, instrument, order_id, price,
-        command.quantity, a, b,
+        h, _REFUSED, h[at.D_REASON], command.side, 0, command.currency & 0x7FFF, account, instrument, order_id, price,
+        command.quantity, h[at.D_A], h[at.D_B],
     )  # fmt: skip
 
 
-@njit(**JIT)
+@kernel
 def has_room(h: Header) -> bool:
     """Whether one more step's events fit the buffer."""
     return h[at.EVENTS] + ROOM <= h[at.EVENT_ROOM]
 
 
-@njit(**JIT)
+@kernel
 def position_key(account: Index, instrument: Index) -> Any:
     """Key of the position table, never 0."""
     return (account << 14 | instrument) + 1
 
 
-@njit(**JIT)
+@kernel
 def find_position(h: Header, account: Index, instrument: Index) -> Index:
     """The position's record, or -1."""
     return find(position_table_of(h), h[at.POSITION_MASK], position_key(account, instrument))
 
 
-@njit(**JIT)
+@kernel
 def _margin_for(h: Header, account: Index, block: Index) -> Index:
     """The account's margin record in a block, made empty if there is none."""
     margins = margins_of(h)
@@ -121,34 +140,55 @@ def _margin_for(h: Header, account: Index, block: Index) -> Index:
     return m
 
 
-@njit(**JIT)
+@kernel
 def new_position(h: Header, account: Index, instrument: Index) -> Index:
-    """An empty position, last of its account's and of its instrument's holders."""
-    positions = positions_of(h)
-    h[at.POSITIONS_LIVE] += 1
-    p = h[at.FREE_POSITIONS]
-    if p < 0:
-        p = fresh(h, 1)
-    else:
-        h[at.FREE_POSITIONS] = positions[p].next_position
-    pos = positions[p]
-    ins, entry = instruments_of(h)[instrument], accounts_of(h)[account]
-    pos.quantity = pos.cash = pos.open_buy = pos.open_sell = 0
-    pos.gain = pos.charge_initial = pos.charge_maintenance = 0
-    pos.account, pos.instrument, pos.live = account, instrument, 1
-    pos.margin = _margin_for(h, account, ins.block)
-    pos.next_position, pos.next_holder = -1, -1
+    """An empty position, last of its account's, with the sums of its groups; no holder yet."""
+    entry = accounts_of(h)[account]
+    p = _take_position(h, account, instrument, 1)
+    pos, positions = positions_of(h)[p], positions_of(h)
     pos.previous_position = entry.last_position
     if entry.last_position >= 0:
         positions[entry.last_position].next_position = p
     else:
         entry.first_position = p
     entry.last_position = p
+    if entry.desk > 0:
+        pos.desk = _group_position(h, entry.desk, instrument)
+    if entry.firm > 0:
+        pos.firm = _group_position(h, entry.firm, instrument)
+    if entry.owner > 0:
+        pos.owner = _group_position(h, entry.owner, instrument)
+    return p
+
+
+@kernel
+def _take_position(h: Header, account: Index, instrument: Index, live: Any) -> Index:
+    h[at.POSITIONS_LIVE] += 1
+    p = h[at.FREE_POSITIONS]
+    if p < 0:
+        p = fresh(h, 1)
+    else:
+        h[at.FREE_POSITIONS] = positions_of(h)[p].next_position
+    pos = positions_of(h)[p]
+    pos.quantity = pos.cash = pos.open_buy = pos.open_sell = 0
+    pos.gain = pos.charge_initial = pos.charge_maintenance = 0
+    pos.window_start, pos.window_price = -1, 0
+    pos.account, pos.instrument, pos.live = account, instrument, live
+    pos.margin = _margin_for(h, account, instruments_of(h)[instrument].block)
+    pos.next_position = pos.previous_position = pos.next_holder = -1
+    pos.desk = pos.firm = pos.owner = -1
     insert(position_table_of(h), h[at.POSITION_MASK], position_key(account, instrument), p)
     return p
 
 
-@njit(**JIT)
+@kernel
+def _group_position(h: Header, group: Index, instrument: Index) -> Index:
+    """The sum of a group's members in an instrument; it stays once it is there."""
+    p = find_position(h, group, instrument)
+    return p if p >= 0 else _take_position(h, group, instrument, 2)
+
+
+@kernel
 def add_holder(h: Header, p: Index) -> None:
     """Enter a new position as the last of its instrument's holders."""
     ins = instruments_of(h)[positions_of(h)[p].instrument]
@@ -159,7 +199,7 @@ def add_holder(h: Header, p: Index) -> None:
     ins.last_holder = p
 
 
-@njit(**JIT)
+@kernel
 def drop_position(h: Header, p: Index) -> None:
     """Take an empty position out of its account; its instrument's list of holders is the caller's business."""
     positions = positions_of(h)
@@ -180,16 +220,16 @@ def drop_position(h: Header, p: Index) -> None:
     h[at.FREE_POSITIONS] = p
 
 
-@njit(**JIT)
+@kernel
 def reserve_of(h: Header, instrument: Index) -> Any:
     """Value atoms an open order in `instrument` reserves."""
     return ar.order_reserve(rates_of(h)[2 * instruments_of(h)[instrument].currency + 1])
 
 
-@njit(**JIT)
-def rest(h: Header, o: Index) -> None:
-    """Enter an order into the book, its account's list and the table of ids, and reserve its atoms."""
-    orders, levels = orders_of(h), levels_of(h)
+@kernel
+def enlist(h: Header, o: Index) -> None:
+    """Enter an order into its account's list and the table of ids, and reserve its atoms."""
+    orders = orders_of(h)
     order = orders[o]
     entry = accounts_of(h)[order.account]
     order.older, order.newer = entry.newest, -1
@@ -201,31 +241,13 @@ def rest(h: Header, o: Index) -> None:
     entry.open_orders += 1
     entry.reserve += reserve_of(h, order.instrument)
     insert(order_table_of(h), h[at.ORDER_MASK], order.id, o)
-    level = level_at(h, order.instrument, order.side, order.price)
-    order.level, order.next, order.previous = level, -1, levels[level].tail
-    if levels[level].tail >= 0:
-        orders[levels[level].tail].next = o
-    else:
-        levels[level].head = o
-    levels[level].tail = o
 
 
-@njit(**JIT)
-def unrest(h: Header, o: Index) -> None:
-    """Undo `rest` and free the record; its margin effect must be out already."""
-    orders, levels = orders_of(h), levels_of(h)
+@kernel
+def delist(h: Header, o: Index) -> None:
+    """Undo `enlist`."""
+    orders = orders_of(h)
     order = orders[o]
-    level = levels[order.level]
-    if order.previous >= 0:
-        orders[order.previous].next = order.next
-    else:
-        level.head = order.next
-    if order.next >= 0:
-        orders[order.next].previous = order.previous
-    else:
-        level.tail = order.previous
-    if level.head < 0:
-        drop_level(h, order.instrument, order.side, order.level)
     entry = accounts_of(h)[order.account]
     if order.older >= 0:
         orders[order.older].newer = order.newer
@@ -238,48 +260,224 @@ def unrest(h: Header, o: Index) -> None:
     entry.open_orders -= 1
     entry.reserve -= reserve_of(h, order.instrument)
     remove(order_table_of(h), h[at.ORDER_MASK], order.id)
+
+
+@kernel
+def join_level(h: Header, o: Index, code: Any, price: Any) -> None:
+    """Enter an order as the last of a level."""
+    orders, levels = orders_of(h), levels_of(h)
+    order = orders[o]
+    level = level_at(h, order.instrument, code, price)
+    order.level, order.next, order.previous = level, -1, levels[level].tail
+    if levels[level].tail >= 0:
+        orders[levels[level].tail].next = o
+    else:
+        levels[level].head = o
+    levels[level].tail = o
+    if order.flags & _REDUCE_ONLY == 0:
+        levels[level].firm += order.remaining
+
+
+@kernel
+def leave_level(h: Header, o: Index, code: Any) -> None:
+    """Undo `join_level`."""
+    orders, levels = orders_of(h), levels_of(h)
+    order = orders[o]
+    level = levels[order.level]
+    if order.previous >= 0:
+        orders[order.previous].next = order.next
+    else:
+        level.head = order.next
+    if order.next >= 0:
+        orders[order.next].previous = order.previous
+    else:
+        level.tail = order.previous
+    if order.flags & _REDUCE_ONLY == 0:
+        level.firm -= order.remaining
+    if level.head < 0:
+        drop_level(h, order.instrument, code, order.level)
+    order.level = -1
+
+
+@kernel
+def book_code(side: Any) -> Any:
+    """Code of a book's side."""
+    return 1 if side > 0 else 0
+
+
+@kernel
+def rest(h: Header, o: Index) -> None:
+    """Enter an order into its account and the book, and set its timer."""
+    order = orders_of(h)[o]
+    enlist(h, o)
+    join_level(h, o, book_code(order.side), order.price)
+    if order.flags & at.HAS_MORE:
+        set_order_timer(h, o)
+
+
+@kernel
+def unrest(h: Header, o: Index) -> None:
+    """Undo `rest` and free the record; its margin effect must be out already."""
+    order = orders_of(h)[o]
+    leave_level(h, o, book_code(order.side))
+    forget(h, o)
+
+
+@kernel
+def forget(h: Header, o: Index) -> None:
+    """Take an enlisted order that is in no level out of everything, and free its record."""
+    if orders_of(h)[o].flags & at.HAS_MORE:
+        drop_order_timer(h, o)
+    delist(h, o)
     give_order(h, o)
 
 
-@njit(**JIT)
+@kernel
 def announce_cancel(h: Header, o: Index, reason: Any, a: Any, b: Any) -> None:
     """The CANCELLED event of what is still open of an order."""
+    tell(h, _CANCELLED, o, reason, a, b)
+
+
+@kernel
+def tell(h: Header, kind: Any, o: Index, reason: Any, a: Any, b: Any) -> None:
+    """An event about an order and what is open of it."""
     order = orders_of(h)[o]
     emit(
-        h, _CANCELLED, reason, order.side, 0, 0, order.account, order.instrument, order.id, order.price,
-        order.remaining, a, b,
+        h, kind, reason, order.side, 0, 0, order.account, order.instrument, order.id, order.price, order.remaining,
+        a, b,
     )  # fmt: skip
 
 
-@njit(**JIT)
+@kernel
 def close(h: Header, o: Index, reason: Any, a: Any, b: Any) -> None:
-    """Cancel a resting order."""
+    """Cancel an order; one that waits just goes, one that is upstream is marked and told of, once."""
     order = orders_of(h)[o]
-    announce_cancel(h, o, reason, a, b)
-    move(h, order.position, order.side, order.remaining, order.fixed, 0, 0, 0)
-    unrest(h, o)
+    if order.status == _RESTING:
+        announce_cancel(h, o, reason, a, b)
+        move(h, order.position, order.side, order.remaining, order.fixed, 0, 0, 0)
+        unrest(h, o)
+    elif order.status == _WAITING:
+        leave_level(h, o, waiting_code(h, o))
+        unwait(h, o)
+        announce_cancel(h, o, reason, a, b)
+        give_order(h, o)
+    elif more_of(h)[o].cancel_wanted == 0:
+        more_of(h)[o].cancel_wanted = 1
+        tell(h, _STATUS, o, reason, order.status, order.status)
 
 
-@njit(**JIT)
+@kernel
+def waiting_code(h: Header, o: Index) -> Any:
+    """Code of the list a stop waits in."""
+    order, more = orders_of(h)[o], more_of(h)[o]
+    takes = more.type == _TAKE_LIMIT or more.type == _TAKE_MARKET
+    return 2 + 2 * more.watch + (0 if (order.side > 0) != takes else 1)
+
+
+@kernel
+def wait(h: Header, o: Index) -> None:
+    """Enter a stop into its account's list of waiting orders, the table of ids and the level of its trigger."""
+    orders, more = orders_of(h), more_of(h)
+    order = orders[o]
+    entry = accounts_of(h)[order.account]
+    order.status = _WAITING
+    order.older, order.newer = entry.newest_waiting, -1
+    if entry.newest_waiting >= 0:
+        orders[entry.newest_waiting].newer = o
+    else:
+        entry.oldest_waiting = o
+    entry.newest_waiting = o
+    entry.waiting += 1
+    insert(order_table_of(h), h[at.ORDER_MASK], order.id, o)
+    set_order_timer(h, o)
+    if more[o].type == _TRAILING:
+        ins = instruments_of(h)[order.instrument]
+        more[o].next_trailing, more[o].previous_trailing = -1, ins.last_trailing
+        if ins.last_trailing >= 0:
+            more[ins.last_trailing].next_trailing = o
+        else:
+            ins.first_trailing = o
+        ins.last_trailing = o
+    join_level(h, o, waiting_code(h, o), more[o].trigger)
+
+
+@kernel
+def unwait(h: Header, o: Index) -> None:
+    """Undo `wait`, but for the level, which the order must have left."""
+    orders, more = orders_of(h), more_of(h)
+    order = orders[o]
+    entry = accounts_of(h)[order.account]
+    if order.older >= 0:
+        orders[order.older].newer = order.newer
+    else:
+        entry.oldest_waiting = order.newer
+    if order.newer >= 0:
+        orders[order.newer].older = order.older
+    else:
+        entry.newest_waiting = order.older
+    entry.waiting -= 1
+    remove(order_table_of(h), h[at.ORDER_MASK], order.id)
+    drop_order_timer(h, o)
+    if more[o].type == _TRAILING:
+        ins = instruments_of(h)[order.instrument]
+        before, after = more[o].previous_trailing, more[o].next_trailing
+        if before >= 0:
+            more[before].next_trailing = after
+        else:
+            ins.first_trailing = after
+        if after >= 0:
+            more[after].previous_trailing = before
+        else:
+            ins.last_trailing = before
+
+
+@kernel
 def margin_call(h: Header, account: Index) -> bool:
-    """Cancel newest first until excess >= 0 or no order is left; False when the event buffer is full."""
-    entry = accounts_of(h)[account]
-    while entry.newest >= 0:
+    """Cancel newest first until excess >= 0 or no order is left; False when the event buffer is full.
+
+    Those upstream are asked for and stay. Then who is below maintenance is restricted, or no longer.
+    """
+    orders = orders_of(h)
+    o = accounts_of(h)[account].newest
+    while o >= 0:
         if not has_room(h):
             return False
         needed, held = requirement(h, account), equity(h, account)
         if held - needed >= 0:
-            return True
-        close(h, entry.newest, _MARGIN_CALL, needed, held)
+            break
+        older = orders[o].older
+        close(h, o, _MARGIN_CALL, needed, held)
+        o = older
+    if not has_room(h):
+        return False
+    watch_maintenance(h, account)
     return True
 
 
-@njit(**JIT)
-def clear_side(h: Header, instrument: Index, side: Any, reason: Any) -> bool:
-    """Cancel one side of a book, best price first, oldest first; False when the event buffer is full."""
+@kernel
+def watch_maintenance(h: Header, account: Index) -> None:
+    """C23: whoever is below maintenance may only reduce, until the requirement is met again."""
+    entry = accounts_of(h)[account]
+    if h[at.RULES] < 2 or account < SYSTEM_ACCOUNTS or entry.role != _CLIENT:
+        return
+    if entry.restricted == 0:
+        least, held = maintenance(h, account), equity(h, account)
+        if held < least:
+            entry.restricted = 1
+            emit(h, _RESTRICTED, 0, 0, 0, 0, account, 0, 0, 0, 0, least, held)
+    else:
+        needed, held = requirement(h, account), equity(h, account)
+        if held >= needed:
+            entry.restricted = 0
+            emit(h, _LIFTED, 0, 0, 0, 0, account, 0, 0, 0, 0, needed, held)
+
+
+@kernel
+def clear_list(h: Header, instrument: Index, code: Any, reason: Any) -> bool:
+    """Cancel a book's side or a list of stops, best first, oldest first; False when the event buffer is full."""
     ins, levels = instruments_of(h)[instrument], levels_of(h)
     while True:
-        best = ins.best_bid if side > 0 else ins.best_ask
+        best = np.int64(ins.best[code])
         if best < 0:
             return True
         if not has_room(h):
@@ -288,7 +486,18 @@ def clear_side(h: Header, instrument: Index, side: Any, reason: Any) -> bool:
         close(h, levels[best].head, reason, 0, 0)
 
 
-@njit(**JIT)
+@kernel
+def clear_instrument(h: Header, instrument: Index, reason: Any) -> bool:
+    """Cancel bids, asks and waiting stops of an instrument; False when the event buffer is full."""
+    if not clear_list(h, instrument, 1, reason) or not clear_list(h, instrument, 0, reason):
+        return False
+    code = 2
+    while code < 8 and clear_list(h, instrument, code, reason):
+        code += 1
+    return code == 8
+
+
+@kernel
 def _look_down(h: Header, o: Index) -> None:
     """Prefetch what the next three orders of a queue will need when they are cancelled in turn."""
     orders = orders_of(h)
@@ -307,7 +516,7 @@ def _look_down(h: Header, o: Index) -> None:
     fetch(h[at.A_ORDERS] + at.ORDER_BYTES * orders[second].next, 2)
 
 
-@njit(**JIT)
+@kernel
 def wipe_scenarios(h: Header, m: Index) -> None:
     """V + W of one margin record to zero."""
     x = scenarios_of(h)

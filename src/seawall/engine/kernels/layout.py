@@ -13,6 +13,8 @@ from seawall.vocabulary import bounds
 
 (
     A_ACCOUNTS,
+    A_LIMITS,
+    A_STRATEGIES,  # (account, strategy): time paid for, or NO_LIMIT: stopped
     A_BALANCES,  # (account, currency): cash
     A_ATOMS,  # (account, currency): cash and counted session gains
     A_INSTRUMENTS,
@@ -27,18 +29,27 @@ from seawall.vocabulary import bounds
     A_SCENARIOS,  # (margin, scenario): V + W
     A_RISK,  # (instrument, scenario): u
     A_ORDERS,
+    A_MORE,  # beside A_ORDERS: what plain orders have not
     A_LEVELS,
     A_NODES,
     A_ORDER_TABLE,  # (slot, key | value)
     A_POSITION_TABLE,
     A_LEVEL_TABLE,
+    A_PAIR_TABLE,  # (account, instrument) -> pair
+    A_PAIRS,
+    A_PROTECTIONS,
+    A_TIMERS,  # heap of (time, key, record)
+    A_LEGS,  # (leg, order | kind | position is new) of the chain under way
     A_CLIENT_IDS,  # (account, kept, client id | order id)
     A_EVENTS,
     SEQ,
     CLOCK,
     AT,  # index of the next command of the batch
+    READY,  # 1: the command before AT is stamped and waits for the timers due before it
     EVENTS,  # events in the buffer
     EVENT_ROOM,
+    STALL,  # why a task stopped: FULL or GROW
+    RULES,
     VENUE,
     VERSION,
     CURRENCIES,
@@ -47,19 +58,56 @@ from seawall.vocabulary import bounds
     ORDER_MASK,  # slots - 1 of the order table
     POSITION_MASK,
     LEVEL_MASK,
+    PAIR_MASK,
     ORDERS_LIVE,
     POSITIONS_LIVE,
     LEVELS_LIVE,
+    UPSTREAM_LIVE,
     PENDING,  # the task that must finish before the next command
     CURSOR,
     CURSOR_2,
+    STAGE,
     RESIDUE,
     CALL,  # account in margin call, or -1
-    TAKER,  # order being matched
-    IMMEDIATE,
     CLEARING,  # reason of the cancels in progress
+    LABEL,  # of the cancels in progress, 0: any
+    GROUP,  # account or group whose orders are being cancelled
+    UNDERLYING,  # of the instruments whose orders are being cancelled, -1: any
+    UPSTREAM_FROM,  # first and past-the-last instrument whose upstream orders are to be asked for next
+    UPSTREAM_TO,
+    TAKER,  # order being matched, and of its match:
+    TIF,
+    MODE,  # what it does when it meets its owner's
+    OPENED,  # lots open when the match began
+    DONE,  # lots filled since
+    OVER,  # 1: its end was announced
+    CHAIN_AT,  # legs of the chain carried out, and how many there are
+    CHAIN_END,
+    PACKAGE,
+    CHAIN_BEFORE,
+    CHAIN_NEEDED,
+    CHAIN_HELD,
+    BAD_LEG,
+    QUEUE_HEAD,  # stops reached and not fired yet
+    QUEUE_TAIL,
+    PULL_HEAD,  # protections that froze and whose quotes are to be pulled
+    PULL_TAIL,
+    PULL_AT,  # order the pull goes on with; PULL_FRESH: it has not begun
+    FELL,
+    FELL_LIMIT,
+    HALTS,  # states that changed by themselves since Python looked
+    D_REASON,  # of the check that failed last: reason, its numbers, and what it names instead of the order's
+    D_A,
+    D_B,
+    D_INSTRUMENT,
+    D_PRICE,
+    D_ACCOUNT,
+    STALE,
+    DIVERGENCE,
     GATE_OFF,  # 1: the margin check is skipped, for `bench` to measure its cost
     STRIDE,  # words from one row of scenarios to the next, here and in the risk arrays
+    TIMERS_USED,
+    ROOM_TIMERS,
     ROOM_ORDERS,  # capacity of each pool, then how much of it was ever used, then the head of its free list
     ROOM_POSITIONS,
     ROOM_MARGINS,
@@ -75,17 +123,23 @@ from seawall.vocabulary import bounds
     FREE_MARGINS,
     FREE_LEVELS,
     FREE_NODES,
-    HEADER,
-) = range(64)
+    SCRATCH,  # CURRENCIES_MAX words
+) = range(112)
+
+HEADER: Final = SCRATCH + bounds.CURRENCIES_MAX
 
 NOTHING, MATCH, SWEEP, CLEAR, CLEAR_ACCOUNT, FUND, SETTLE, DELIVER = range(8)
+TIMERS, FIRE, CHAIN, CHAIN_REFUSED, PULL, CALL_ONE = range(8, 14)
 """Tasks."""
+
+PULL_FRESH: Final = -2
 
 FULL: Final = -1
 ADMIN: Final = -2
 GROW: Final = -3
 BAD_SEQ: Final = -4
 BAD_SIZE: Final = -5
+BAD_CHAIN: Final = -6
 """What the fold returns instead of a count of events."""
 
 CURRENCIES_MAX: Final = bounds.CURRENCIES_MAX
@@ -100,26 +154,48 @@ def _record(wide: str, narrow: str = "") -> np.dtype:
 
 ACCOUNT: Final = _record(
     "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve",
-    "tier open_orders oldest newest first_position last_position first_margin client_next",
+    "tier open_orders oldest newest first_position last_position first_margin client_next"
+    " role desk firm owner state own_state restricted unknown limited"
+    " waiting oldest_waiting newest_waiting timer first_protection",
+)
+"""`state` is the strictest of its own and its groups'; `limited` says whether its LIMITS record matters."""
+
+LIMITS: Final = _record(
+    "order_notional exposure open_orders open_notional drawdown confirmations message_each message_burst"
+    " cancel_each cancel_burst repeats repeats_window forbidden pairs due_message due_cancel highest drops dead_man"
 )
 
-INSTRUMENT: Final = _record(
-    "multiplier price_min price_max quantity_max expiry largest_position strike delivery_multiplier"
-    " mark weight delta vega gain_cap position_bound",
-    "product form currency block option_type delivery_form fee_class inexact published expired"
-    " scenarios maintenance charged"
-    " trie_depth bid_root ask_root best_bid best_ask first_holder last_holder",
-)
+PAIR: Final = _record("order_quantity position forbidden")
+"""Limits of an account or group in one instrument."""
 
-BLOCK: Final = _record("", "scenarios charged touched")
+INSTRUMENT: Final = np.dtype(
+    [
+        *_record(
+            "multiplier price_min price_max quantity_max expiry largest_position strike delivery_multiplier"
+            " mark weight delta vega gain_cap position_bound index last index_at published_at open_interest"
+            " collar collar_ticks window_collar window_ns interest_max velocity velocity_ns velocity_takers"
+            " window_start window_price moves",
+            "product form currency block option_type delivery_form fee_class inexact published expired"
+            " scenarios maintenance charged"
+            " trie_depth first_holder last_holder state own_state upstream limited first_trailing last_trailing",
+        ).descr,
+        ("roots", "<i4", (8,)),
+        ("best", "<i4", (8,)),
+    ]
+)
+"""`roots` and `best` by code: 0 asks, 1 bids, 2 + 2 * watched price + (0 rising, 1 falling) the waiting stops. In odd
+codes the highest price is the best."""
+
+BLOCK: Final = _record("", "scenarios charged touched underlying")
 
 CHARGE: Final = np.dtype([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
 """(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""
 
 POSITION: Final = _record(
-    "quantity cash open_buy open_sell gain charge_initial charge_maintenance",
-    "account instrument margin live next_position previous_position next_holder",
+    "quantity cash open_buy open_sell gain charge_initial charge_maintenance window_start window_price",
+    "account instrument margin live next_position previous_position next_holder desk firm owner",
 )
+"""`live` 1: an account's; 2: the sum of a group's, without cash. `desk`, `firm`, `owner`: the sums it belongs to."""
 
 MARGIN: Final = _record(
     "initial maintenance charge_initial charge_maintenance"
@@ -128,11 +204,34 @@ MARGIN: Final = _record(
 )
 
 ORDER: Final = _record(
-    "id price remaining filled fee_accrued fee_posted client_id fixed",
-    "account instrument side maker_rate taker_rate position level next previous older newer",
+    "id price remaining filled fee_accrued fee_posted client_id fixed shown",
+    "account instrument side maker_rate taker_rate position level next previous older newer flags status strategy",
+)
+"""128 bytes. `flags`: the command's in the low byte, then HAS_MORE and LISTED."""
+
+MORE: Final = _record(
+    "display done until label",
+    "trigger distance type tif watch self_match timer cancel_wanted next_trailing previous_trailing",
 )
 
-LEVEL: Final = _record("price", "head tail")
+HAS_MORE: Final = 1 << 8
+"""The order has a MORE record that matters."""
+
+LISTED: Final = 1 << 9
+"""The order being matched is in its account's list already."""
+
+PROTECTION: Final = np.dtype(
+    [
+        *_record(
+            "quantity delta vega window freeze frozen quarter reached limit",
+            "account block next next_pulled",
+        ).descr,
+        ("sums", "<i8", (5, 3)),
+    ]
+)
+
+LEVEL: Final = _record("price firm", "head tail")
+"""`firm`: lots of its orders that are not reduce-only."""
 
 NODE: Final = np.dtype([("bits", "<i8"), ("child", "<i4", (64,))])
 

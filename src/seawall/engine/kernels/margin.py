@@ -13,7 +13,6 @@ from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.tables import Index
 from seawall.engine.kernels.views import (
     ENTRY,
-    JIT,
     Header,
     accounts_of,
     atoms_of,
@@ -22,6 +21,7 @@ from seawall.engine.kernels.views import (
     charges_of,
     fetch,
     instruments_of,
+    kernel,
     margins_of,
     positions_of,
     rates_of,
@@ -34,7 +34,7 @@ _NO_CAP = bounds.NO_CAP
 _C = at.CURRENCIES_MAX
 
 
-@njit(**JIT)
+@kernel
 def order_fixed(h: Header, ins: Any, side: Any, quantity: Any, limit: Any, dearer: Any) -> Any:
     """Value atoms an order gains or loses at its limit, dearer fee paid, in every scenario alike."""
     if h[at.GATE_OFF] != 0:
@@ -51,7 +51,7 @@ def order_fixed(h: Header, ins: Any, side: Any, quantity: Any, limit: Any, deare
     return fixed
 
 
-@njit(**JIT)
+@kernel
 def move(h: Header, p: Index, side: Any, old: Any, old_fixed: Any, new: Any, new_fixed: Any, change: Any) -> None:
     """One order's open quantity goes from `old` to `new` and its owner's position changes by `change` lots."""
     pos = positions_of(h)[p]
@@ -64,16 +64,20 @@ def move(h: Header, p: Index, side: Any, old: Any, old_fixed: Any, new: Any, new
     else:
         pos.open_sell += new - old
     pos.quantity = before + change
+    if change != 0:
+        ins.open_interest += max(0, before + change) - max(0, before)
+    if pos.desk >= 0:
+        _sum_up(h, pos.desk, side, new - old, change)
+    if pos.firm >= 0:
+        _sum_up(h, pos.firm, side, new - old, change)
+    if pos.owner >= 0:
+        _sum_up(h, pos.owner, side, new - old, change)
     if h[at.GATE_OFF] != 0:
         return
     worst = max(abs(pos.quantity + pos.open_buy), abs(pos.quantity - pos.open_sell)) - worst
     opened = side * (new - old)
-    margin.net_delta += change * ins.delta
+    _shift_delta(margin, ins.delta, side, opened, change)
     margin.gross_delta += worst * abs(ins.delta)
-    if side * ins.delta > 0:
-        margin.up_delta += opened * ins.delta
-    else:
-        margin.down_delta -= opened * ins.delta
     margin.net_vega += change * ins.vega
     margin.gross_vega += worst * abs(ins.vega)
     if side * ins.vega > 0:
@@ -85,7 +89,29 @@ def move(h: Header, p: Index, side: Any, old: Any, old_fixed: Any, new: Any, new
     charge_block(h, pos.margin)
 
 
-@njit(**JIT)
+@kernel
+def _shift_delta(margin: Any, delta: Any, side: Any, opened: Any, change: Any) -> None:
+    """Net delta of a position's change, and what `opened` lots (signed) more of open orders could add or take away."""
+    margin.net_delta += change * delta
+    if side * delta > 0:
+        margin.up_delta += opened * delta
+    else:
+        margin.down_delta -= opened * delta
+
+
+@kernel
+def _sum_up(h: Header, p: Index, side: Any, opened: Any, change: Any) -> None:
+    """The same change in a group's sums: lots and net delta, which are all that its limits look at."""
+    pos = positions_of(h)[p]
+    if side > 0:
+        pos.open_buy += opened
+    else:
+        pos.open_sell += opened
+    pos.quantity += change
+    _shift_delta(margins_of(h)[pos.margin], instruments_of(h)[pos.instrument].delta, side, side * opened, change)
+
+
+@kernel
 def scan(
     h: Header,
     m: Index,
@@ -133,7 +159,7 @@ def scan(
     margin.initial, margin.maintenance = second, first
 
 
-@njit(**JIT)
+@kernel
 def charge_position(h: Header, p: Index) -> None:
     """Bring the charges on one position up to date in its account's sums."""
     pos = positions_of(h)[p]
@@ -151,7 +177,7 @@ def charge_position(h: Header, p: Index) -> None:
     pos.charge_initial, pos.charge_maintenance = initial, maintenance
 
 
-@njit(**JIT)
+@kernel
 def charge_block(h: Header, m: Index) -> None:
     """Bring the charges on a block's net and gross exposures up to date in its account's sums."""
     margin = margins_of(h)[m]
@@ -166,7 +192,7 @@ def charge_block(h: Header, m: Index) -> None:
     margin.charge_initial, margin.charge_maintenance = initial, maintenance
 
 
-@njit(**JIT)
+@kernel
 def _block_row(h: Header, m: Index, row: Any) -> Any:
     margin = margins_of(h)[m]
     lines = block_charges_of(h)[8 * margin.block + row : 8 * margin.block + 8]
@@ -176,7 +202,7 @@ def _block_row(h: Header, m: Index, row: Any) -> Any:
     return total + ar.worst_charge(lines[6], margin.gross_vega, margin.gross_vega)
 
 
-@njit(**JIT)
+@kernel
 def fetch_margin(h: Header, p: Index) -> None:
     """Prefetch the margin record and the row of scenarios of a position."""
     if p >= 0:
@@ -185,7 +211,7 @@ def fetch_margin(h: Header, p: Index) -> None:
         fetch(h[at.A_SCENARIOS] + 8 * h[at.STRIDE] * m, h[at.STRIDE] // 8)
 
 
-@njit(**JIT)
+@kernel
 def requirement(h: Header, account: Index) -> Any:
     """Value atoms of R: the larger of the rows, order reserves included."""
     entry = accounts_of(h)[account]
@@ -206,13 +232,13 @@ def equity(h: Header, account: Index) -> Any:
     return total
 
 
-@njit(**JIT)
+@kernel
 def counted_gain(ins: Any, cash: Any, quantity: Any) -> Any:
     """Atoms of session gain that count for equity."""
     return min(cash + ar.position_value(ins, quantity, ins.mark), ins.gain_cap)
 
 
-@njit(**JIT)
+@kernel
 def refresh_gain(h: Header, p: Index) -> None:
     """Bring a position's counted gain up to date in its account's atoms."""
     pos = positions_of(h)[p]
@@ -222,7 +248,7 @@ def refresh_gain(h: Header, p: Index) -> None:
     pos.gain = gain
 
 
-@njit(**JIT)
+@kernel
 def requirement_at(h: Header, p: Index, change: Any) -> Any:
     """Requirement if a position were `change` lots more; everything is left as it was."""
     move(h, p, 1, 0, 0, 0, 0, change)
@@ -231,7 +257,7 @@ def requirement_at(h: Header, p: Index, change: Any) -> Any:
     return needed
 
 
-@njit(**JIT)
+@kernel
 def leg_to_close(h: Header, account: Index) -> Any:
     """Instrument of the position whose close at the mark leaves the lowest requirement; the oldest of equals; or -1."""
     positions = positions_of(h)
@@ -246,21 +272,47 @@ def leg_to_close(h: Header, account: Index) -> Any:
     return best
 
 
-@njit(**JIT)
-def equity_after(h: Header, p: Index, side: Any, quantity: Any, limit: Any, dearer: Any) -> Any:
-    """Equity once a whole order filled at `limit`, the dearer fee and its reserve of atoms paid."""
+@kernel
+def atoms_after(h: Header, p: Index, side: Any, quantity: Any, limit: Any, dearer: Any) -> Any:
+    """Change of its owner's counted atoms if a whole order filled at `limit`, dearer fee and reserve of atoms paid."""
     pos = positions_of(h)[p]
     ins = instruments_of(h)[pos.instrument]
     cash = pos.cash + ar.posting_at_limit(ins, side, quantity, limit)
     change = counted_gain(ins, cash, pos.quantity + side * quantity) - pos.gain
-    change -= ar.fee_at_limit(ins, quantity, limit, dearer) + bounds.ORDER_ATOMS
-    amount = atoms_of(h)[pos.account * _C + ins.currency]
-    gain_rate, loss_rate = rates_of(h)[2 * ins.currency], rates_of(h)[2 * ins.currency + 1]
+    return change - ar.fee_at_limit(ins, quantity, limit, dearer) - bounds.ORDER_ATOMS
+
+
+@kernel
+def equity_after(h: Header, p: Index, side: Any, quantity: Any, limit: Any, dearer: Any) -> Any:
+    """Equity once a whole order filled at `limit`, the dearer fee and its reserve of atoms paid."""
+    pos = positions_of(h)[p]
+    currency = instruments_of(h)[pos.instrument].currency
+    change = atoms_after(h, p, side, quantity, limit, dearer)
+    amount = atoms_of(h)[pos.account * _C + currency]
+    gain_rate, loss_rate = rates_of(h)[2 * currency], rates_of(h)[2 * currency + 1]
     without = equity(h, pos.account) - ar.currency_equity(amount, gain_rate, loss_rate)
     return without + ar.currency_equity(amount + change, gain_rate, loss_rate)
 
 
-@njit(**JIT)
+@kernel
+def equity_with(h: Header, account: Index) -> Any:
+    """Equity if the atoms of each currency were those of SCRATCH more."""
+    atoms, rates = atoms_of(h), rates_of(h)
+    total = 0
+    for currency in range(h[at.CURRENCIES]):
+        amount = atoms[account * _C + currency] + h[at.SCRATCH + currency]
+        total += ar.currency_equity(amount, rates[2 * currency], rates[2 * currency + 1])
+    return total
+
+
+@kernel
+def maintenance(h: Header, account: Index) -> Any:
+    """Value atoms of the maintenance row, order reserves included."""
+    entry = accounts_of(h)[account]
+    return entry.scenario_maintenance + entry.charge_maintenance + entry.reserve
+
+
+@kernel
 def limiting_price(
     h: Header, p: Index, side: Any, quantity: Any, limit: Any, dearer: Any, held: Any, before: Any, reduced: Any
 ) -> Any:

@@ -2,17 +2,23 @@
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from seawall.engine.kernels import arithmetic as ar
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.book import (
-    clear_side,
+    clear_instrument,
+    close,
+    deny,
     drop_position,
+    emit,
     has_room,
     margin_call,
     refuse,
+    refuse_denied,
     reserve_of,
+    watch_maintenance,
     wipe_scenarios,
 )
 from seawall.engine.kernels.margin import (
@@ -26,10 +32,10 @@ from seawall.engine.kernels.margin import (
     refresh_gain,
     requirement,
 )
-from seawall.engine.kernels.trading import instrument_passes, post
+from seawall.engine.kernels.matching import post
+from seawall.engine.kernels.trading import end_upstream, instrument_passes
 from seawall.engine.kernels.views import (
     ENTRY,
-    JIT,
     Header,
     accounts_of,
     atoms_of,
@@ -38,6 +44,8 @@ from seawall.engine.kernels.views import (
     deposits_of,
     fetch,
     instruments_of,
+    kernel,
+    limits_of,
     margins_of,
     orders_of,
     positions_of,
@@ -46,7 +54,16 @@ from seawall.engine.kernels.views import (
 from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import SYSTEM_ROUNDING
+from seawall.vocabulary.records import (
+    FORBID_WITHDRAW,
+    SYSTEM_ACCOUNTS,
+    SYSTEM_ROUNDING,
+    EventKind,
+    Role,
+    Scope,
+    Status,
+    VenueState,
+)
 
 _C = at.CURRENCIES_MAX
 _AHEAD = 4  # records by which a pass over a pool fetches the margin rows it will need
@@ -60,9 +77,15 @@ _R_PERPETUAL, _R_FUNDING = int(Reason.NOT_PERPETUAL), int(Reason.FUNDING_BOUND)
 _R_FUNDED, _R_SETTLED, _R_DELIVERED = int(Reason.FUNDED), int(Reason.SETTLED), int(Reason.DELIVERED)
 _R_ROUNDED, _R_UNPUBLISHED = int(Reason.ROUNDED), int(Reason.NOT_PUBLISHED)
 _R_END = int(Reason.INSTRUMENT_EXPIRED)
+_R_HALTED, _R_ACCOUNT_HALTED = int(Reason.VENUE_HALTED), int(Reason.ACCOUNT_HALTED)
+_R_FORBIDDEN, _R_ROLE, _R_DRAWDOWN = int(Reason.FORBIDDEN), int(Reason.ROLE), int(Reason.DRAWDOWN)
+_HALTED, _REDUCE = int(VenueState.HALTED), int(VenueState.REDUCE_ONLY)
+_DESK, _OWNER, _ACCOUNT = int(Role.DESK), int(Role.OWNER), int(Scope.ACCOUNT)
+_PENDING, _WAITING, _STATE = int(Status.PENDING), int(Status.WAITING), int(EventKind.STATE)
+_NO_LIMIT = bounds.NO_LIMIT
 
 
-@njit(**JIT)
+@kernel
 def _money_passes(h: Header, command: Any) -> bool:
     if command.account < 0 or command.account >= h[at.ACCOUNTS]:
         refuse(h, command, _R_ACCOUNT, command.account, h[at.ACCOUNTS])
@@ -70,12 +93,37 @@ def _money_passes(h: Header, command: Any) -> bool:
         refuse(h, command, _R_CURRENCY, command.currency, h[at.CURRENCIES])
     elif command.amount < 1 or command.amount > _BALANCE_MAX:
         refuse(h, command, _R_AMOUNT, command.amount, _BALANCE_MAX)
+    elif _DESK <= accounts_of(h)[command.account].role <= _OWNER:
+        refuse(h, command, _R_ROLE, command.account, accounts_of(h)[command.account].role)
     else:
         return True
     return False
 
 
-@njit(**JIT)
+@kernel
+def _paid(h: Header, account: Any, before: Any) -> None:
+    """What a payment changes besides: the height a drawdown is measured from, and who is restricted."""
+    limits = limits_of(h)[account]
+    if limits.drawdown != _NO_LIMIT:
+        limits.highest += equity(h, account) - before
+    watch_maintenance(h, account)
+
+
+@kernel
+def _leaving_passes(h: Header, account: Any) -> bool:
+    """Money stays where trading is halted or withdrawing forbidden."""
+    entry = accounts_of(h)[account]
+    if h[at.VENUE] == _HALTED:
+        return deny(h, _R_HALTED, h[at.VENUE], _REDUCE)
+    if entry.state == _HALTED:
+        return deny(h, _R_ACCOUNT_HALTED, entry.state, _REDUCE)
+    forbidden = limits_of(h)[account].forbidden
+    if forbidden & FORBID_WITHDRAW:
+        return deny(h, _R_FORBIDDEN, FORBID_WITHDRAW, forbidden)
+    return True
+
+
+@kernel
 def deposit(h: Header, command: Any) -> None:
     """A DEPOSIT command."""
     if not _money_passes(h, command):
@@ -88,14 +136,19 @@ def deposit(h: Header, command: Any) -> None:
     if total > _DEPOSITS_MAX:
         refuse(h, command, _R_BALANCE, total, _DEPOSITS_MAX)
         return
+    before = equity(h, np.int64(command.account))
     deposits_of(h)[command.currency] += command.amount
     post(h, command.account, command.currency, command.amount, _R_DEPOSITED, 0, 0)
+    _paid(h, np.int64(command.account), before)
 
 
-@njit(**JIT)
+@kernel
 def withdraw(h: Header, command: Any) -> None:
     """A WITHDRAW command: at most the cash, session losses and premiums paid taken off, and E after >= 0."""
     if not _money_passes(h, command):
+        return
+    if h[at.RULES] > 1 and not _leaving_passes(h, np.int64(command.account)):
+        refuse_denied(h, command)
         return
     slot = command.account * _C + command.currency
     cash = balances_of(h)[slot]
@@ -116,11 +169,13 @@ def withdraw(h: Header, command: Any) -> None:
     if held < needed:
         refuse(h, command, _R_MARGIN, needed, held)
         return
+    before = equity(h, np.int64(command.account))
     deposits_of(h)[command.currency] -= command.amount
     post(h, command.account, command.currency, -command.amount, _R_WITHDRAWN, 0, 0)
+    _paid(h, np.int64(command.account), before)
 
 
-@njit(**JIT)
+@kernel
 def _scout(h: Header, p: Any) -> Any:
     """Prefetch what paying holder `p` will touch and the holder after it; returns that one, or -1.
 
@@ -137,10 +192,11 @@ def _scout(h: Header, p: Any) -> Any:
     return pos.next_holder
 
 
-@njit(**JIT)
+@kernel
 def start_funding(h: Header, command: Any) -> None:
     """A FUNDING command: check it and set the task."""
     if not instrument_passes(h, command):
+        refuse_denied(h, command)
         return
     ins = instruments_of(h)[command.instrument]
     if ins.product != _PERPETUAL:
@@ -154,7 +210,7 @@ def start_funding(h: Header, command: Any) -> None:
     h[at.TAKER], h[at.RESIDUE] = command.instrument, 0
 
 
-@njit(**JIT)
+@kernel
 def fund(h: Header) -> bool:
     """Pay holders in order of arrival, each followed by its margin call."""
     if not _finish_call(h):
@@ -177,7 +233,7 @@ def fund(h: Header) -> bool:
     return _post_residue(h)
 
 
-@njit(**JIT)
+@kernel
 def _finish_call(h: Header) -> bool:
     """Go on with the margin call of account CALL, if one is under way."""
     if h[at.CALL] >= 0:
@@ -187,7 +243,7 @@ def _finish_call(h: Header) -> bool:
     return True
 
 
-@njit(**JIT)
+@kernel
 def _post_residue(h: Header) -> bool:
     if not has_room(h):
         return False
@@ -197,10 +253,11 @@ def _post_residue(h: Header) -> bool:
     return True
 
 
-@njit(**JIT)
+@kernel
 def start_settling(h: Header, command: Any) -> None:
     """A SETTLE command: check it and set the task."""
     if not instrument_passes(h, command):
+        refuse_denied(h, command)
         return
     ins = instruments_of(h)[command.instrument]
     if ins.published == 0 or ins.expired != 0:
@@ -209,7 +266,7 @@ def start_settling(h: Header, command: Any) -> None:
     h[at.PENDING], h[at.CURSOR], h[at.TAKER] = at.SETTLE, ins.first_holder, command.instrument
 
 
-@njit(**JIT)
+@kernel
 def settle(h: Header) -> bool:
     """Turn session gains into cash: all of a future's, an option's only once it is closed."""
     ins = instruments_of(h)[h[at.TAKER]]
@@ -247,15 +304,15 @@ def largest_held(h: Header, instrument: Any) -> Any:
     return lots, cash
 
 
-@njit(**JIT)
+@kernel
 def deliver(h: Header) -> bool:
     """Go on with an expiry: cancel the orders, pay holders in order of arrival, each followed by its margin call."""
     instrument = h[at.TAKER]
     if not _finish_call(h):
         return False
-    if not clear_side(h, instrument, 1, _R_END) or not clear_side(h, instrument, -1, _R_END):
-        return False
     ins = instruments_of(h)[instrument]
+    if ins.expired == 0 and not (clear_instrument(h, instrument, _R_END) and _end_all_upstream(h, instrument)):
+        return False
     ins.expired = 1
     scout = _scout(h, _scout(h, ins.first_holder))
     while ins.first_holder >= 0:
@@ -281,6 +338,24 @@ def deliver(h: Header) -> bool:
     return _post_residue(h)
 
 
+@kernel
+def _end_all_upstream(h: Header, instrument: Any) -> bool:
+    """End the upstream orders in an instrument, account by account, newest first; False when the buffer is full."""
+    if h[at.UPSTREAM_LIVE] == 0:
+        return True
+    orders = orders_of(h)
+    for account in range(SYSTEM_ACCOUNTS, h[at.ACCOUNTS]):
+        o = np.int64(accounts_of(h)[account].newest)
+        while o >= 0:
+            if not has_room(h):
+                return False
+            older = np.int64(orders[o].older)
+            if orders[o].instrument == instrument and orders[o].status >= _PENDING:
+                end_upstream(h, o, _R_END)
+            o = older
+    return True
+
+
 @njit(**ENTRY)
 def remark(h: Header) -> None:
     """After a publication: rebuild V, W, exposures, gains, charges of every touched block in one pass over each pool.
@@ -295,17 +370,21 @@ def remark(h: Header) -> None:
         if blocks[margins[m].block].touched != 0:
             _wipe(h, m)
     for p in range(h[at.USED_POSITIONS]):
+        pos = positions[p]
+        if pos.live == 2 and blocks[instruments_of(h)[pos.instrument].block].touched != 0:
+            pos.quantity = pos.open_buy = pos.open_sell = 0  # the members' come again
+    for p in range(h[at.USED_POSITIONS]):
         if p + _AHEAD < h[at.USED_POSITIONS]:
             fetch_margin(h, p + _AHEAD)
         pos = positions[p]
-        if pos.live != 0 and blocks[instruments_of(h)[pos.instrument].block].touched != 0:
+        if pos.live == 1 and blocks[instruments_of(h)[pos.instrument].block].touched != 0:
             _remark_position(h, p)
     for o in range(h[at.USED_ORDERS]):
         if o + 2 * _AHEAD < h[at.USED_ORDERS]:
             fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * orders[o + 2 * _AHEAD].position, 2)
             fetch_margin(h, orders[o + _AHEAD].position)
         order = orders[o]
-        if order.id != 0:
+        if order.id != 0 and order.status != _WAITING:
             entry = accounts_of(h)[order.account]
             entry.reserve += reserve_of(h, order.instrument)
             ins = instruments_of(h)[order.instrument]
@@ -314,11 +393,12 @@ def remark(h: Header) -> None:
                 order.fixed = order_fixed(h, ins, order.side, order.remaining, order.price, dearer)
                 move(h, order.position, order.side, 0, 0, order.remaining, order.fixed, 0)
     for m in range(h[at.USED_MARGINS]):
-        if blocks[margins[m].block].touched != 0:
+        role = accounts_of(h)[margins[m].account].role
+        if blocks[margins[m].block].touched != 0 and (role < _DESK or role > _OWNER):
             charge_block(h, m)
 
 
-@njit(**JIT)
+@kernel
 def _wipe(h: Header, m: Any) -> None:
     margin = margins_of(h)[m]
     entry = accounts_of(h)[margin.account]
@@ -332,7 +412,7 @@ def _wipe(h: Header, m: Any) -> None:
     wipe_scenarios(h, m)
 
 
-@njit(**JIT)
+@kernel
 def _remark_position(h: Header, p: Any) -> None:
     """Count a position anew in its wiped block; its orders follow, so its open quantities start from zero."""
     pos = positions_of(h)[p]
@@ -344,6 +424,7 @@ def _remark_position(h: Header, p: Any) -> None:
     pos.open_buy = pos.open_sell = 0
     quantity = pos.quantity
     pos.quantity = 0
+    ins.open_interest -= max(0, quantity)
     move(h, p, 1, 0, 0, 0, 0, quantity)
     gain = counted_gain(ins, pos.cash, quantity)
     atoms_of(h)[pos.account * _C + ins.currency] += gain - pos.gain
@@ -351,11 +432,54 @@ def _remark_position(h: Header, p: Any) -> None:
     charge_position(h, p)
 
 
-@njit(**JIT)
+@kernel
 def sweep(h: Header) -> bool:
-    """Margin calls for every account, in order of their numbers, from CURSOR on."""
+    """Margin calls and drawdown limits of every account, in order of their numbers, from CURSOR on.
+
+    STAGE 1: orders of the account at CURSOR are being cancelled for its drawdown.
+    """
     while h[at.CURSOR] < h[at.ACCOUNTS]:
-        if not margin_call(h, h[at.CURSOR]):
-            return False
+        if h[at.STAGE] == 0:
+            if not margin_call(h, h[at.CURSOR]):
+                return False
+            if accounts_of(h)[h[at.CURSOR]].limited != 0:
+                _watch_drawdown(h, h[at.CURSOR])
+        if h[at.STAGE] == 1:
+            if not _cancel_for_drawdown(h):
+                return False
+            h[at.STAGE] = 0
         h[at.CURSOR] += 1
+    return True
+
+
+@kernel
+def _watch_drawdown(h: Header, account: Any) -> None:
+    """C16: so many publications in a row too far below the highest equity leave an account reducing orders only."""
+    limits, entry = limits_of(h)[account], accounts_of(h)[account]
+    if limits.drawdown == _NO_LIMIT:
+        return
+    held = equity(h, account)
+    limits.highest = max(limits.highest, held)
+    fell = limits.highest - held
+    limits.drops = limits.drops + 1 if fell > limits.drawdown else 0
+    if limits.drops < limits.confirmations:
+        return
+    limits.highest, limits.drops = held, 0
+    if entry.own_state < _REDUCE:
+        emit(h, _STATE, _R_DRAWDOWN, 0, 0, _ACCOUNT, account, 0, 0, 0, 0, _REDUCE, entry.own_state)
+        entry.own_state = _REDUCE
+        entry.state = max(entry.state, _REDUCE)
+        h[at.HALTS] += 1
+    h[at.STAGE], h[at.FELL], h[at.FELL_LIMIT], h[at.CURSOR_2] = 1, fell, limits.drawdown, entry.newest
+
+
+@kernel
+def _cancel_for_drawdown(h: Header) -> bool:
+    """Cancel an account's orders from CURSOR_2 on, newest first; False when the event buffer is full."""
+    while h[at.CURSOR_2] >= 0:
+        if not has_room(h):
+            return False
+        o = h[at.CURSOR_2]
+        h[at.CURSOR_2] = orders_of(h)[o].older
+        close(h, o, _R_DRAWDOWN, h[at.FELL], h[at.FELL_LIMIT])
     return True

@@ -9,14 +9,15 @@ five hops, whatever the number of prices; a price that is there already is found
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.views import (
     ENTRY,
-    JIT,
     Header,
     instruments_of,
+    kernel,
     leading_zeros,
     level_table_of,
     levels_of,
@@ -31,7 +32,7 @@ Index = Any
 _GOLDEN = -7046029254386353131  # 2^64 / golden ratio, as int64
 
 
-@njit(**JIT)
+@kernel
 def fresh(h: Header, pool: Index) -> Index:
     """A record never used before of a pool (0 orders .. 4 nodes); `fold` has made sure there is one."""
     record = h[at.USED_ORDERS + pool]
@@ -39,7 +40,7 @@ def fresh(h: Header, pool: Index) -> Index:
     return record
 
 
-@njit(**JIT)
+@kernel
 def take_order(h: Header) -> Index:
     """A free ORDER record."""
     h[at.ORDERS_LIVE] += 1
@@ -50,7 +51,7 @@ def take_order(h: Header) -> Index:
     return record
 
 
-@njit(**JIT)
+@kernel
 def give_order(h: Header, record: Index) -> None:
     """Back to the pool; id 0 marks it dead."""
     h[at.ORDERS_LIVE] -= 1
@@ -60,7 +61,7 @@ def give_order(h: Header, record: Index) -> None:
     h[at.FREE_ORDERS] = record
 
 
-@njit(**JIT)
+@kernel
 def _take_level(h: Header, price: Any) -> Index:
     record = h[at.FREE_LEVELS]
     if record < 0:
@@ -68,11 +69,11 @@ def _take_level(h: Header, price: Any) -> Index:
     else:
         h[at.FREE_LEVELS] = levels_of(h)[record].head
     level = levels_of(h)[record]
-    level.price, level.head, level.tail = price, -1, -1
+    level.price, level.firm, level.head, level.tail = price, 0, -1, -1
     return record
 
 
-@njit(**JIT)
+@kernel
 def _take_node(h: Header) -> Index:
     record = h[at.FREE_NODES]
     if record < 0:
@@ -83,50 +84,46 @@ def _take_node(h: Header) -> Index:
     return record
 
 
-@njit(**JIT)
-def level_at(h: Header, instrument: Index, side: Any, price: Any) -> Index:
-    """The level at `price`, made if there is none; keeps the best level of the side."""
-    key = level_key(instrument, side, price)
+@kernel
+def level_at(h: Header, instrument: Index, code: Any, price: Any) -> Index:
+    """The level at `price` of one of an instrument's lists, made if there is none; keeps the best level of the list."""
+    key = level_key(instrument, code, price)
     level = find(level_table_of(h), h[at.LEVEL_MASK], key)
     if level >= 0:
         return level
     level = _take_level(h, price)
     insert(level_table_of(h), h[at.LEVEL_MASK], key, level)
     h[at.LEVELS_LIVE] += 1
-    _index(h, instrument, side, price, level)
+    _index(h, instrument, code, price, level)
     ins = instruments_of(h)[instrument]
-    best = ins.best_bid if side > 0 else ins.best_ask
-    if best < 0 or side * (price - levels_of(h)[best].price) > 0:
-        if side > 0:
-            ins.best_bid = level
-        else:
-            ins.best_ask = level
+    best = ins.best[code]
+    if best < 0 or (price > levels_of(h)[best].price) == (code & 1 == 1):
+        ins.best[code] = level
     return level
 
 
-@njit(**JIT)
-def level_key(instrument: Index, side: Any, price: Any) -> Any:
-    """Key of the level table, never 0."""
-    return (instrument << 31 | price << 1 | (1 if side > 0 else 0)) + 1
+@kernel
+def level_key(instrument: Index, code: Any, price: Any) -> Any:
+    """Key of the level table, never 0. Neighbouring prices of a book's sides lie together."""
+    if code < 2:
+        return (instrument << 31 | price << 1 | code) + 1
+    return (1 << 50 | (8 * instrument + code) << 30 | price) + 1
 
 
-@njit(**JIT)
-def _index(h: Header, instrument: Index, side: Any, price: Any, level: Index) -> None:
-    """Enter a new level into its side's trie."""
+@kernel
+def _index(h: Header, instrument: Index, code: Any, price: Any, level: Index) -> None:
+    """Enter a new level into its list's trie."""
     ins = instruments_of(h)[instrument]
     nodes = nodes_of(h)
-    node = ins.bid_root if side > 0 else ins.ask_root
+    node = np.int64(ins.roots[code])
     if node < 0:
         node = _take_node(h)
-        if side > 0:
-            ins.bid_root = node
-        else:
-            ins.ask_root = node
+        ins.roots[code] = node
     depth = ins.trie_depth
     for hop in range(depth - 1):
         slot = (price >> 6 * (depth - 1 - hop)) & 63
         if nodes[node].bits >> slot & 1:
-            node = nodes[node].child[slot]
+            node = np.int64(nodes[node].child[slot])
         else:
             below = _take_node(h)
             nodes[node].bits |= 1 << slot
@@ -136,28 +133,22 @@ def _index(h: Header, instrument: Index, side: Any, price: Any, level: Index) ->
     nodes[node].child[price & 63] = level
 
 
-@njit(**JIT)
-def drop_level(h: Header, instrument: Index, side: Any, level: Index) -> None:
+@kernel
+def drop_level(h: Header, instrument: Index, code: Any, level: Index) -> None:
     """Remove an empty level, freeing trie nodes left without children; finds the new best where it was the best."""
     ins = instruments_of(h)[instrument]
     price = levels_of(h)[level].price
-    root = ins.bid_root if side > 0 else ins.ask_root
-    if not _cut(h, root, price, ins.trie_depth):
-        if side > 0:
-            ins.bid_root = -1
-        else:
-            ins.ask_root = -1
-    remove(level_table_of(h), h[at.LEVEL_MASK], level_key(instrument, side, price))
+    if not _cut(h, ins.roots[code], price, ins.trie_depth):
+        ins.roots[code] = -1
+    remove(level_table_of(h), h[at.LEVEL_MASK], level_key(instrument, code, price))
     h[at.LEVELS_LIVE] -= 1
     levels_of(h)[level].head = h[at.FREE_LEVELS]
     h[at.FREE_LEVELS] = level
-    if side > 0 and ins.best_bid == level:
-        ins.best_bid = best_level(h, ins.bid_root, side, ins.trie_depth)
-    elif side < 0 and ins.best_ask == level:
-        ins.best_ask = best_level(h, ins.ask_root, side, ins.trie_depth)
+    if ins.best[code] == level:
+        ins.best[code] = _best_level(h, ins.roots[code], code, ins.trie_depth)
 
 
-@njit(**JIT)
+@kernel
 def _cut(h: Header, root: Index, price: Any, depth: Any) -> bool:
     """Clear the path to `price`, freeing empty nodes bottom-up; False if the root itself went."""
     nodes = nodes_of(h)
@@ -173,21 +164,44 @@ def _cut(h: Header, root: Index, price: Any, depth: Any) -> bool:
     return False
 
 
-@njit(**JIT)
-def best_level(h: Header, root: Index, side: Any, depth: Any) -> Index:
-    """Highest level of the bids' trie (side +1), lowest of the asks' (-1); -1 if empty."""
+@kernel
+def _best_level(h: Header, root: Index, code: Any, depth: Any) -> Index:
+    """Highest level of a list with an odd code, lowest of the others; -1 if empty."""
     if root < 0:
         return -1
     nodes = nodes_of(h)
     node = root
     for _ in range(depth):
         bits = nodes[node].bits
-        slot = 63 - leading_zeros(bits) if side > 0 else trailing_zeros(bits)
+        slot = 63 - leading_zeros(bits) if code & 1 else trailing_zeros(bits)
         node = nodes[node].child[slot]
     return node
 
 
-@njit(**JIT)
+@kernel
+def next_level(h: Header, instrument: Index, code: Any, level: Index) -> Index:
+    """The next worse level of a list, or -1: up from a node to the first sibling on its way, then down to its best."""
+    ins = instruments_of(h)[instrument]
+    nodes = nodes_of(h)
+    price, depth = levels_of(h)[level].price, ins.trie_depth
+    for keep in range(depth - 1, -1, -1):
+        node = ins.roots[code]
+        for hop in range(keep):
+            node = nodes[node].child[(price >> 6 * (depth - 1 - hop)) & 63]
+        slot = (price >> 6 * (depth - 1 - keep)) & 63
+        if code & 1:
+            bits = nodes[node].bits & ((1 << slot) - 1)
+        elif slot == 63:
+            bits = 0
+        else:
+            bits = nodes[node].bits >> (slot + 1) << (slot + 1)
+        if bits != 0:
+            slot = 63 - leading_zeros(bits) if code & 1 else trailing_zeros(bits)
+            return _best_level(h, nodes[node].child[slot], code, depth - 1 - keep)
+    return -1
+
+
+@kernel
 def find(table: Any, mask: Any, key: Any) -> Index:
     """Value of `key`, or -1. Keys are positive."""
     slot = home(key, mask)
@@ -198,7 +212,7 @@ def find(table: Any, mask: Any, key: Any) -> Index:
     return -1
 
 
-@njit(**JIT)
+@kernel
 def insert(table: Any, mask: Any, key: Any, value: Index) -> None:
     """Add a key that is not there; the table is never more than half full."""
     slot = home(key, mask)
@@ -207,7 +221,7 @@ def insert(table: Any, mask: Any, key: Any, value: Index) -> None:
     table[2 * slot], table[2 * slot + 1] = key, value
 
 
-@njit(**JIT)
+@kernel
 def remove(table: Any, mask: Any, key: Any) -> None:
     """Take out a key that is there, moving later ones of its run back."""
     hole = home(key, mask)
@@ -233,7 +247,7 @@ def rehash(old: Any, table: Any, mask: Any) -> None:
             insert(table, mask, old[2 * slot], old[2 * slot + 1])
 
 
-@njit(**JIT)
+@kernel
 def home(key: Any, mask: Any) -> Any:
     """The slot where a key's run begins."""
     return ((((key >> 3) * _GOLDEN >> 20) << 3) | (key & 7)) & mask

@@ -1,47 +1,64 @@
-"""Orders: the gate's checks in the reference's order, and matching by price, then time."""
+"""The commands of traders: order, stop, edit, cancel, timers; and orders held upstream. `rules.orders` here."""
 
 from typing import Any
 
-from numba import njit
+import numpy as np
 
 from seawall.engine.kernels import arithmetic as ar
 from seawall.engine.kernels import layout as at
+from seawall.engine.kernels.admission import (
+    admit,
+    at_market,
+    band_passes,
+    form_passes,
+    is_stop,
+    open_orders_pass,
+    open_passes,
+    permissions_pass,
+    size_passes,
+    spend,
+)
 from seawall.engine.kernels.book import (
     add_holder,
-    announce_cancel,
+    book_code,
     close,
+    deny,
     drop_position,
     emit,
     find_position,
-    has_room,
+    forget,
+    join_level,
+    leave_level,
     new_position,
     refuse,
-    refuse_naming,
+    refuse_denied,
     reserve_of,
-    rest,
-    unrest,
+    tell,
+    wait,
+    waiting_code,
 )
-from seawall.engine.kernels.margin import (
-    equity,
-    equity_after,
-    leg_to_close,
-    limiting_price,
-    move,
-    order_fixed,
-    refresh_gain,
-    requirement,
-    requirement_at,
+from seawall.engine.kernels.gate import gate
+from seawall.engine.kernels.margin import equity, move, refresh_gain, requirement
+from seawall.engine.kernels.matching import (
+    begin_match,
+    clear_more,
+    follow_fill,
+    posting_of,
+    release,
+    settle_fill,
+    shrink,
 )
+from seawall.engine.kernels.stops import reach, trailing_trigger, watched_price
 from seawall.engine.kernels.tables import Index, find, give_order, take_order
+from seawall.engine.kernels.timers import set_dead_man
 from seawall.engine.kernels.views import (
-    JIT,
     Header,
     accounts_of,
-    atoms_of,
     balances_of,
     client_ids_of,
     instruments_of,
-    levels_of,
+    kernel,
+    more_of,
     order_table_of,
     orders_of,
     positions_of,
@@ -50,345 +67,506 @@ from seawall.engine.kernels.views import (
 from seawall.vocabulary import bounds
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
-    MAKER,
+    FLAG_LINKED,
+    FLAG_PACKAGE,
+    FLAG_POST_ONLY,
+    FLAG_SLIDE,
     SYSTEM_ACCOUNTS,
-    SYSTEM_FEES,
-    SYSTEM_ROUNDING,
     TAKER,
     EventKind,
-    VenueState,
+    Kind,
+    OrderType,
+    Role,
+    Status,
+    TimeInForce,
+    Watched,
 )
 
-_C = at.CURRENCIES_MAX
 _KEPT = bounds.CLIENT_IDS_KEPT
-_ACCEPTED, _FILL = int(EventKind.ACCEPTED), int(EventKind.FILL)
-_DUPLICATE, _POSTED = int(EventKind.DUPLICATE), int(EventKind.POSTED)
-_HALTED, _REDUCE_ONLY = int(VenueState.HALTED), int(VenueState.REDUCE_ONLY)
-_R_ACCOUNT, _R_SYSTEM = int(Reason.UNKNOWN_ACCOUNT), int(Reason.SYSTEM_ACCOUNT)
-_R_INSTRUMENT, _R_SIDE = int(Reason.UNKNOWN_INSTRUMENT), int(Reason.BAD_SIDE)
-_R_HALTED, _R_EXPIRED = int(Reason.VENUE_HALTED), int(Reason.EXPIRED)
-_R_UNPUBLISHED, _R_QUANTITY = int(Reason.NOT_PUBLISHED), int(Reason.QUANTITY)
-_R_BAND, _R_BOUND = int(Reason.PRICE_BAND), int(Reason.POSITION_BOUND)
-_R_REDUCE, _R_MARGIN = int(Reason.REDUCE_ONLY), int(Reason.MARGIN)
-_R_OPEN_ORDER, _R_REQUIREMENT = int(Reason.BELOW_OPEN_ORDER), int(Reason.BELOW_REQUIREMENT)
-_R_PRICE, _R_ORDER = int(Reason.BELOW_PRICE), int(Reason.UNKNOWN_ORDER)
-_R_OWNER, _R_OWN_MATCH = int(Reason.NOT_OWNER), int(Reason.SELF_MATCH)
-_R_IOC, _R_BY_OWNER, _R_ROUNDED = int(Reason.IMMEDIATE_OR_CANCEL), int(Reason.BY_OWNER), int(Reason.ROUNDED)
+_ACCEPTED, _EDITED, _DUPLICATE = int(EventKind.ACCEPTED), int(EventKind.EDITED), int(EventKind.DUPLICATE)
+_DEFINED, _CANCELLED, _STATUS = int(EventKind.DEFINED), int(EventKind.CANCELLED), int(EventKind.STATUS)
+_BY_NAME = {reason.name: int(reason) for reason in Reason}
+_R_ACCOUNT, _R_SYSTEM, _R_ROLE = _BY_NAME["UNKNOWN_ACCOUNT"], _BY_NAME["SYSTEM_ACCOUNT"], _BY_NAME["ROLE"]
+_R_INSTRUMENT, _R_SIDE, _R_FORM = _BY_NAME["UNKNOWN_INSTRUMENT"], _BY_NAME["BAD_SIDE"], _BY_NAME["ORDER_FORM"]
+_R_ORDER, _R_OWNER, _R_STATUS = _BY_NAME["UNKNOWN_ORDER"], _BY_NAME["NOT_OWNER"], _BY_NAME["ORDER_STATUS"]
+_R_BY_OWNER, _R_BY_VENUE, _R_NO_PRICE = _BY_NAME["BY_OWNER"], _BY_NAME["BY_VENUE"], _BY_NAME["NO_PRICE"]
+_R_TRIGGER, _R_UNTIL, _R_QUANTITY = _BY_NAME["TRIGGER"], _BY_NAME["UNTIL"], _BY_NAME["QUANTITY"]
+_R_BALANCE, _C = _BY_NAME["BALANCE_BOUND"], at.CURRENCIES_MAX
+_R_BAND, _R_AMOUNT, _R_BOUND = _BY_NAME["PRICE_BAND"], _BY_NAME["AMOUNT"], _BY_NAME["POSITION_BOUND"]
+_TRAILING, _CLIENT = int(OrderType.TRAILING), int(Role.CLIENT)
+_IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
+_RESTING, _WAITING, _PENDING = int(Status.RESTING), int(Status.WAITING), int(Status.PENDING)
+_ACKNOWLEDGED, _UNKNOWN = int(Status.ACKNOWLEDGED), int(Status.UNKNOWN)
+_INDEX, _LAST = int(Watched.INDEX), int(Watched.LAST)
+_DEAD_MAN = int(Kind.DEAD_MAN)
+_ENTRY = FLAG_POST_ONLY | FLAG_SLIDE
+_CHAINED = FLAG_LINKED | FLAG_PACKAGE
 
 
-@njit(**JIT)
+@kernel
 def client_passes(h: Header, command: Any) -> bool:
-    """Whether the command's account exists and is a client's; refuses otherwise."""
+    """Whether the command's account exists and is a client's; denies otherwise."""
     if command.account < 0 or command.account >= h[at.ACCOUNTS]:
-        refuse(h, command, _R_ACCOUNT, command.account, h[at.ACCOUNTS])
-        return False
+        return deny(h, _R_ACCOUNT, command.account, h[at.ACCOUNTS])
     if command.account < SYSTEM_ACCOUNTS:
-        refuse(h, command, _R_SYSTEM, command.account, SYSTEM_ACCOUNTS)
-        return False
+        return deny(h, _R_SYSTEM, command.account, SYSTEM_ACCOUNTS)
+    role = accounts_of(h)[command.account].role
+    if role != _CLIENT:
+        return deny(h, _R_ROLE, command.account, role)
     return True
 
 
-@njit(**JIT)
+@kernel
 def instrument_passes(h: Header, command: Any) -> bool:
-    """Whether the command's instrument exists; refuses otherwise."""
+    """Whether the command's instrument exists; denies otherwise."""
     if command.instrument < 0 or command.instrument >= h[at.INSTRUMENTS]:
-        refuse(h, command, _R_INSTRUMENT, command.instrument, h[at.INSTRUMENTS])
-        return False
+        return deny(h, _R_INSTRUMENT, command.instrument, h[at.INSTRUMENTS])
     return True
 
 
-@njit(**JIT)
-def _known_client_id(h: Header, command: Any) -> bool:
-    """Answer a client id seen before with its first order."""
-    if command.client_id == 0:
-        return False
-    kept = client_ids_of(h)[2 * _KEPT * command.account : 2 * _KEPT * (command.account + 1)]
+@kernel
+def first_under(h: Header, account: Index, client_id: Any) -> Any:
+    """The first order under a client id, 0 if there is none that is remembered."""
+    if client_id == 0:
+        return 0
+    kept = client_ids_of(h)[2 * _KEPT * account : 2 * _KEPT * (account + 1)]
     for k in range(_KEPT):
-        if kept[2 * k] == command.client_id:
-            first = kept[2 * k + 1]
-            emit(
-                h, _DUPLICATE, 0, 0, 0, 0, command.account, command.instrument, first, 0, 0, first, command.client_id
-            )  # fmt: skip
-            return True
-    return False
+        if kept[2 * k] == client_id:
+            return _oldest_under(kept, client_id, accounts_of(h)[account].client_next)
+    return 0
 
 
-@njit(**JIT)
-def _keep_client_id(h: Header, command: Any) -> None:
-    if command.client_id == 0:
+@kernel
+def _oldest_under(kept: Any, client_id: Any, oldest: Any) -> Any:
+    for k in range(_KEPT):
+        slot = (oldest + k) % _KEPT
+        if kept[2 * slot] == client_id:
+            return kept[2 * slot + 1]
+    return 0
+
+
+@kernel
+def tell_duplicate(h: Header, command: Any, account: Index, first: Any) -> None:
+    """Answer a client id of an account seen before with its first order."""
+    emit(h, _DUPLICATE, 0, 0, 0, 0, account, command.instrument, first, 0, 0, first, command.client_id)
+
+
+@kernel
+def keep_client_id(h: Header, account: Index, client_id: Any, order_id: Any) -> None:
+    """Remember an accepted order's client id, forgetting the oldest."""
+    if client_id == 0:
         return
-    entry = accounts_of(h)[command.account]
+    entry = accounts_of(h)[account]
     kept = client_ids_of(h)
-    k = 2 * (_KEPT * command.account + entry.client_next)
-    kept[k], kept[k + 1] = command.client_id, h[at.SEQ]
+    k = 2 * (_KEPT * account + entry.client_next)
+    kept[k], kept[k + 1] = client_id, order_id
     entry.client_next = (entry.client_next + 1) % _KEPT
 
 
-@njit(**JIT)
-def _static_checks(h: Header, command: Any) -> bool:
-    """Everything that can be said before looking at the account's position."""
-    ins = instruments_of(h)[command.instrument]
-    if h[at.VENUE] == _HALTED:
-        refuse(h, command, _R_HALTED, h[at.VENUE], _REDUCE_ONLY)
-    elif ins.expired != 0 or (ins.expiry != 0 and h[at.CLOCK] >= ins.expiry):
-        refuse(h, command, _R_EXPIRED, ins.expiry, h[at.CLOCK])
-    elif ins.published == 0:
-        refuse(h, command, _R_UNPUBLISHED, command.instrument, h[at.VERSION])
-    elif command.quantity < 1 or command.quantity > ins.quantity_max:
-        refuse(h, command, _R_QUANTITY, command.quantity, ins.quantity_max)
-    elif command.price < ins.price_min:
-        refuse(h, command, _R_BAND, command.price, ins.price_min)
-    elif command.price > ins.price_max:
-        refuse(h, command, _R_BAND, command.price, ins.price_max)
-    else:
-        return True
-    return False
+@kernel
+def _is_plain(command: Any) -> bool:
+    """Whether an ORDER command asks for nothing but a limit order, good till cancelled or immediate or cancel."""
+    words = command.label | command.display | command.until | command.trigger | command.strategy
+    small = command.type | command.flags | command.watch | command.self_match
+    return words == 0 and small == 0 and command.tif <= 1
 
 
-@njit(**JIT)
-def _position_checks(h: Header, command: Any, p: Index) -> bool:
-    """Bound of the position, and reducing only where the venue says so."""
-    ins = instruments_of(h)[command.instrument]
-    held, open_buy, open_sell = 0, 0, 0
-    if p >= 0:
-        pos = positions_of(h)[p]
-        held, open_buy, open_sell = pos.quantity, pos.open_buy, pos.open_sell
-    total = abs(held) + open_buy + open_sell + command.quantity
-    if total > ins.position_bound:
-        refuse(h, command, _R_BOUND, total, ins.position_bound)
-        return False
-    if h[at.VENUE] == _REDUCE_ONLY:
-        opened = open_buy if command.side > 0 else open_sell
-        left = max(0, -command.side * held - opened)
-        if command.quantity > left:
-            refuse(h, command, _R_REDUCE, command.quantity, left)
-            return False
-    return True
-
-
-@njit(**JIT)
+@kernel
 def place(h: Header, command: Any) -> bool:
     """An ORDER command; False when the event buffer is full and matching must go on later."""
     if not client_passes(h, command) or not instrument_passes(h, command):
+        refuse_denied(h, command)
         return True
-    if (command.side != 1 and command.side != -1) or command.tif > 1:
-        refuse(h, command, _R_SIDE, command.side, command.tif)
+    if not order_passes(h, command):
+        refuse_denied(h, command)
         return True
-    if _known_client_id(h, command) or not _static_checks(h, command):
+    first = first_under(h, np.int64(command.account), command.client_id)
+    if first != 0:
+        tell_duplicate(h, command, command.account, first)
         return True
-    p = find_position(h, command.account, command.instrument)
-    if not _position_checks(h, command, p):
+    if not message_passes(h, command):
+        refuse_denied(h, command)
         return True
-    is_fresh = p < 0
-    if is_fresh:
-        p = new_position(h, command.account, command.instrument)
-    o = _prepare(h, command, p)
-    if not _gate(h, command, o):
+    o = prepare(h, command)
+    kind = np.int64(command.type)
+    if is_stop(kind):
+        if not _place_stop(h, o, kind):
+            refuse_denied(h, command)
+            give_order(h, o)
+        return True
+    tif, mode = np.int64(command.tif), np.int64(command.self_match)
+    if not enter(h, o, kind, tif, mode):
+        refuse_denied(h, command)
         give_order(h, o)
-        if is_fresh:
-            drop_position(h, p)
         return True
-    if is_fresh:
-        add_holder(h, p)
-    _keep_client_id(h, command)
-    h[at.TAKER], h[at.IMMEDIATE] = o, command.tif
-    return match(h)
+    order = orders_of(h)[o]
+    tell(h, _ACCEPTED, o, 0, h[at.CHAIN_NEEDED], h[at.CHAIN_HELD])
+    keep_client_id(h, order.account, order.client_id, order.id)
+    return release(h, o, tif, mode)
 
 
-@njit(**JIT)
-def _prepare(h: Header, command: Any, p: Index) -> Index:
-    """An ORDER record of the command, not yet in any list."""
+@kernel
+def order_passes(h: Header, command: Any) -> bool:
+    """Side, time in force, and that rules 1 know nothing but plain orders."""
+    old = h[at.RULES] < 2
+    if (command.side != 1 and command.side != -1) or command.tif > (1 if old else 3):
+        return deny(h, _R_SIDE, command.side, command.tif)
+    if old and not _is_plain(command):
+        return deny(h, _R_FORM, command.type, command.flags)
+    return True
+
+
+@kernel
+def message_passes(h: Header, command: Any) -> bool:
+    """Form and budget of an ORDER command."""
+    if h[at.RULES] < 2:
+        return True
+    flags = np.int64(command.flags) & ~_CHAINED
+    if not spend(h, command.account, False):
+        return False
+    return _is_plain(command) or form_passes(h, command, flags)
+
+
+@kernel
+def prepare(h: Header, command: Any) -> Index:
+    """An ORDER record of the command, not yet in any list; its position may be -1."""
     o = take_order(h)
     order = orders_of(h)[o]
     ins = instruments_of(h)[command.instrument]
     rates = 2 * (2 * accounts_of(h)[command.account].tier + ins.fee_class)
     order.id = h[at.SEQ]
     order.price, order.remaining, order.filled = command.price, command.quantity, 0
+    order.shown = command.quantity
     order.fee_accrued = order.fee_posted = 0
     order.client_id = command.client_id
     order.account, order.instrument, order.side = command.account, command.instrument, command.side
     order.maker_rate, order.taker_rate = tiers_of(h)[rates], tiers_of(h)[rates + 1]
-    order.position = p
+    order.position = find_position(h, command.account, command.instrument)
     order.level = order.next = order.previous = order.older = order.newer = -1
-    order.fixed = order_fixed(h, ins, command.side, command.quantity, command.price, _dearer(order))
+    order.fixed = 0
+    order.flags, order.status, order.strategy = command.flags & ~_CHAINED, _RESTING, command.strategy
+    if not _is_plain(command):
+        order.flags |= at.HAS_MORE
+        more = more_of(h)[o]
+        more.display, more.done, more.until, more.label = command.display, 0, command.until, command.label
+        more.trigger, more.distance = command.trigger, 0
+        more.type, more.tif = command.type, command.tif
+        more.watch, more.self_match = command.watch, command.self_match
+        more.cancel_wanted, more.timer = 0, -1
+        if command.type == _TRAILING:
+            more.distance = command.trigger
     return o
 
 
-@njit(**JIT)
-def _dearer(order: Any) -> Any:
-    return max(order.maker_rate, order.taker_rate, 0)
-
-
-@njit(**JIT)
-def _gate(h: Header, command: Any, o: Index) -> bool:
-    """The margin check: open the order in the account's margin, or refuse and leave it as it was."""
-    order = orders_of(h)[o]
-    held = equity(h, order.account)
-    move(h, order.position, order.side, 0, 0, order.remaining, order.fixed, 0)
-    needed = requirement(h, order.account) + reserve_of(h, order.instrument)
-    if held < needed and h[at.GATE_OFF] == 0 and not _gate_below(h, command, o, held, needed):
+@kernel
+def enter(h: Header, o: Index, kind: Any, tif: Any, mode: Any) -> bool:
+    """Admit an order and pass it through the gate, giving it a position; else all is as it was but for the record."""
+    if not admit(h, o, kind, tif, mode):
         return False
-    emit(
-        h, _ACCEPTED, 0, order.side, 0, 0, order.account, order.instrument, order.id, order.price, order.remaining,
-        needed, held,
-    )  # fmt: skip
+    order = orders_of(h)[o]
+    is_fresh = order.position < 0
+    if is_fresh:
+        order.position = new_position(h, order.account, order.instrument)
+    if not gate(h, o):
+        if is_fresh:
+            drop_position(h, order.position)
+            order.position = -1
+        return False
+    if is_fresh:
+        add_holder(h, order.position)
     return True
 
 
-@njit(**JIT)
-def _gate_below(h: Header, command: Any, o: Index, held: Any, needed: Any) -> bool:
-    """The rule for an account already below; on True the order is open in the margin, on False it is not."""
-    order = orders_of(h)[o]
-    p, side, quantity, limit = order.position, order.side, order.remaining, order.price
-    move(h, p, side, quantity, order.fixed, 0, 0, 0)
-    before = requirement(h, order.account)
-    if held >= before:
-        refuse(h, command, _R_MARGIN, needed, held)
-        return False
-    if accounts_of(h)[order.account].open_orders > 0:
-        refuse(h, command, _R_OPEN_ORDER, accounts_of(h)[order.account].open_orders, 0)
-        return False
-    reduced = requirement_at(h, p, side * quantity)
-    if reduced > before:
-        leg = leg_to_close(h, order.account)
-        refuse_naming(h, command, _R_REQUIREMENT, reduced, before, leg if leg >= 0 else command.instrument, limit)
-        return False
-    dearer = _dearer(order)
-    after = equity_after(h, p, side, quantity, limit, dearer)
-    if not ar.spends_in_proportion(held, after, before, reduced):
-        allowed = ar.spendable(held, before, reduced) if before > 0 else 0
-        limiting = limiting_price(h, p, side, quantity, limit, dearer, held, before, reduced)
-        refuse_naming(h, command, _R_PRICE, held - after, allowed, command.instrument, limiting)
-        return False
-    move(h, p, side, 0, 0, quantity, order.fixed, 0)
-    return True
-
-
-@njit(**JIT)
-def match(h: Header) -> bool:
-    """Match the taker against the other side; False when the event buffer is full."""
-    o = h[at.TAKER]
-    orders = orders_of(h)
-    order = orders[o]
+@kernel
+def _place_stop(h: Header, o: Index, kind: Any) -> bool:
+    """A stop is checked for what can be said now; the rest is checked when it fires."""
+    order, more = orders_of(h)[o], more_of(h)[o]
     ins = instruments_of(h)[order.instrument]
-    levels = levels_of(h)
-    own = 0
-    while order.remaining > 0:
-        best = ins.best_ask if order.side > 0 else ins.best_bid
-        if best < 0 or order.side * (levels[best].price - order.price) > 0:
-            break
-        if not has_room(h):
-            h[at.PENDING] = at.MATCH
-            return False
-        maker = levels[best].head
-        if orders[maker].account == order.account:
-            own = orders[maker].id
-            break
-        _trade(h, o, maker)
-    h[at.PENDING] = at.NOTHING
-    _finish(h, o, own)
+    if not open_passes(h, order.account, order.instrument) or not size_passes(h, o):
+        return False
+    if not at_market(kind) and not band_passes(h, ins, order.price):
+        return False
+    if not permissions_pass(h, o):
+        return False
+    price = watched_price(ins, more.watch)
+    if price == 0 and (kind == _TRAILING or more.watch == _INDEX):
+        return deny(h, _R_NO_PRICE, order.instrument, more.watch)
+    if not open_orders_pass(h, order.account):
+        return False
+    if kind == _TRAILING:
+        more.trigger = trailing_trigger(ins, order.side, more.distance, price)
+    tell(h, _ACCEPTED, o, 0, 0, 0)
+    keep_client_id(h, order.account, order.client_id, order.id)
+    wait(h, o)
+    if price != 0:
+        reach(h, order.instrument, np.int64(more.watch), price)
     return True
 
 
-@njit(**JIT)
-def _finish(h: Header, o: Index, own: Any) -> None:
-    """Bring the taker's margin up to date with all its fills at once, then rest, cancel or forget it."""
-    order = orders_of(h)[o]
-    resting = order.remaining > 0 and own == 0 and h[at.IMMEDIATE] == 0
-    if order.remaining > 0 and own != 0:
-        announce_cancel(h, o, _R_OWN_MATCH, own, 0)
-    elif order.remaining > 0 and not resting:
-        announce_cancel(h, o, _R_IOC, 0, 0)
-    left = order.remaining if resting else 0
-    if order.filled > 0 or not resting:
-        ins = instruments_of(h)[order.instrument]
-        whole = order.remaining + order.filled
-        fixed = order_fixed(h, ins, order.side, left, order.price, _dearer(order)) if left > 0 else 0
-        move(h, order.position, order.side, whole, order.fixed, left, fixed, order.side * order.filled)
-        order.fixed = fixed
-        if order.filled > 0:
-            refresh_gain(h, order.position)
-    if resting:
-        rest(h, o)
-    else:
-        give_order(h, o)
+# -- edits -----------------------------------------------------------------------------------------------------------
 
 
-@njit(**JIT)
-def _trade(h: Header, taker: Index, maker: Index) -> None:
-    """One trade at the maker's price; the maker's margin follows at once, the taker's in `_finish`."""
-    resting = orders_of(h)[maker]
-    quantity, price = min(orders_of(h)[taker].remaining, resting.remaining), resting.price
-    residue = -_fill(h, taker, quantity, price, TAKER)
-    residue -= _fill(h, maker, quantity, price, MAKER)
-    ins = instruments_of(h)[resting.instrument]
-    if residue != 0:
-        post(h, SYSTEM_ROUNDING, ins.currency, residue, _R_ROUNDED, resting.instrument, 0)
-    fixed = 0
-    if resting.remaining > 0:
-        fixed = order_fixed(h, ins, resting.side, resting.remaining, price, _dearer(resting))
-    before = resting.remaining + quantity
-    move(
-        h, resting.position, resting.side, before, resting.fixed, resting.remaining, fixed, resting.side * quantity
-    )  # fmt: skip
-    resting.fixed = fixed
-    refresh_gain(h, resting.position)
-    if resting.remaining == 0:
-        unrest(h, maker)
-
-
-@njit(**JIT)
-def _fill(h: Header, o: Index, quantity: Any, price: Any, liquidity: Any) -> Any:
-    """Post one side of a trade to cash and fees; returns the atoms posted to the session cash."""
-    order = orders_of(h)[o]
-    ins = instruments_of(h)[order.instrument]
-    limit, done = order.price, order.filled + quantity
-    better = ar.improvement(ins, order.side, quantity, limit, price)
-    posting = ar.posting_at_limit(ins, order.side, done, limit) + better
-    if order.filled > 0:
-        posting -= ar.posting_at_limit(ins, order.side, order.filled, limit)
-    order.fee_accrued += abs(posting) * (order.maker_rate if liquidity == MAKER else order.taker_rate)
-    dearer = _dearer(order)
-    ceiling = ar.fee_at_limit(ins, done, limit, dearer) + better
-    if order.filled > 0:
-        ceiling -= ar.fee_at_limit(ins, order.filled, limit, dearer)
-    fee = min(ar.ceil_div(order.fee_accrued, bounds.FEE_DENOMINATOR) - order.fee_posted, ceiling)
-    order.remaining -= quantity
-    order.filled = done
-    order.fee_posted += fee
-    positions_of(h)[order.position].cash += posting
-    add_cash(h, order.account, ins.currency, -fee)
-    add_cash(h, SYSTEM_FEES, ins.currency, fee)
-    emit(
-        h, _FILL, 0, order.side, liquidity, ins.currency, order.account, order.instrument, order.id, price, quantity,
-        posting, fee,
-    )  # fmt: skip
-    return posting
-
-
-@njit(**JIT)
-def add_cash(h: Header, account: Index, currency: Any, atoms: Any) -> None:
-    """Change a balance."""
-    balances_of(h)[account * _C + currency] += atoms
-    atoms_of(h)[account * _C + currency] += atoms
-
-
-@njit(**JIT)
-def post(h: Header, account: Index, currency: Any, atoms: Any, cause: Any, instrument: Any, b: Any) -> None:
-    """Change a balance and say so."""
-    add_cash(h, account, currency, atoms)
-    emit(h, _POSTED, cause, 0, 0, currency, account, instrument, 0, 0, 0, atoms, b)
-
-
-@njit(**JIT)
-def cancel(h: Header, command: Any) -> None:
-    """A CANCEL command."""
+@kernel
+def own_order(h: Header, command: Any) -> Index:
+    """The order a command names, if it is its account's; else -1, denied."""
     if not client_passes(h, command):
-        return
+        return -1
     o = find(order_table_of(h), h[at.ORDER_MASK], command.order_id) if command.order_id > 0 else -1
     if o < 0:
-        refuse(h, command, _R_ORDER, command.order_id, command.account)
-    elif orders_of(h)[o].account != command.account:
-        refuse(h, command, _R_OWNER, command.order_id, orders_of(h)[o].account)
+        deny(h, _R_ORDER, command.order_id, command.account)
+        return -1
+    if orders_of(h)[o].account != command.account:
+        deny(h, _R_OWNER, command.order_id, orders_of(h)[o].account)
+        return -1
+    return o
+
+
+@kernel
+def edit(h: Header, command: Any) -> bool:
+    """An EDIT command; False when the event buffer is full and matching must go on later."""
+    o = own_order(h, command)
+    if o < 0 or not _edit_passes(h, command, o):
+        refuse_denied(h, command)
+        return True
+    order, more = orders_of(h)[o], more_of(h)[o]
+    done = order.filled + (more.done if order.flags & at.HAS_MORE else 0)
+    left = max(command.quantity, 0) - done
+    if left <= 0:
+        close(h, o, _R_BY_OWNER, 0, 0)
+    elif order.status == _WAITING:
+        if not _edit_waiting(h, command, o, left):
+            refuse_denied(h, command)
+    elif command.price == order.price and left <= order.remaining:
+        shrink(h, o, left)
+        tell(h, _EDITED, o, 0, requirement(h, order.account), equity(h, order.account))
+    else:
+        return _replace(h, command, o, left)
+    return True
+
+
+@kernel
+def _edit_passes(h: Header, command: Any, o: Index) -> bool:
+    order, more = orders_of(h)[o], more_of(h)[o]
+    if not spend(h, np.int64(command.account), False):
+        return False
+    if order.status != _RESTING and order.status != _WAITING:
+        return deny(h, _R_STATUS, order.id, order.status)
+    kind, tif = 0, 0
+    if order.flags & at.HAS_MORE:
+        kind, tif = more.type, more.tif
+    flags = np.int64(command.flags)
+    unfit = at_market(kind) or tif == _IOC or tif == _FOK
+    if flags & ~_ENTRY or flags == FLAG_SLIDE or (flags != 0 and unfit):
+        return deny(h, _R_FORM, kind, flags)
+    return True
+
+
+@kernel
+def _edit_waiting(h: Header, command: Any, o: Index, left: Any) -> bool:
+    """A stop that has not fired changes price, amount and trigger; False: denied, as it was."""
+    order, more = orders_of(h)[o], more_of(h)[o]
+    ins = instruments_of(h)[order.instrument]
+    market = at_market(more.type)
+    before = order.remaining
+    order.remaining = left
+    passes = size_passes(h, o)
+    order.remaining = before
+    if not passes or (not market and not band_passes(h, ins, command.price)):
+        return False
+    if command.trigger < 1 or command.trigger > ins.price_max:
+        return deny(h, _R_TRIGGER, command.trigger, ins.price_max)
+    code = waiting_code(h, o)
+    leave_level(h, o, code)
+    order.remaining = order.shown = left
+    order.flags = order.flags & ~_ENTRY | command.flags
+    if not market:
+        order.price = command.price
+    more.display = min(more.display, left)
+    more.trigger = command.trigger
+    price = watched_price(ins, more.watch)
+    if more.type == _TRAILING:
+        more.distance = command.trigger
+        more.trigger = trailing_trigger(ins, order.side, more.distance, price)
+    tell(h, _EDITED, o, 0, more.trigger, 0)
+    join_level(h, o, code, more.trigger)
+    if price != 0:
+        reach(h, order.instrument, np.int64(more.watch), price)
+    return True
+
+
+@kernel
+def _replace(h: Header, command: Any, o: Index, left: Any) -> bool:
+    """Price and amount anew, gated without the old order's effect; False when the event buffer is full."""
+    order, more = orders_of(h)[o], more_of(h)[o]
+    entry = accounts_of(h)[order.account]
+    if order.flags & at.HAS_MORE == 0:
+        clear_more(h, o)
+    price, remaining, fixed = order.price, order.remaining, order.fixed
+    flags, tif, mode = order.flags, np.int64(more.tif), np.int64(more.self_match)
+    reserve = reserve_of(h, order.instrument)
+    move(h, order.position, order.side, remaining, fixed, 0, 0, 0)
+    entry.open_orders -= 1
+    entry.reserve -= reserve
+    order.flags = flags & ~_ENTRY | command.flags
+    order.remaining, order.price = left, command.price
+    maker_rate, taker_rate = order.maker_rate, order.taker_rate
+    rates = 2 * (2 * entry.tier + instruments_of(h)[order.instrument].fee_class)
+    order.maker_rate, order.taker_rate = tiers_of(h)[rates], tiers_of(h)[rates + 1]
+    if not enter(h, o, 0, tif, mode):
+        order.flags, order.remaining, order.price = flags, remaining, price
+        order.maker_rate, order.taker_rate, order.fixed = maker_rate, taker_rate, fixed
+        entry.open_orders += 1
+        entry.reserve += reserve
+        move(h, order.position, order.side, 0, 0, remaining, fixed, 0)
+        refuse_denied(h, command)
+        return True
+    entry.open_orders += 1
+    entry.reserve += reserve
+    new_flags = order.flags
+    order.remaining, order.flags = remaining, flags
+    leave_level(h, o, book_code(order.side))
+    order.remaining, order.shown, order.flags = left, left, new_flags | at.HAS_MORE | at.LISTED
+    more.display = min(more.display, left)
+    more.done += order.filled
+    order.filled = order.fee_accrued = order.fee_posted = 0
+    tell(h, _EDITED, o, 0, h[at.CHAIN_NEEDED], h[at.CHAIN_HELD])
+    return begin_match(h, o, tif, mode)
+
+
+# -- cancels and timers ------------------------------------------------------------------------------------------------
+
+
+@kernel
+def cancel(h: Header, command: Any) -> None:
+    """A CANCEL command."""
+    o = own_order(h, command)
+    if o < 0 or (h[at.RULES] > 1 and not spend(h, np.int64(command.account), True)):
+        refuse_denied(h, command)
+    elif orders_of(h)[o].status > _WAITING and more_of(h)[o].cancel_wanted != 0:
+        refuse(h, command, _R_STATUS, orders_of(h)[o].id, orders_of(h)[o].status)
     else:
         close(h, o, _R_BY_OWNER, 0, 0)
+
+
+@kernel
+def dead_man(h: Header, command: Any) -> None:
+    """A DEAD_MAN command: C20."""
+    if not client_passes(h, command):
+        refuse_denied(h, command)
+    elif command.until != 0 and (command.until <= h[at.CLOCK] or command.until > bounds.TIME_MAX):
+        refuse(h, command, _R_UNTIL, command.until, h[at.CLOCK])
+    else:
+        set_dead_man(h, command.account, command.until)
+        emit(h, _DEFINED, 0, 0, 0, 0, command.account, 0, 0, 0, 0, _DEAD_MAN, command.until)
+
+
+# -- upstream ----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _upstream_order(h: Header, command: Any, but: Any) -> Index:
+    """The upstream order a command names, in any status but one; else -1, refused."""
+    o = own_order(h, command)
+    if o >= 0:
+        status = orders_of(h)[o].status
+        if status == _RESTING or status == _WAITING or status == but:
+            deny(h, _R_STATUS, orders_of(h)[o].id, status)
+            o = -1
+    if o < 0:
+        refuse_denied(h, command)
+    return o
+
+
+@kernel
+def set_status(h: Header, command: Any, status: Any) -> None:
+    """An ACKNOWLEDGED or UNKNOWN command."""
+    o = _upstream_order(h, command, status)
+    if o < 0:
+        return
+    order = orders_of(h)[o]
+    entry = accounts_of(h)[order.account]
+    if order.status == _UNKNOWN:
+        entry.unknown -= 1
+    if status == _UNKNOWN:
+        entry.unknown += 1
+    old = order.status
+    order.status = status
+    tell(h, _STATUS, o, 0, status, old)
+
+
+@kernel
+def ended(h: Header, command: Any) -> None:
+    """An ENDED command."""
+    o = _upstream_order(h, command, -1)
+    if o >= 0:
+        end_upstream(h, o, _R_BY_VENUE)
+
+
+@kernel
+def end_upstream(h: Header, o: Index, reason: Any) -> None:
+    """An upstream order is open no longer."""
+    order = orders_of(h)[o]
+    if order.status == _UNKNOWN:
+        accounts_of(h)[order.account].unknown -= 1
+    h[at.UPSTREAM_LIVE] -= 1
+    tell(h, _CANCELLED, o, reason, 0, 0)
+    move(h, order.position, order.side, order.remaining, order.fixed, 0, 0, 0)
+    forget(h, o)
+
+
+@kernel
+def executed(h: Header, command: Any) -> None:
+    """An EXECUTED command: a fill at the venue, whose account is the other side; then its owner's margin call."""
+    o = _upstream_order(h, command, -1)
+    if o < 0:
+        return
+    order = orders_of(h)[o]
+    ins = instruments_of(h)[order.instrument]
+    price, quantity, fee = command.price, command.quantity, command.amount
+    if not _execution_passes(h, command, o):
+        refuse_denied(h, command)
+        return
+    venue = np.int64(ins.upstream)
+    other = find_position(h, venue, order.instrument)
+    if other < 0:
+        other = new_position(h, venue, order.instrument)
+        add_holder(h, other)
+    better = ar.improvement(ins, order.side, quantity, order.price, price)
+    posting = posting_of(ins, order, quantity, better)
+    account, side, instrument = order.account, order.side, order.instrument
+    settle_fill(h, o, quantity, price, posting, fee, venue, TAKER)
+    follow_fill(h, o, quantity)
+    if order.remaining == 0:
+        if order.status == _UNKNOWN:
+            accounts_of(h)[account].unknown -= 1
+        h[at.UPSTREAM_LIVE] -= 1
+        forget(h, o)
+    positions_of(h)[other].cash -= posting
+    move(h, other, 1, 0, 0, 0, 0, -side * quantity)
+    refresh_gain(h, other)
+    reach(h, np.int64(instrument), _LAST, price)
+    h[at.CALL], h[at.PENDING] = account, at.CALL_ONE
+
+
+@kernel
+def _execution_passes(h: Header, command: Any, o: Index) -> bool:
+    order = orders_of(h)[o]
+    ins = instruments_of(h)[order.instrument]
+    if command.quantity < 1 or command.quantity > order.remaining:
+        return deny(h, _R_QUANTITY, command.quantity, order.remaining)
+    outside = command.price < ins.price_min or command.price > ins.price_max
+    if outside or order.side * (command.price - order.price) > 0:
+        return deny(h, _R_BAND, command.price, order.price)
+    if abs(command.amount) > bounds.POSITION_VALUE_MAX or command.amount == -(2**63):
+        return deny(h, _R_AMOUNT, command.amount, bounds.POSITION_VALUE_MAX)
+    other = find_position(h, np.int64(ins.upstream), order.instrument)
+    balances = balances_of(h)
+    balance = balances[order.account * _C + ins.currency] - command.amount
+    if abs(balance) <= bounds.DEPOSITS_MAX:
+        balance = balances[ins.upstream * _C + ins.currency] + command.amount
+    held = abs((positions_of(h)[other].quantity if other >= 0 else 0) - order.side * command.quantity)
+    if held > ins.position_bound:
+        return deny(h, _R_BOUND, held, ins.position_bound)
+    if abs(balance) > bounds.DEPOSITS_MAX:
+        return deny(h, _R_BALANCE, balance, bounds.DEPOSITS_MAX)
+    return True

@@ -1,21 +1,40 @@
 """Reaching the arrays from the header's addresses, and two bit counts that Python lacks.
 
-`JIT` is how every kernel is compiled. Kernels trust their indices: nothing here checks a bound, so whatever comes
-from outside is checked where it enters (`fold`).
+`kernel` and `ENTRY` are how every kernel is compiled. Kernels trust their indices: nothing here checks a bound, so
+whatever comes from outside is checked where it enters (`fold`).
 """
 
 from typing import Any, Final
 
 from llvmlite import ir
 from numba import carray, njit, types
+from numba.core import sigutils
 from numba.extending import intrinsic
 
 from seawall.engine.kernels import layout as at
 from seawall.vocabulary.records import EVENT
 
-JIT: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True}
-ENTRY: Final[dict[str, Any]] = {**JIT, "cache": True}
+_OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True}
+ENTRY: Final[dict[str, Any]] = {**_OPTIONS, "cache": True}
 """Of the kernels that Python calls; what they call is compiled into them."""
+
+
+def kernel(function: Any) -> Any:
+    """A function that kernels call, compiled for int64 whatever integers it is called with.
+
+    Numba would compile it anew for each mixture of widths and signs in its calls, which tripled the first compilation.
+    """
+    dispatcher = njit(**_OPTIONS)(function)
+    compile_as = dispatcher.compile
+
+    def compile_wide(signature: Any) -> Any:
+        given, _ = sigutils.normalize_signature(signature)
+        wide = tuple(types.int64 if isinstance(kind, types.Integer | types.Boolean) else kind for kind in given)
+        return compile_as(wide)
+
+    dispatcher.compile = compile_wide
+    return dispatcher
+
 
 _ANY: Final = 1 << 40  # a length no index reaches; the true one is the caller's business
 
@@ -68,140 +87,188 @@ def prefetch(context: Any, address: Any) -> Any:
     return types.void(types.int64), codegen
 
 
-@njit(**JIT)
+@kernel
 def fetch(address: Any, lines: Any) -> None:
     """Prefetch `lines` cache lines of 64 bytes from an address on."""
     for line in range(lines):
         prefetch(address + 64 * line)
 
 
-@njit(**JIT)
+@kernel
 def accounts_of(h: Header) -> Any:
     """ACCOUNT records."""
     return carray(_pointer(h[at.A_ACCOUNTS]), _ANY, at.ACCOUNT)
 
 
-@njit(**JIT)
+@kernel
 def balances_of(h: Header) -> Any:
     """Cash atoms, index account * CURRENCIES_MAX + currency."""
     return carray(_pointer(h[at.A_BALANCES]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def atoms_of(h: Header) -> Any:
     """Cash and counted gains in atoms, index account * CURRENCIES_MAX + currency."""
     return carray(_pointer(h[at.A_ATOMS]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def instruments_of(h: Header) -> Any:
     """INSTRUMENT records."""
     return carray(_pointer(h[at.A_INSTRUMENTS]), _ANY, at.INSTRUMENT)
 
 
-@njit(**JIT)
+@kernel
 def blocks_of(h: Header) -> Any:
     """BLOCK records."""
     return carray(_pointer(h[at.A_BLOCKS]), _ANY, at.BLOCK)
 
 
-@njit(**JIT)
+@kernel
 def charges_of(h: Header) -> Any:
     """CHARGE records of single positions, index instrument * 2 + row; no lines: none."""
     return carray(_pointer(h[at.A_CHARGES]), _ANY, at.CHARGE)
 
 
-@njit(**JIT)
+@kernel
 def block_charges_of(h: Header) -> Any:
     """CHARGE records of blocks, index (block * 4 + exposure) * 2 + row."""
     return carray(_pointer(h[at.A_BLOCK_CHARGES]), _ANY, at.CHARGE)
 
 
-@njit(**JIT)
+@kernel
 def deposits_of(h: Header) -> Any:
     """Deposits less withdrawals in atoms, by currency."""
     return carray(_pointer(h[at.A_DEPOSITS]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def tiers_of(h: Header) -> Any:
     """Fee rates in millionths, index (tier * 2 + fee class) * 2 + (0 maker, 1 taker)."""
     return carray(_pointer(h[at.A_TIERS]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def rates_of(h: Header) -> Any:
     """Currency rates, index currency * 2 + (0 gain, 1 loss)."""
     return carray(_pointer(h[at.A_RATES]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def positions_of(h: Header) -> Any:
     """POSITION records."""
     return carray(_pointer(h[at.A_POSITIONS]), _ANY, at.POSITION)
 
 
-@njit(**JIT)
+@kernel
 def margins_of(h: Header) -> Any:
     """MARGIN records."""
     return carray(_pointer(h[at.A_MARGINS]), _ANY, at.MARGIN)
 
 
-@njit(**JIT)
+@kernel
 def scenarios_of(h: Header) -> Any:
     """V + W, index margin * STRIDE + s."""
     return carray(_pointer(h[at.A_SCENARIOS]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def risk_of(h: Header) -> Any:
     """Risk arrays, index instrument * STRIDE + s."""
     return carray(_pointer(h[at.A_RISK]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def orders_of(h: Header) -> Any:
     """ORDER records."""
     return carray(_pointer(h[at.A_ORDERS]), _ANY, at.ORDER)
 
 
-@njit(**JIT)
+@kernel
 def levels_of(h: Header) -> Any:
     """LEVEL records."""
     return carray(_pointer(h[at.A_LEVELS]), _ANY, at.LEVEL)
 
 
-@njit(**JIT)
+@kernel
 def nodes_of(h: Header) -> Any:
     """NODE records."""
     return carray(_pointer(h[at.A_NODES]), _ANY, at.NODE)
 
 
-@njit(**JIT)
+@kernel
 def order_table_of(h: Header) -> Any:
     """Order id -> order, index slot * 2 + (0 key, 1 value)."""
     return carray(_pointer(h[at.A_ORDER_TABLE]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def position_table_of(h: Header) -> Any:
     """(account, instrument) -> position."""
     return carray(_pointer(h[at.A_POSITION_TABLE]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def level_table_of(h: Header) -> Any:
     """(instrument, side, price) -> level."""
     return carray(_pointer(h[at.A_LEVEL_TABLE]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def client_ids_of(h: Header) -> Any:
     """Client ids kept, index (account * CLIENT_IDS_KEPT + k) * 2 + (0 client id, 1 order id)."""
     return carray(_pointer(h[at.A_CLIENT_IDS]), _ANY, types.int64)
 
 
-@njit(**JIT)
+@kernel
 def events_of(h: Header) -> Any:
     """EVENT records."""
     return carray(_pointer(h[at.A_EVENTS]), _ANY, EVENT)
+
+
+@kernel
+def limits_of(h: Header) -> Any:
+    """LIMITS records, by account."""
+    return carray(_pointer(h[at.A_LIMITS]), _ANY, at.LIMITS)
+
+
+@kernel
+def strategies_of(h: Header) -> Any:
+    """Index account * STRATEGIES + strategy: nanoseconds paid for, or NO_LIMIT."""
+    return carray(_pointer(h[at.A_STRATEGIES]), _ANY, types.int64)
+
+
+@kernel
+def more_of(h: Header) -> Any:
+    """MORE records, by order."""
+    return carray(_pointer(h[at.A_MORE]), _ANY, at.MORE)
+
+
+@kernel
+def pair_table_of(h: Header) -> Any:
+    """(account, instrument) -> pair."""
+    return carray(_pointer(h[at.A_PAIR_TABLE]), _ANY, types.int64)
+
+
+@kernel
+def pairs_of(h: Header) -> Any:
+    """PAIR records."""
+    return carray(_pointer(h[at.A_PAIRS]), _ANY, at.PAIR)
+
+
+@kernel
+def protections_of(h: Header) -> Any:
+    """PROTECTION records."""
+    return carray(_pointer(h[at.A_PROTECTIONS]), _ANY, at.PROTECTION)
+
+
+@kernel
+def timers_of(h: Header) -> Any:
+    """The heap of timers, index slot * 3 + (0 time, 1 key, 2 record)."""
+    return carray(_pointer(h[at.A_TIMERS]), _ANY, types.int64)
+
+
+@kernel
+def legs_of(h: Header) -> Any:
+    """Legs of a chain, index leg * 3 + (0 order, 1 kind, 2 position is new)."""
+    return carray(_pointer(h[at.A_LEGS]), _ANY, types.int64)

@@ -26,6 +26,7 @@ from seawall.vocabulary.publication import (
     BlockRisk,
     InstrumentRisk,
 )
+from seawall.vocabulary.records import FLAG_REDUCE_ONLY, OrderType, Role, Status, Watched
 
 
 @dataclass(slots=True, eq=False)
@@ -41,9 +42,24 @@ class Order:
     client_id: int
     maker_rate: int
     taker_rate: int
-    filled: int = 0
+    type: int = OrderType.LIMIT
+    tif: int = 0
+    flags: int = 0
+    watch: int = 0
+    self_match: int = 0
+    trigger: int = 0
+    distance: int = 0  # of a trailing stop
+    strategy: int = 0
+    display: int = 0
+    until: int = 0
+    label: int = 0
+    status: int = Status.RESTING
+    shown: int = 0  # lots of an iceberg that its queue sees; of others the whole rest
+    done: int = 0  # lots filled at limits it had before an edit
+    filled: int = 0  # lots filled at this limit: what rounding counts by
     fee_accrued: int = 0
     fee_posted: int = 0
+    cancel_wanted: bool = False  # upstream
     effect: list[int] = field(default_factory=list)
 
     @property
@@ -51,28 +67,77 @@ class Order:
         """The rate the gate reckons with."""
         return max(self.maker_rate, self.taker_rate, 0)
 
+    @property
+    def reduce_only(self) -> bool:
+        """Whether its fills are trimmed to what reduces."""
+        return bool(self.flags & FLAG_REDUCE_ONLY)
+
+    @property
+    def rising(self) -> bool:
+        """Whether its trigger is reached from below."""
+        takes = self.type in (OrderType.TAKE_LIMIT, OrderType.TAKE_MARKET)
+        return (self.side > 0) != takes
+
+    def show(self) -> None:
+        """Show as much as it may, of what is left."""
+        self.shown = min(self.display, self.remaining) if self.display else self.remaining
+
 
 @dataclass(slots=True)
 class Position:
-    """One account's lots and session cash in one instrument, and its open quantities there."""
+    """One account's lots and session cash in one instrument, its open quantities there, its window of C04."""
 
     quantity: int = 0
     cash: int = 0
     open_buy: int = 0
     open_sell: int = 0
+    window_start: int = -1
+    window_price: int = 0
+
+    def reducible(self, side: int) -> int:
+        """Lots an order of that side would reduce, apart from open orders."""
+        return max(0, -side * self.quantity)
+
+    def opened(self, side: int) -> int:
+        """Open lots of that side."""
+        return self.open_buy if side > 0 else self.open_sell
 
 
 class Listing:
     """One instrument as the engine knows it: specification, published risk, book, holders in order of arrival."""
 
-    def __init__(self, spec: Instrument) -> None:
-        self.spec = spec
+    def __init__(self, spec: Instrument, number: int) -> None:
+        self.spec, self.number = spec, number
         self.risk: InstrumentRisk | None = None
+        self.published_at = 0
         self.position_bound = 0
         self.expired = False
+        self.upstream = 0  # account of the venue it trades at, 0: here
         self.bids: dict[int, list[Order]] = {}
         self.asks: dict[int, list[Order]] = {}
         self.holders: dict[int, Position] = {}
+        self.prices: list[int] = [0, 0, 0]  # mark, index, last; 0: none yet
+        self.index_at = 0
+        self.waiting: dict[tuple[int, bool], dict[int, list[Order]]] = {  # (watched, rising) -> trigger -> orders
+            (watch, rising): {} for watch in Watched for rising in (True, False)
+        }
+        self.window_start = -1  # of the velocity halt
+        self.window_price = 0
+        self.moves = 0
+
+    def book(self, side: int) -> dict[int, list[Order]]:
+        """Levels of the orders of that side."""
+        return self.bids if side > 0 else self.asks
+
+    def best(self, side: int) -> int:
+        """Best price of that side's orders, 0 if there are none."""
+        book = self.book(side)
+        return 0 if not book else max(book) if side > 0 else min(book)
+
+    @property
+    def open_interest(self) -> int:
+        """Lots held long."""
+        return sum(max(0, position.quantity) for position in self.holders.values())
 
     def gain(self, position: Position) -> int:
         """Atoms of session gain that count for equity: at most the cap."""
@@ -94,17 +159,42 @@ class BlockMargin:
         self.gross = [0, 0]  # worst side of each instrument, summed
 
 
+@dataclass(slots=True)
+class Protection:
+    """A maker's protection in one block; limits in value atoms. Sums are kept in quarters of the window."""
+
+    quantity: int
+    delta: int
+    vega: int
+    window: int
+    freeze: int
+    frozen: int = 0  # until then; NO_LIMIT: until reset
+    quarter: int = 0
+    sums: list[list[int]] = field(default_factory=lambda: [[0, 0, 0] for _ in range(5)])
+
+
 class Account:
     """One account: balances in atoms by currency, positions, open orders by age, margin by block."""
 
-    def __init__(self, tier: int) -> None:
+    def __init__(self, tier: int, role: int = Role.CLIENT) -> None:
         self.tier = tier
+        self.role = role
+        self.groups = [0, 0, 0]  # account numbers of its desk, firm and beneficial owner; 0: none
         self.balance = [0] * bounds.CURRENCIES_MAX
         self.positions: dict[int, Position] = {}
         self.orders: dict[int, Order] = {}
+        self.waiting: dict[int, Order] = {}  # stops that have not fired
         self.blocks: dict[int, BlockMargin] = {}
         self.open_orders = [0] * bounds.CURRENCIES_MAX  # how many, by settlement currency
         self.client_ids: list[tuple[int, int]] = []  # (client id, order id), oldest first
+        self.due = [0, 0]  # earliest time that is paid for, of messages and of cancels
+        self.strategies = [0] * bounds.STRATEGIES  # the same of executions; NO_LIMIT: stopped
+        self.unknown = 0
+        self.highest = 0  # equity, for the drawdown limit
+        self.drops = 0
+        self.restricted = False
+        self.dead_man = 0
+        self.protections: dict[int, Protection] = {}
 
 
 class Book:

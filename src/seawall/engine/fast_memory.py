@@ -1,0 +1,166 @@
+"""The fast engine's memory: arrays, their addresses in the header, and how they grow."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from seawall.engine.kernels import layout as at
+from seawall.engine.kernels import load
+from seawall.vocabulary import bounds
+from seawall.vocabulary.publication import EXPOSURES, ROWS
+from seawall.vocabulary.records import EVENT, RULES_FOLDED, SYSTEM_ACCOUNTS
+
+_C: Final = at.CURRENCIES_MAX
+EVENT_ROOM: Final = 1 << 15
+
+# name -> (address slot, dtype, records per unit); unit is what `capacity` counts
+ARRAYS: Final[dict[str, tuple[int, Any, int]]] = {
+    "accounts": (at.A_ACCOUNTS, at.ACCOUNT, 1),
+    "limits": (at.A_LIMITS, at.LIMITS, 1),
+    "strategies": (at.A_STRATEGIES, np.int64, bounds.STRATEGIES),
+    "balances": (at.A_BALANCES, np.int64, _C),
+    "atoms": (at.A_ATOMS, np.int64, _C),
+    "client_ids": (at.A_CLIENT_IDS, np.int64, 2 * bounds.CLIENT_IDS_KEPT),
+    "instruments": (at.A_INSTRUMENTS, at.INSTRUMENT, 1),
+    "risk": (at.A_RISK, np.int64, 1),
+    "blocks": (at.A_BLOCKS, at.BLOCK, 1),
+    "charges": (at.A_CHARGES, at.CHARGE, ROWS),
+    "block_charges": (at.A_BLOCK_CHARGES, at.CHARGE, EXPOSURES * ROWS),
+    "deposits": (at.A_DEPOSITS, np.int64, 1),
+    "tiers": (at.A_TIERS, np.int64, 4),
+    "rates": (at.A_RATES, np.int64, 2),
+    "positions": (at.A_POSITIONS, at.POSITION, 1),
+    "margins": (at.A_MARGINS, at.MARGIN, 1),
+    "scenarios": (at.A_SCENARIOS, np.int64, 1),
+    "orders": (at.A_ORDERS, at.ORDER, 1),
+    "more": (at.A_MORE, at.MORE, 1),
+    "levels": (at.A_LEVELS, at.LEVEL, 1),
+    "nodes": (at.A_NODES, at.NODE, 1),
+    "order_table": (at.A_ORDER_TABLE, np.int64, 2),
+    "position_table": (at.A_POSITION_TABLE, np.int64, 2),
+    "level_table": (at.A_LEVEL_TABLE, np.int64, 2),
+    "pair_table": (at.A_PAIR_TABLE, np.int64, 2),
+    "pairs": (at.A_PAIRS, at.PAIR, 1),
+    "protections": (at.A_PROTECTIONS, at.PROTECTION, 1),
+    "timers": (at.A_TIMERS, np.int64, 3),
+    "legs": (at.A_LEGS, np.int64, 3),
+    "events": (at.A_EVENTS, EVENT, 1),
+}
+_TABLES: Final = ("order_table", "position_table", "level_table")
+POOLS: Final = ("orders", "positions", "margins", "levels", "nodes")
+_AHEAD: Final = 8 * bounds.CHAIN_MAX + 8
+"""Records of a pool that a kernel may ask for at once."""
+
+_UNLIMITED: Final = ("order_notional", "exposure", "open_orders", "open_notional", "drawdown", "repeats")
+LIMITED_INSTRUMENT: Final = ("collar", "window_collar", "interest_max", "velocity")
+
+
+class Memory:
+    """Arrays by name and the header that knows their addresses.
+
+    `room` is how many open orders there is memory for at once; more make it grow, which takes a moment. `gate_off`
+    skips C13, the margin check: only for measuring what it costs.
+    """
+
+    def __init__(self, *, event_room: int = EVENT_ROOM, room: int = 256, gate_off: bool = False) -> None:
+        self.kernels = load()
+        self._arrays: dict[str, Any] = {}
+        self._header = np.zeros(at.HEADER, np.int64)
+        slots = 2 << room.bit_length()
+        for name, count in (
+            ("accounts limits strategies balances atoms client_ids", 64),
+            ("instruments charges", 64),
+            ("blocks block_charges", bounds.BLOCKS_MAX),
+            ("tiers", bounds.TIERS_MAX),
+            ("rates deposits", bounds.CURRENCIES_MAX),
+            ("positions margins orders more levels nodes timers", room),
+            ("pairs protections", 16),
+            ("pair_table", 32),
+            ("legs", bounds.CHAIN_MAX),
+            (" ".join(_TABLES), slots),
+            ("events", event_room),
+        ):
+            for part in name.split():
+                self._resize(part, count)
+        self._restride(1)
+        h = self._header
+        h[at.EVENT_ROOM] = event_room
+        h[at.ORDER_MASK : at.ORDER_MASK + len(_TABLES)] = slots - 1
+        h[at.ROOM_ORDERS : at.ROOM_NODES + 1] = room
+        h[at.FREE_ORDERS : at.FREE_NODES + 1] = -1
+        h[at.PAIR_MASK], h[at.ROOM_TIMERS] = 31, room
+        h[at.CALL] = h[at.QUEUE_HEAD] = h[at.PULL_HEAD] = -1
+        h[at.PULL_AT] = at.PULL_FRESH
+        h[at.STALE] = h[at.DIVERGENCE] = bounds.NO_LIMIT
+        h[at.RULES] = RULES_FOLDED[0]
+        self._arrays["blocks"]["underlying"] = np.arange(bounds.BLOCKS_MAX)
+        h[at.GATE_OFF] = gate_off
+        for _ in range(SYSTEM_ACCOUNTS):
+            self._add_account(0, 0)
+
+    def _resize(self, name: str, count: int) -> None:
+        """Room for `count` units; what was there is kept, what is new is zero."""
+        slot, dtype, unit = ARRAYS[name]
+        array = np.zeros(count * unit, dtype)
+        old = self._arrays.get(name)
+        if old is not None:
+            array[: len(old)] = old
+        self._arrays[name] = array
+        self._header[slot] = array.ctypes.data
+
+    def _ensure(self, names: str, count: int) -> None:
+        """Room for at least `count` units, doubling."""
+        for name in names.split():
+            room = len(self._arrays[name]) // ARRAYS[name][2]
+            if room < count:
+                self._resize(name, max(count, 2 * room))
+
+    def _restride(self, stride: int) -> None:
+        """Rows of `stride` words for every margin record and instrument there is room for."""
+        old = int(self._header[at.STRIDE])
+        for name, of in (("scenarios", "margins"), ("risk", "instruments")):
+            rows = np.zeros((len(self._arrays[of]), stride), np.int64)
+            if name in self._arrays:
+                kept = self._arrays[name].reshape(-1, old)
+                rows[: len(kept), : min(old, stride)] = kept[:, : min(old, stride)]
+            self._arrays[name] = rows.reshape(-1)
+            self._header[ARRAYS[name][0]] = self._arrays[name].ctypes.data
+        self._header[at.STRIDE] = stride
+
+    def _grow(self) -> None:
+        """Double every pool and table that is nearly full."""
+        h = self._header
+        for pool, name in enumerate(POOLS):
+            room = int(h[at.ROOM_ORDERS + pool])
+            if room - h[at.USED_ORDERS + pool] < _AHEAD:
+                self._resize(name, 2 * room)
+                h[at.ROOM_ORDERS + pool] = 2 * room
+                if name == "orders":
+                    self._resize("more", 2 * room)
+        if h[at.ROOM_TIMERS] - h[at.TIMERS_USED] < _AHEAD:
+            self._resize("timers", 2 * int(h[at.ROOM_TIMERS]))
+            h[at.ROOM_TIMERS] *= 2
+        self._restride(int(h[at.STRIDE]))
+        for table, name in enumerate(_TABLES):
+            slots = int(h[at.ORDER_MASK + table]) + 1
+            if 2 * (h[at.ORDERS_LIVE + table] + _AHEAD) > slots - 1:
+                old = self._arrays.pop(name)
+                self._resize(name, 4 * slots)
+                self.kernels.rehash(old, self._arrays[name], 4 * slots - 1)
+                h[at.ORDER_MASK + table] = 4 * slots - 1
+
+    def _add_account(self, tier: int, role: int) -> None:
+        number = int(self._header[at.ACCOUNTS])
+        self._ensure("accounts limits strategies balances atoms client_ids", number + 1)
+        entry = self._arrays["accounts"][number]
+        entry["tier"], entry["role"] = tier, role
+        for link in ("oldest", "newest", "first_position", "last_position", "first_margin", "first_protection"):
+            entry[link] = -1
+        entry["oldest_waiting"] = entry["newest_waiting"] = entry["timer"] = -1
+        for name in _UNLIMITED:
+            self._arrays["limits"][number][name] = bounds.NO_LIMIT
+        self._header[at.ACCOUNTS] = number + 1
+
+    def _live_positions(self) -> Any:
+        held = self._arrays["positions"][: int(self._header[at.USED_POSITIONS])]
+        return held[held["live"] == 1]
