@@ -245,7 +245,7 @@ class EventKind(IntEnum):
 
     ACCEPTED = 1  # price, quantity; a = requirement after, b = equity
     REFUSED = 2  # reason; a and b are the two numbers of the reason's sentence
-    FILL = 3  # price, quantity; a = atoms posted to the session cash, b = fee paid (negative: rebate)
+    FILL = 3  # price, quantity; a = atoms gained by the price, b = fee paid (negative: rebate)
     CANCELLED = 4  # reason; quantity = what was still open
     POSTED = 5  # reason = cause, currency; a = atoms, b = position concerned
     PUBLISHED = 6  # a = version

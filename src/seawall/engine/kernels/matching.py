@@ -327,13 +327,12 @@ def _fill(h: Header, o: Index, quantity: Any, price: Any, liquidity: Any) -> Any
     posting = posting_of(ins, order, quantity, better)
     order.fee_accrued += abs(posting) * (order.maker_rate if liquidity == MAKER else order.taker_rate)
     rate = dearer(order)
-    ceiling = ar.fee_at_limit(ins, done, limit, rate)
-    if ins.gain_cap == bounds.NO_CAP or h[at.RULES] < 2:
-        ceiling += better  # a better price pays for its own dearer fee, but where a cap does not count the gain
+    at_limit = ar.fee_at_limit(ins, done, limit, rate)
     if order.filled > 0:
-        ceiling -= ar.fee_at_limit(ins, order.filled, limit, rate)
-    fee = min(ar.ceil_div(order.fee_accrued, bounds.FEE_DENOMINATOR) - order.fee_posted, ceiling)
-    settle_fill(h, o, quantity, price, posting, fee, SYSTEM_FEES, liquidity)
+        at_limit -= ar.fee_at_limit(ins, order.filled, limit, rate)
+    fee = min(ar.ceil_div(order.fee_accrued, bounds.FEE_DENOMINATOR) - order.fee_posted, at_limit + better)
+    from_gain = max(0, fee - at_limit) if h[at.RULES] > 1 else 0  # a better price pays for its own dearer fee
+    settle_fill(h, o, quantity, price, posting, fee, SYSTEM_FEES, liquidity, from_gain)
     return posting
 
 
@@ -348,9 +347,12 @@ def posting_of(ins: Any, order: Any, quantity: Any, better: Any) -> Any:
 
 @kernel
 def settle_fill(
-    h: Header, o: Index, quantity: Any, price: Any, posting: Any, fee: Any, fees_to: Any, liquidity: Any
+    h: Header, o: Index, quantity: Any, price: Any, posting: Any, fee: Any, fees_to: Any, liquidity: Any, from_gain: Any
 ) -> None:
-    """One side of a trade: the order's rest, its owner's cash and fee. Position and margin are the caller's."""
+    """One side of a trade: the order's rest, its owner's cash and fee, `from_gain` of it out of the session cash.
+
+    Position and margin are the caller's.
+    """
     order = orders_of(h)[o]
     currency = instruments_of(h)[order.instrument].currency
     first = order.filled == 0
@@ -358,8 +360,8 @@ def settle_fill(
     order.shown -= quantity
     order.filled += quantity
     order.fee_posted += fee
-    positions_of(h)[order.position].cash += posting
-    add_cash(h, order.account, currency, -fee)
+    positions_of(h)[order.position].cash += posting - from_gain
+    add_cash(h, order.account, currency, from_gain - fee)
     add_cash(h, fees_to, currency, fee)
     emit(
         h, _FILL, 0, order.side, liquidity, currency, order.account, order.instrument, order.id, price, quantity,

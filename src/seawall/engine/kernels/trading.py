@@ -534,7 +534,7 @@ def executed(h: Header, command: Any) -> None:
     better = ar.improvement(ins, order.side, quantity, order.price, price)
     posting = posting_of(ins, order, quantity, better)
     account, side, instrument = order.account, order.side, order.instrument
-    settle_fill(h, o, quantity, price, posting, fee, venue, TAKER)
+    settle_fill(h, o, quantity, price, posting, fee, venue, TAKER, 0)
     follow_fill(h, o, quantity)
     if order.remaining == 0:
         if order.status == _UNKNOWN:

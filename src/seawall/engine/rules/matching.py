@@ -138,16 +138,19 @@ class Matching(Controls):
         self._count_for_protection(listing, maker, quantity)
 
     def _fill(self, listing: Listing, order: Order, quantity: int, price: int, liquidity: int) -> int:
-        """Post one side of a trade; return the atoms posted to its session cash."""
+        """Post one side of a trade; return the atoms it gains by its price.
+
+        What a better price than the limit adds to the fee comes out of the session gain it brought, not out of cash the
+        gate counted: where a cap does not count the gain, its fee would take from what was reserved.
+        """
         posting = formulas.fill_posting(listing.spec, order.side, order.filled, quantity, order.price, price)
         order.fee_accrued += abs(posting) * (order.maker_rate if liquidity == MAKER else order.taker_rate)
-        ceiling = formulas.fee_at_limit(listing.spec, order.filled + quantity, order.price, order.dearer_rate)
-        ceiling -= formulas.fee_at_limit(listing.spec, order.filled, order.price, order.dearer_rate)
-        if self.catalogue.rules < 2 or (listing.risk is not None and listing.risk.gain_cap == bounds.NO_CAP):
-            # a better price pays for its own dearer fee, but where a cap does not count the gain
-            ceiling += formulas.improvement(listing.spec, order.side, quantity, order.price, price)
-        fee = formulas.fill_fee(order.fee_accrued, order.fee_posted, ceiling)
-        self._settle_fill(listing, order, quantity, price, posting, fee, SYSTEM_FEES, liquidity)
+        at_limit = formulas.fee_at_limit(listing.spec, order.filled + quantity, order.price, order.dearer_rate)
+        at_limit -= formulas.fee_at_limit(listing.spec, order.filled, order.price, order.dearer_rate)
+        better = formulas.improvement(listing.spec, order.side, quantity, order.price, price)
+        fee = formulas.fill_fee(order.fee_accrued, order.fee_posted, at_limit + better)
+        from_gain = max(0, fee - at_limit) if self.catalogue.rules > 1 else 0
+        self._settle_fill(listing, order, quantity, price, posting, fee, SYSTEM_FEES, liquidity, from_gain)
         return posting
 
     def _settle_fill(
@@ -160,6 +163,7 @@ class Matching(Controls):
         fee: int,
         fees_to: int,
         liquidity: int,
+        from_gain: int = 0,
     ) -> None:
         """One side of a trade: the order's rest, its owner's position, cash and fee; an order that is whole is gone."""
         spec, account, position = listing.spec, self.accounts[order.account], self._position(order)
@@ -171,10 +175,10 @@ class Matching(Controls):
         order.filled += quantity
         order.fee_posted += fee
         position.quantity += order.side * quantity
-        position.cash += posting
+        position.cash += posting - from_gain
         self.book.add_position(account, order.instrument, +1)
         self.book.add_order(account, order, +1)
-        account.balance[spec.currency] -= fee
+        account.balance[spec.currency] -= fee - from_gain
         self.accounts[fees_to].balance[spec.currency] += fee
         if not order.remaining:
             self.book.close(account, order)
