@@ -191,7 +191,7 @@ class Limit(IntEnum):
         ORDER_NOTIONAL  amount value atoms, at the published weight                               C02
         MESSAGES        amount nanoseconds for each order or edit, quantity = burst               C06
         CANCELS         the same for cancels
-        REPEATS         amount executions of one strategy in `until` nanoseconds                  C07
+        REPEATS         amount-th execution of one strategy in `until` nanoseconds stops it      C07
         FORBIDDEN       amount FORBID_ bits; of an instrument, or -1: of all                      C10
         OPEN_ORDERS     amount open orders, waiting stops included                                C11
         OPEN_NOTIONAL   amount value atoms of open orders                                         C11

@@ -23,7 +23,6 @@ Feature: C06 to C10, who may send what, and how often
     And Dealer sells 9 PERPETUAL at 60000
     When Ann buys 1 PERPETUAL at 60000, for strategy 5
     And Ann buys 1 PERPETUAL at 60000, for strategy 5
-    And Ann buys 1 PERPETUAL at 60000, for strategy 5
     Then strategy 5 of Ann is stopped
     When 100000 ns pass
     And Ann buys 1 PERPETUAL at 60000, for strategy 5
@@ -32,7 +31,7 @@ Feature: C06 to C10, who may send what, and how often
     Then it is refused: PEOPLE_REQUIRED 0 5
     When people re-arm strategy 5 of Ann
     And Ann buys 1 PERPETUAL at 60000, for strategy 5
-    Then Ann holds 4 PERPETUAL
+    Then Ann holds 3 PERPETUAL
 
   @C08
   Scenario: the same id again is the same order

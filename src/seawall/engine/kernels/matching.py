@@ -383,7 +383,7 @@ def _count_execution(h: Header, o: Index) -> None:
         return
     each = limits.repeats_window // limits.repeats
     paid = max(paid_for[slot], h[at.CLOCK]) + each
-    if paid - h[at.CLOCK] >= limits.repeats * each:
+    if paid - h[at.CLOCK] > (limits.repeats - 1) * each:
         paid_for[slot] = _NO_LIMIT
         tell(h, _STOPPED, o, 0, order.strategy, limits.repeats)
     else:

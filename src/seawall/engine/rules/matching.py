@@ -206,7 +206,7 @@ class Matching(Controls):
             return
         each = row.until // row.amount
         paid = max(account.strategies[order.strategy], self.clock) + each
-        if paid - self.clock >= row.amount * each:
+        if paid - self.clock > (row.amount - 1) * each:
             account.strategies[order.strategy] = bounds.NO_LIMIT
             self._tell(EventKind.STOPPED, order, a=order.strategy, b=row.amount)
         else:
