@@ -95,6 +95,7 @@ def check_exists(row, proof):
 
 def test_controls_name_reasons_that_exist():
     for name, cells in rows((DOCS / "controls.md").read_text()).items():
+        assert re.search(r"\d", cells[-4]), f"{name}: no clause"
         for word in re.findall(r"\b[A-Z_]{4,}\b", cells[-3]):
             assert word in Reason.__members__ or word == "DUPLICATE", f"{name}: {word}"
 
