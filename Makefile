@@ -17,8 +17,8 @@ demo: setup
 	$(BIN)/seawall demo --out $(OUT)
 
 check: setup
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests examples
+	$(BIN)/ruff format --check src tests examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -29,7 +29,7 @@ test: check kernels
 	$(BIN)/pytest -n 2 -m "not soak"
 
 soak: kernels
-	$(BIN)/pytest -n 2 -m soak
+	$(BIN)/pytest -n 2 -m soak -rP  # with the totals that the campaigns print
 
 bench: setup
 	$(BIN)/seawall bench

@@ -28,7 +28,7 @@ ROOMS = {
             *("engine/rules/*.py", "engine/catalogue.py", "engine/formulas.py", "engine/reference.py"),
         ],
         [
-            ["tests/engine/test_differential.py"],
+            [f"tests/engine/test_differential.py::test_engines_agree[{seed}]" for seed in range(4)],
             ["tests/engine", "tests/test_reasons.py", "-m", "not soak", "-k", "not fast and not engines_agree"],
         ],
     ),

@@ -104,7 +104,7 @@ def test_wrong_usage_is_status_2(tmp_path):
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_replay_says_what_the_fold_gave(data, engine):
     document = json.loads(run("replay", data, "--engine", engine, "--json").stdout)
-    assert document["ok"] and document["commands"] == 4 and document["events"] == 2 and document["checked"] == 3
+    assert document["ok"] and document["commands"] == 5 and document["events"] == 3 and document["checked"] == 3
     assert len(document["digest"]) == 64 and document["commands_per_s"] > 0
     shown = run("replay", data, "--engine", engine)
     assert shown.returncode == 0 and document["digest"] in shown.stdout
@@ -137,7 +137,7 @@ def test_replay_of_a_journal_that_lies_is_status_1(tmp_path):
 def test_verify_names_the_damage(data):
     sound = run("verify", data, "--json")
     document = json.loads(sound.stdout)
-    assert sound.returncode == 0 and document["ok"] and document["commands"] == 4 and not document["damage"]
+    assert sound.returncode == 0 and document["ok"] and document["commands"] == 5 and not document["damage"]
     flip(data, 2)
     ended = run("verify", data, "--json")
     document = json.loads(ended.stdout)

@@ -12,7 +12,6 @@ from seawall.journal import Journal, folders_of, frames
 from seawall.journal import checkpoint as room
 from seawall.journal.checkpoint import (
     Checkpoint,
-    CheckpointMismatch,
     PublicKey,
     SigningKey,
     compare,
@@ -25,7 +24,7 @@ from seawall.journal.layout import segment_name
 from seawall.journal.merkle import Tree, leaf_hash
 from seawall.journal.reading import read_header
 from seawall.journal.receipts import make_receipt
-from seawall.vocabulary.errors import InputError, JournalBusy
+from seawall.vocabulary.errors import CheckpointMismatch, InputError, JournalBusy
 
 NAME = "venue.example/journal"
 SIZES = (1, 30, 31, 100, 5, 180, 2, 1, 300)

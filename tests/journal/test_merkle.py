@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from seawall.journal.merkle import (
     Tiles,
-    TilesDamaged,
     Tree,
     consistency_proof,
     inclusion_proof,
@@ -18,6 +17,7 @@ from seawall.journal.merkle import (
     proves_inclusion,
     root_of,
 )
+from seawall.vocabulary.errors import TilesDamaged
 
 EVERY_SIZE = 70
 

@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from journal_world import PAGE, commit
 
 from seawall.journal import Journal, folders_of
-from seawall.journal.checkpoint import CheckpointMismatch, SigningKey, make_checkpoint
-from seawall.journal.merkle import TilesDamaged
+from seawall.journal.checkpoint import SigningKey, make_checkpoint
 from seawall.journal.receipts import encode_receipt, make_receipt
-from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.errors import CheckpointMismatch, InputError, TilesDamaged
 from seawall.vocabulary.records import COMMAND, Kind
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "verify_receipt.py"

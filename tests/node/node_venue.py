@@ -28,8 +28,9 @@ def configuration(folder: Path, **settings):
     )
 
 
-def start(folder: Path, disk=None, witness=None, clock=None, **settings):
-    return Node.start(configuration(folder, **settings), clock or SimulatedClock(START_NS), witness, disk)
+def start(folder: Path, disk=None, witness=None, clock=None, rebuild=False, **settings):
+    made = configuration(folder, **settings)
+    return Node.start(made, clock or SimulatedClock(START_NS), witness, disk, rebuild=rebuild)
 
 
 def market_on(node, seed=1):

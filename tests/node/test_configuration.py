@@ -21,7 +21,8 @@ def read(tmp_path, text):
 def test_an_empty_file_gives_the_defaults_and_paths_are_taken_from_the_file(tmp_path):
     made = read(tmp_path, "")
     assert made.folders == (tmp_path / "journal" / "a", tmp_path / "journal" / "b")
-    made = read(tmp_path, 'data = "x"\nmirror = "/y"')
+    made = read(tmp_path, 'data = "x"\nmirror = "/y"\nhome = "z"\narchive = "old"')
+    assert (made.home_folder, made.archive) == (tmp_path / "z", str(tmp_path / "old"))
     assert made.folders == (tmp_path / "x" / "a", Path("/y/b"))
 
 
@@ -43,6 +44,7 @@ def test_the_same_settings_come_back_from_the_written_file(tmp_path):
         ("group = 0", "group"),
         ("group = 65537", "group"),
         ('group = "many"', "group"),
+        ("snapshot_frames = -1", "snapshot_frames"),
         ("segment_bytes = 1000000", "segment_bytes"),
         ("segment_bytes = 4096", "segment_bytes"),
         ('engine = "quick"', "engine"),

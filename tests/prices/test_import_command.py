@@ -37,7 +37,7 @@ def test_a_recording_becomes_a_journal_both_engines_fold_alike(made, tmp_path):
     assert document.keys() >= ASKED and document["ok"] and document["book_differences"] == 0
     folders = folders_of(tmp_path / "venue")
     checked = verify(folders)
-    assert checked.ok and checked.commands == document["commands"] + 2  # OPENED and CLOSED are the node's
+    assert checked.ok and checked.commands == document["commands"] + 3  # OPENED, RULES and CLOSED are the node's
     fast, reference = replay(folders, "fast"), replay(folders, "reference")
     assert fast.digest == reference.digest and fast.checked == fast.frames - 1
     assert fast.conserved and reference.conserved

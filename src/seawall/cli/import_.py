@@ -66,8 +66,9 @@ def import_recording(
         size = file.stat().st_size if file.exists() else 0
         recording = read_recording(file, limit, lambda read: advance("reading", read, size))
         if dry_run:
-            importer = Importer(recording)
-            commands = _carry(importer, _fold_only(engine), advance)
+            submit, next_seq = _fold_only(engine)
+            importer = Importer(recording, next_seq)
+            commands = _carry(importer, submit, advance)
         else:
             importer, commands = _journal(recording, configuration, advance)
     seconds = time.perf_counter() - started
@@ -99,13 +100,16 @@ def _journal(recording: "Recording", configuration: "Configuration", advance: Ad
     return importer, commands
 
 
-def _fold_only(engine: str) -> Submit:
-    """An engine by itself, stamping as a node would."""
+def _fold_only(engine: str) -> tuple[Submit, int]:
+    """An engine by itself, stamping as a node would, behind what a new journal begins with; and the next seq."""
     import numpy as np
 
-    from seawall.node import ENGINES
+    from seawall.node import ENGINES, first_commands
 
-    fold, folded = ENGINES[engine](), [0]
+    fold, opening = ENGINES[engine](), first_commands()
+    folded = [len(opening)]
+    opening["seq"] = np.arange(1, 1 + len(opening))
+    fold.step(opening)
 
     def submit(batch: "Batch") -> "Events":
         commands = batch.commands.copy()
@@ -114,7 +118,7 @@ def _fold_only(engine: str) -> Submit:
         folded[0] += len(commands)
         return fold.step(commands, batch.attachments)
 
-    return submit
+    return submit, folded[0] + 1
 
 
 def _carry(importer: "Importer", submit: Submit, advance: Advance) -> int:

@@ -6,12 +6,15 @@ from typing import Annotated, Any, Final
 import typer
 
 import seawall
+from seawall.cli.archive import archive, retire
 from seawall.cli.bench import bench
 from seawall.cli.checkpoint import checkpoint, key
 from seawall.cli.demo import demo
 from seawall.cli.import_ import import_command
 from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
+from seawall.cli.restore import restore
+from seawall.cli.snapshot import snapshot
 from seawall.cli.verify import verify
 
 COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
@@ -21,6 +24,10 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("checkpoint", checkpoint),
     ("receipt", receipt),
     ("key", key),
+    ("snapshot", snapshot),
+    ("archive", archive),
+    ("retire", retire),
+    ("restore", restore),
     ("bench", bench),
     ("import", import_command),
 )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from seawall.cli.checkpoint import Archive
 from seawall.cli.output import Answer, ConfigFile, Data, Json, Mirror, answer, folders_from, load_kernels
 
 
@@ -13,18 +14,19 @@ def replay(
     mirror: Mirror = None,
     config: ConfigFile = None,
     engine: Annotated[str, typer.Option(help="fast, or reference: the executable specification.")] = "fast",
+    archive: Archive = None,
     as_json: Json = False,
 ) -> None:
     """Fold a journal's commands and check the events against the digests it carries."""
-    answer(as_json, lambda: _replay(data, mirror, config, engine))
+    answer(as_json, lambda: _replay(data, mirror, config, engine, archive))
 
 
-def _replay(data: Data, mirror: Mirror, config: ConfigFile, engine: str) -> Answer:
+def _replay(data: Data, mirror: Mirror, config: ConfigFile, engine: str, archive: Archive) -> Answer:
     from seawall.node import replay as fold
 
     folders = folders_from(data, mirror, config).folders
     load_kernels(engine)
-    result = fold(folders, engine)
+    result = fold(folders, engine, archive=archive)
     document = {"ok": result.conserved, "engine": engine, **asdict(result)}
     text = (
         f"{result.commands:,} commands in {result.frames:,} frames, {result.events:,} events,"

@@ -84,8 +84,8 @@ def _against(
     found: Answer, folders: tuple[Path, ...], path: Path, public_key: str | None, archive: Path | None
 ) -> Answer:
     """What the pages gave, together with what the checkpoint gives."""
-    from seawall.journal.checkpoint import Checkpoint, CheckpointMismatch, PublicKey, compare, read_text
-    from seawall.vocabulary.errors import JournalCorrupt
+    from seawall.journal.checkpoint import Checkpoint, PublicKey, compare, read_text
+    from seawall.vocabulary.errors import CheckpointMismatch, JournalCorrupt
 
     note = read_text(path)
     held = Checkpoint.parse(note)

@@ -1,8 +1,10 @@
 """The state of a fast engine as chunks of bytes, and back.
 
-The first chunk says how long each array is and holds the header and the catalogue; then comes of each array the part
-that is in use, in the order of `ARRAYS`. What lies beyond is zero or written before it is read. `TAG` names this
-layout; what is under another is not read, the journal is folded instead.
+The first chunk says how long each array is and holds the header and the catalogue; then comes of each array what is in
+use, in the order of `ARRAYS`: records ever handed out (what lies beyond is zero, or written before it is read), of
+`more` those that matter, of hash tables the entries. A start takes most of its time for memory, so no more is kept.
+
+`TAG` names this layout; what is under another is not read, the journal is folded instead.
 """
 
 import hashlib
@@ -19,6 +21,8 @@ from seawall.engine.kernels import layout as at
 from seawall.vocabulary.instruments import Instrument
 from seawall.vocabulary.publication import InstrumentRisk
 from seawall.vocabulary.records import RULES_FOLDED, VenueState
+
+_TABLES: Final = ("order_table", "position_table", "level_table", "pair_table")
 
 FORM: Final = 1
 """To be raised when what is kept changes its meaning and not its layout."""
@@ -88,7 +92,13 @@ def dump(engine: Fast) -> Iterator[memoryview]:
     )
     yield memoryview(msgspec.msgpack.encode(kept))
     for name, count in zip(ARRAYS, _used(engine), strict=True):
-        yield engine._arrays[name][:count].view(np.uint8).data
+        part = engine._arrays[name][:count]
+        if name in _TABLES:
+            entries = part.reshape(-1, 2)
+            part = entries[entries[:, 0] != 0].reshape(-1)
+        elif name == "more":
+            part = part[_dressed(engine._arrays["orders"][:count])]
+        yield part.view(np.uint8).data
 
 
 def load(chunks: Iterable[memoryview]) -> Fast:
@@ -99,7 +109,12 @@ def load(chunks: Iterable[memoryview]) -> Fast:
     engine._header[:] = kept.header
     for (name, (slot, dtype, _)), length, part in zip(ARRAYS.items(), kept.lengths, parts, strict=True):
         array = np.zeros(length, dtype)  # memory that is not written to is not taken from the system
-        array.view(np.uint8)[: len(part)] = part
+        if name in _TABLES:
+            engine.kernels.rehash(np.frombuffer(part, np.int64).copy(), array, length // 2 - 1)
+        elif name == "more":
+            array[: len(engine._arrays["orders"])][_dressed(engine._arrays["orders"])] = np.frombuffer(part, dtype)
+        else:
+            array.view(np.uint8)[: len(part)] = part
         engine._arrays[name] = array
         engine._header[slot] = array.ctypes.data
     engine._halts, engine._pairs, engine._protections = kept.halts, kept.pairs, kept.protections
@@ -114,6 +129,11 @@ def _restore(catalogue: Catalogue, kept: _Kept) -> None:
     catalogue.tiers = {(tier, fee_class): (maker, taker) for tier, fee_class, maker, taker in kept.tiers}
     catalogue.states = {(scope, number): VenueState(state) for scope, number, state in kept.states}
     catalogue.limits = {(limit, account, instrument): Row(*row) for limit, account, instrument, *row in kept.limits}
+
+
+def _dressed(orders: Any) -> Any:
+    """Which orders have a MORE record that matters. What of it their form does not use may be left over from others."""
+    return (orders["id"] != 0) & (orders["flags"] & at.HAS_MORE != 0)
 
 
 def _used(engine: Fast) -> list[int]:

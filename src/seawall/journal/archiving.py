@@ -57,44 +57,58 @@ class Archived:
 
 
 def archive(
-    folders: Sequence[Path], target: Path, *, upto: int | None = None, disk: Disk | None = None
+    folders: Sequence[Path],
+    target: Path,
+    *,
+    upto: int | None = None,
+    write: bool = True,
+    disk: Disk | None = None,
 ) -> tuple[Archived, ...]:
     """Copy closed segments, up to segment `upto`, that the folder `target` does not hold yet; returns those copied.
 
-    May run beside the writer, and again after it was interrupted. Raises InputError without a journal or when `target`
-    is another's archive or ends before the journal begins, JournalBusy if another archives there, JournalCorrupt for
-    damage that no copy can mend, JournalError when a segment could not be written: what was copied before stands.
+    Without `write` it only says which these are. May run beside the writer, and again after it was interrupted. Raises
+    InputError without a journal or when `target` is another's archive or ends before the journal begins, JournalBusy if
+    another archives there, JournalCorrupt for damage that no copy can mend, JournalError when a segment could not be
+    written: what was copied before stands.
     """
     disk = disk or OsDisk()
     with _failures(f"archiving to {target}"):
-        disk.make_folder(target)
-        with _locked(disk, [target]):
+        if write:
+            disk.make_folder(target)
+        with _locked(disk, [target] if write else []):
             mirror = Mirror(folders, disk)
             held = _held(disk, target, mirror.identity)
             at = held[-1].behind if held else mirror.base
             if at.segment < mirror.base.segment:
                 rule = f"ends before segment {at.segment}, the journal begins with {mirror.base.segment}"
                 raise InputError("target", str(target), rule)
-            if not held and at.segment:
+            if write and not held and at.segment:
                 write_base(disk, target, mirror.identity, at)
             copied: list[Archived] = []
             for image in _closed(mirror, at):
                 if upto is not None and image.segment > upto:
                     break
-                copied.append(_copy(disk, image, target))
-                _write_manifest(disk, target, mirror.identity, [*held, *copied])
+                copied.append(_copy(disk, image, target) if write else _entry(image))
+                if write:
+                    _write_manifest(disk, target, mirror.identity, [*held, *copied])
             return tuple(copied)
 
 
 def retire(
-    source: Journal | Folders, target: Path, *, before: int | None = None, disk: Disk | None = None
+    source: Journal | Folders,
+    target: Path,
+    *,
+    before: int | None = None,
+    write: bool = True,
+    disk: Disk | None = None,
 ) -> tuple[int, ...]:
     """Remove the segments before that of frame `before`, which stays; returns their numbers.
 
-    Only what the archive `target` holds, byte for byte, at this moment. `before` is a frame that a snapshot covers that
-    is whole in both folders, or an earlier one; by default that of the oldest such snapshot. Of a running writer give
-    the Journal; of folders nobody writes to, the folders. Raises InputError where there is no such snapshot,
-    JournalBusy, JournalCorrupt, JournalError for an archive that differs or a disk that fails.
+    Only what the archive `target` holds, byte for byte, at this moment; without `write` it says which these are, and no
+    more. `before` is a frame that a snapshot covers that is whole in both folders, or an earlier one; by default that
+    of the oldest such snapshot. Of a running writer give the Journal; of folders nobody writes to, the folders. Raises
+    InputError where there is no such snapshot, JournalBusy, JournalCorrupt, JournalError for an archive that differs or
+    a disk that fails.
     """
     disk = disk or OsDisk()
     folders = source.folders if isinstance(source, Journal) else source
@@ -109,13 +123,14 @@ def retire(
             if begin.frame > limit or not _is_archived(disk, target, image.segment, wanted):
                 break
             base = begin
-        if base.segment:
+        if write and base.segment:
             # Both say so before either loses anything: one of them alone may come back without it.
             for folder, marker in zip(folders, mirror.markers, strict=True):
                 if marker != (mirror.identity, base):
                     write_base(disk, folder, mirror.identity, base)
         archived = {one.segment: one.sha256 for one in _held(disk, target, mirror.identity)}
-        return _remove(disk, folders, target, {one: sha256 for one, sha256 in archived.items() if one < base.segment})
+        old = {one: sha256 for one, sha256 in archived.items() if one < base.segment}
+        return _remove(disk, folders, target, old, write=write)
 
 
 def restore(sources: Sequence[Path], folders: Folders, *, disk: Disk | None = None) -> Verification:
@@ -284,12 +299,16 @@ def _limit(disk: Disk, mirror: Mirror, before: int | None) -> int:
     return in_both[-1] if before is None else before
 
 
-def _remove(disk: Disk, folders: Folders, target: Path, archived: dict[int, str]) -> tuple[int, ...]:
+def _remove(
+    disk: Disk, folders: Folders, target: Path, archived: dict[int, str], *, write: bool = True
+) -> tuple[int, ...]:
     """Remove retired segments, and what an interrupted removal left of earlier ones; each is in the archive now."""
     old = [sorted(segments_in(folder, disk) & archived.keys()) for folder in folders]
     gone = sorted(set().union(*old))
     for segment in gone:
         _is_archived(disk, target, segment, archived[segment])
+    if not write:
+        return tuple(gone)
     for folder, segments in zip(folders, old, strict=True):
         for segment in segments:
             disk.remove(folder / segment_name(segment))

@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from seawall.journal.disk import Disk, OsDisk
 from seawall.journal.files import write_file
 from seawall.journal.layout import FIRST_SEQ, ID_BYTES, Frame
-from seawall.journal.merkle import HASH_BYTES, Tiles, TilesDamaged, Tree, consistency_proof, proves_consistency
+from seawall.journal.merkle import HASH_BYTES, Tiles, Tree, consistency_proof, proves_consistency
 from seawall.journal.reading import Mirror, first_frame, frames
 from seawall.journal.tail import Tail
-from seawall.vocabulary.errors import InputError, JournalBusy, JournalError
+from seawall.vocabulary.errors import CheckpointMismatch, InputError, JournalBusy, JournalError, TilesDamaged
 from seawall.vocabulary.records import COMMAND
 
 TILES_NAME: Final = "tiles"
@@ -42,10 +42,6 @@ _SIGNATURE_BYTES: Final = 64
 _DASH: Final = "\N{EM DASH} "
 _NAME: Final = re.compile(r"[^\s+]+")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
-
-
-class CheckpointMismatch(JournalError):
-    """A checkpoint and a journal, or a signature and a key, do not belong together; the message has the numbers."""
 
 
 @dataclass(frozen=True, slots=True)

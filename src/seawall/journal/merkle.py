@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from seawall.vocabulary.errors import JournalError
+from seawall.vocabulary.errors import TilesDamaged
 
 HASH_BYTES: Final = 32
 TILE_HEIGHT: Final = 8
@@ -25,10 +25,6 @@ Subtree = Callable[[int, int], bytes]
 
 Keep = Callable[[int, int, bytes], None]
 """Is given each tile once it is full: level, index, TILE_BYTES of hashes."""
-
-
-class TilesDamaged(JournalError):
-    """A tile is missing or has the wrong length. Tiles follow from the journal: remove them and make them anew."""
 
 
 def leaf_hash(data: bytes) -> bytes:

@@ -9,12 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from seawall.journal.checkpoint import Checkpoint, CheckpointMismatch, PublicKey, leaf_data
+from seawall.journal.checkpoint import Checkpoint, PublicKey, leaf_data
 from seawall.journal.disk import OsDisk
 from seawall.journal.layout import FIRST_FRAME, FIRST_SEQ
 from seawall.journal.merkle import Tiles, inclusion_proof, leaf_hash, proves_inclusion
 from seawall.journal.reading import Mirror, frames, read_header
-from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.errors import CheckpointMismatch, InputError
 
 FORMAT: Final = "seawall receipt 1"
 

@@ -3,11 +3,28 @@
 configuration.py  one TOML file, every setting checked
 node.py           stamps, journals, applies, releases; the start after a stop of either kind
 replay.py         folds a journal with a chosen engine and checks it against the digests it carries
+digest.py         the cumulative digest of events
+snapshots.py      the state to start from, written beside the writer
 publishing.py     a margin model as the publisher of a simulated market
 """
 
 from seawall.node.configuration import Configuration
-from seawall.node.node import Node
-from seawall.node.replay import ENGINES, Engine, ReplayResult, replay
+from seawall.node.digest import EventDigest
+from seawall.node.node import Node, first_commands
+from seawall.node.replay import ENGINES, Engine, Fold, ReplayResult, replay
+from seawall.node.snapshots import Snapshots, fold_of, take_stopped
 
-__all__ = ["ENGINES", "Configuration", "Engine", "Node", "ReplayResult", "replay"]
+__all__ = [
+    "ENGINES",
+    "Configuration",
+    "Engine",
+    "EventDigest",
+    "Fold",
+    "Node",
+    "ReplayResult",
+    "Snapshots",
+    "first_commands",
+    "fold_of",
+    "replay",
+    "take_stopped",
+]

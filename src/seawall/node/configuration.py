@@ -16,6 +16,8 @@ from seawall.vocabulary.errors import ConfigurationError
 
 SEGMENT_BYTES_MAX: Final = 1 << 31
 GROUP_MAX: Final = 65_536
+SNAPSHOT_FRAMES_MAX: Final = 2**31
+_FOLDERS: Final = ("data", "mirror", "home", "archive")
 
 Model = Literal["standard", "scenarios"]
 
@@ -41,8 +43,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     data: str = "journal"
     mirror: str = ""
+    home: str = ""
+    archive: str = ""
     segment_bytes: int = 16 << 20
     group: int = 512
+    snapshot_frames: int = 20_000
     engine: Literal["fast", "reference"] = "fast"
     margin: Margin = msgspec.field(default_factory=Margin)
     sim: Simulation = msgspec.field(default_factory=Simulation)
@@ -74,8 +79,9 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigurationError(_dotted(error.field), error.value, error.rule) from error
         if not made.data:
             raise ConfigurationError("data", made.data, "must name a folder")
+        named = {name: getattr(made, name) for name in _FOLDERS}
         made = msgspec.structs.replace(
-            made, data=str(folder / made.data), mirror=str(folder / made.mirror) if made.mirror else ""
+            made, **{name: str(folder / named[name]) if named[name] else "" for name in _FOLDERS}
         )
         made.check()
         return made
@@ -85,6 +91,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field, value, low, high in (
             ("segment_bytes", self.segment_bytes, 64 * PAGE_BYTES, SEGMENT_BYTES_MAX),
             ("group", self.group, 1, GROUP_MAX),
+            ("snapshot_frames", self.snapshot_frames, 0, SNAPSHOT_FRAMES_MAX),
             ("margin.coin_haircut", self.margin.coin_haircut, 0, 0.99),
             ("margin.coin_markup", self.margin.coin_markup, 0, 10),
             ("sim.seed", self.sim.seed, 0, 2**63 - 1),
@@ -99,6 +106,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The two copies of the journal: `data`/a, and b in `mirror` or `data`."""
         first, second = folders_of(Path(self.data))
         return first, Path(self.mirror) / second.name if self.mirror else second
+
+    @property
+    def home_folder(self) -> Path:
+        """The folder that keeps the journal's id."""
+        return Path(self.home or self.data)
 
     def model(self) -> MarginModel:
         """The margin model with its parameters."""

@@ -1,22 +1,23 @@
 """Folding a journal: the same commands through a chosen engine, held against the digests the journal carries."""
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from seawall.engine.catalogue import Catalogue
 from seawall.engine.reference import Reference
-from seawall.journal import Frame, frames
+from seawall.journal import Disk, Frame, frames
+from seawall.node.digest import EventDigest
 from seawall.vocabulary.errors import InputError, ReplayMismatch
 from seawall.vocabulary.records import Commands, Events
-
-DIGEST_BYTES: Final = 32
 
 
 class Engine(Protocol):
     """The fold, whichever build of it."""
+
+    catalogue: Catalogue
 
     def step(self, commands: Commands, attachments: bytes = b"") -> Events:
         """Fold the next commands into state; return their events."""
@@ -51,9 +52,10 @@ ENGINES: Final[dict[str, Callable[[], Engine]]] = {"fast": _fast, "reference": R
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a fold gave. `digest` is the SHA-256 of all event bytes, in hex; `checked` the frames whose digest held.
+    """What a fold gave. `digest` is the cumulative one of all events, in hex; `checked` the frames whose digest held.
 
-    The events of the last frame are attested by no later frame; the digest is what to compare between two folds.
+    The events of the last frame are attested by no later frame; the digest is what to compare between two folds. From a
+    snapshot on, the other numbers count what was folded since.
     """
 
     commands: int
@@ -62,28 +64,30 @@ class ReplayResult:
     commands_per_s: float
     frames: int
     checked: int
+    last_frame: int
     conserved: bool
 
 
 class Fold:
     """An engine with the cumulative digest of its events, frame by frame."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, frame: int = 0, digest: bytes | None = None) -> None:
+        """A new engine; or one in the state after `frame`, the digest up to there being `digest`."""
         self.engine = engine
-        self.frame = 0
+        self.frame = frame
         self.commands = self.events = self.checked = 0
-        self._hash = hashlib.sha256()
-        self._digests: dict[int, bytes] = {}
+        self._digest = EventDigest(digest)
+        self._digests: dict[int, bytes] = {frame: digest} if digest is not None else {}
 
     @property
     def digest(self) -> tuple[int, bytes]:
         """The last frame folded and the cumulative digest of all events up to its end."""
-        return self.frame, self._hash.digest()
+        return self.frame, self._digest.digest
 
     def take(self, number: int, commands: Commands, attachments: bytes) -> Events:
         """Fold one frame; returns its events."""
         events = self.engine.step(commands, attachments)
-        self._hash.update(events.tobytes())
+        self._digest.take(events)
         self.frame = number
         self.commands += len(commands)
         self.events += len(events)
@@ -99,16 +103,23 @@ class Fold:
             # Digests are of ever later frames, so older ones are never asked for again.
             self._digests = {number: digest for number, digest in self._digests.items() if number >= frame.digest_frame}
         events = self.take(frame.number, frame.commands, frame.attachments)
-        self._digests[frame.number] = self._hash.digest()
+        self._digests[frame.number] = self._digest.digest
         return events
 
 
 def replay(
-    folders: Sequence[Path], engine: str = "fast", *, witness: Witness | None = None, fold: Fold | None = None
+    folders: Sequence[Path],
+    engine: str = "fast",
+    *,
+    witness: Witness | None = None,
+    fold: Fold | None = None,
+    archive: Path | None = None,
+    disk: Disk | None = None,
 ) -> ReplayResult:
-    """Fold the journal in `folders` with the engine of that name.
+    """Fold the journal in `folders` with the engine of that name, or with `fold` from behind its last frame on.
 
-    Raises InputError for an unknown engine or without a journal, JournalCorrupt for damage, ReplayMismatch when the
+    `archive` has the segments that were retired. Raises InputError for an unknown engine, without a journal, or where
+    what is to be folded first is retired and in no archive given; JournalCorrupt for damage, ReplayMismatch when the
     events are not those the journal's digests attest.
     """
     if engine not in ENGINES:
@@ -116,7 +127,7 @@ def replay(
     fold = fold or Fold(ENGINES[engine]())
     spent = 0
     count = 0
-    for frame in frames(folders):
+    for frame in frames(folders, start=fold.frame + 1, archive=archive, disk=disk):
         started = time.perf_counter_ns()
         events = fold.check(frame)
         spent += time.perf_counter_ns() - started
@@ -130,5 +141,6 @@ def replay(
         commands_per_s=fold.commands / max(spent, 1) * 1e9,
         frames=count,
         checked=fold.checked,
+        last_frame=fold.frame,
         conserved=fold.engine.conserved(),
     )

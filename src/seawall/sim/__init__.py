@@ -1,4 +1,4 @@
-"""Simulated worlds, shipped so that users test with what we test with: a clock and a market with its agents.
+"""Simulated worlds, shipped so that users test with what we test with: a clock, a market with its agents, a bad disk.
 
 Everything follows from one seed. A market speaks commands and hears events, as any client does.
 """
@@ -6,6 +6,7 @@ Everything follows from one seed. A market speaks commands and hears events, as 
 from seawall.sim.agents import Agent
 from seawall.sim.catalogue import COINS, CURRENCIES, START_NS, Contract, contracts
 from seawall.sim.clock import SimulatedClock
+from seawall.sim.disk import Fault, PowerCut, SimulatedDisk
 from seawall.sim.market import Batch, Market, Prices, Publish
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "Agent",
     "Batch",
     "Contract",
+    "Fault",
     "Market",
+    "PowerCut",
     "Prices",
     "Publish",
     "SimulatedClock",
+    "SimulatedDisk",
     "contracts",
 ]

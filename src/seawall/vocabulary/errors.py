@@ -8,6 +8,8 @@ SeawallError
 |   +-- JournalBusy        another writer holds the folder
 |   +-- JournalCorrupt     damage no copy can repair, with the frame and the page named
 |   +-- OutcomeUnknown     a write or sync failed: what was in flight may or may not stand
+|   +-- CheckpointMismatch journal and signed checkpoint do not agree
+|   +-- TilesDamaged       hashes kept in tiles are missing or not those signed for
 +-- ReplayMismatch         a fold gave other events than the journal's digest says
 """
 
@@ -50,6 +52,14 @@ class JournalCorrupt(JournalError):
 
 class OutcomeUnknown(JournalError):
     """A write or a sync failed. The commands in flight may or may not stand; the process must end."""
+
+
+class CheckpointMismatch(JournalError):
+    """A checkpoint and a journal, or a signature and a key, do not belong together; the message has the numbers."""
+
+
+class TilesDamaged(JournalError):
+    """A tile is missing or has the wrong length. Tiles follow from the journal: remove them and make them anew."""
 
 
 class ReplayMismatch(SeawallError):
