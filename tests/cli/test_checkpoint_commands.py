@@ -137,16 +137,16 @@ def test_damage_and_checkpoint_are_both_told(venue):
 
 def test_a_receipt_for_a_stranger(venue):
     out = venue / "receipt.json"
-    planned = asked("receipt", venue / "data", 2, "--out", out, "--dry-run")
+    planned = asked("receipt", venue / "data", 3, "--out", out, "--dry-run")
     assert not out.exists() and planned["dry_run"]
-    made = asked("receipt", venue / "data", 2, "--out", out, "--checkpoint", venue / "held/checkpoint",
+    made = asked("receipt", venue / "data", 3, "--out", out, "--checkpoint", venue / "held/checkpoint",
                  "--public-key", venue / "key.pub")  # fmt: skip
     assert json.loads(out.read_text()) == made["receipt"] == planned["receipt"] and made["signature"] == "checked"
     checked = subprocess.run(
         [sys.executable, SCRIPT, out, venue / "key.pub"], capture_output=True, text=True, check=True
     )
-    assert "seq 2, time 1000000000000000000, kind STATE" in checked.stdout and checked.stdout.endswith("OK\n")
-    shown = run("receipt", venue / "data", 2, "--out", out)
+    assert "seq 3, time 1000000000000000000, kind STATE" in checked.stdout and checked.stdout.endswith("OK\n")
+    shown = run("receipt", venue / "data", 3, "--out", out)
     assert shown.returncode == 0 and "not checked" in shown.stdout
     for wrong in (0, 10**6, "x"):
         assert run("receipt", venue / "data", wrong, "--out", out).returncode == 2

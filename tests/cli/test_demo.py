@@ -1,6 +1,7 @@
 """The demo tells the truth: it holds on a seed never seen before, without plotly, and fails when a check fails."""
 
 import json
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -18,6 +19,7 @@ from seawall.cli.output import answer
 from seawall.journal import folders_of, verify
 from seawall.node import Configuration, replay
 
+CONTROL = re.compile(r"C\d\d")
 NO_PLOTLY = "import sys; sys.modules['plotly'] = None\n"
 
 
@@ -41,6 +43,8 @@ def test_the_demo_holds_and_can_be_run_again(tmp_path):
     assert {"MARGIN", "BELOW_PRICE", "BELOW_REQUIREMENT", "WITHDRAWAL_MARGIN"} <= {
         refusal["outcome"].removeprefix("refused, ") for refusal in document["refusals"]
     }
+    shown = {word for check in document["checks"] for word in check["claim"].split() if CONTROL.fullmatch(word)}
+    assert len(shown) >= 20, shown
     data = Path(document["journal"])
     found = verify(folders_of(data))
     assert found.ok and found.head_hash.hex() == document["facts"]["head"]
@@ -79,7 +83,7 @@ def test_a_failed_check_is_a_failed_demo(tmp_path, capsys):
 
 
 def test_the_writer_acknowledges_what_the_journal_holds(tmp_path):
-    """The child of act 3, killed by this test: every whole line it wrote is a frame with that digest."""
+    """The child of act 4, killed by this test: every whole line it wrote is a frame with that digest."""
     settings = tmp_path / "seawall.toml"
     configuration = Configuration.of({"data": str(tmp_path / "journal"), "engine": "reference"})
     settings.write_text(configuration.toml())

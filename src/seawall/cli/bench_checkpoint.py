@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 
 WORLD = (1_000, 100, 100_000)
 BATCH = 2000
-ROUNDS = 9
-STREAM = 200_000
+ROUNDS = 25
+STREAM = 60_000
 IDLE_S = 0.01
 
 
 class CheckpointFigures(NamedTuple):
     """Microseconds to hash a command into the tree; commands/s of a writer by itself, and of a builder that has a core.
 
-    `slowed` is the writer's time with the builder beside it against without, the median over pairs of rounds; `spread`
-    is the smallest and the largest of them.
+    `slowed` is the writer's time with the builder beside it against without, the median over pairs of rounds, with
+    their `quartiles`.
     """
 
     hash_us: float
     writer_per_s: float
     builder_per_s: float
     slowed: float
-    spread: tuple[float, float]
+    quartiles: tuple[float, float]
 
 
 def measure(rounds: int = ROUNDS, stream: int = STREAM) -> CheckpointFigures:
@@ -82,9 +82,8 @@ def measure(rounds: int = ROUNDS, stream: int = STREAM) -> CheckpointFigures:
         made = make_checkpoint(folders, Path(folder) / "again", _key())
         rate = made.added / (time.perf_counter() - began)
     ratios = [with_it / without for with_it, without in zip(beside, alone, strict=True)]
-    return CheckpointFigures(
-        hash_us, stream / statistics.median(alone), rate, statistics.median(ratios), (min(ratios), max(ratios))
-    )
+    low, slowed, high = statistics.quantiles(ratios, n=4)
+    return CheckpointFigures(hash_us, stream / statistics.median(alone), rate, slowed, (low, high))
 
 
 def _write(journal: Journal, engine: "Fast", stream: "Commands") -> float:

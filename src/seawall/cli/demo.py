@@ -16,7 +16,7 @@ def demo(
     engine: Annotated[str, typer.Option(help="Engine of the venue: fast or reference.")] = "fast",
     as_json: Json = False,
 ) -> None:
-    """A market trades, bad orders are refused, the writer is killed, a disk rots; every claim made is checked."""
+    """A market trades, orders are refused, the writer is killed, disks rot and are rolled back; each claim checked."""
     answer(as_json, lambda: _demo(out, seed, engine, as_json))
 
 

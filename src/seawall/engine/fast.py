@@ -136,7 +136,6 @@ class Fast(Rare):
         ids = self._arrays["client_ids"][number * kept : (number + 1) * kept].reshape(-1, 2)
         ids = np.roll(ids, -int(entry["client_next"]), axis=0)
         strategies = self._arrays["strategies"][number * bounds.STRATEGIES : (number + 1) * bounds.STRATEGIES]
-        marks = self._arrays["instruments"]["weight"]
         group = entry["role"] in (Role.DESK, Role.FIRM, Role.OWNER)
         return {
             "tier": int(entry["tier"]) if number >= SYSTEM_ACCOUNTS else -1,
@@ -153,7 +152,7 @@ class Fast(Rare):
                 *(int(entry["unknown"]), int(limits["highest"]), int(limits["drops"])),
                 *(bool(entry["restricted"]), int(limits["dead_man"])),
             ),
-            "open_notional": sum(int(p["open_buy"] + p["open_sell"]) * abs(int(marks[p["instrument"]])) for p in held),
+            "open_notional": int(entry["open_notional"]),
             "protections": self._protections_of(int(entry["first_protection"])),
             **self.margin(number),
         }

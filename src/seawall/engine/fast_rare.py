@@ -199,15 +199,15 @@ class Rare(Memory):
         if instrument < 0:
             return self._arrays["limits"][account]
         key = (account << 14 | instrument) + 1
-        table = self._arrays["pair_table"].reshape(-1, 2)
-        found = table[table[:, 0] == key]
-        if len(found):
-            return self._arrays["pairs"][int(found[0, 1])]
+        slots = int(self._header[at.PAIR_MASK]) + 1
+        found = self.kernels.lookup(self._arrays["pair_table"], slots - 1, key)
+        if found >= 0:
+            return self._arrays["pairs"][found]
         self._ensure("pairs", self._pairs + 1)
-        if 4 * (self._pairs + 1) > len(table):
+        if 4 * (self._pairs + 1) > slots:
             old = self._arrays.pop("pair_table")
-            self._resize("pair_table", 4 * len(table))
-            self._header[at.PAIR_MASK] = 4 * len(table) - 1
+            self._resize("pair_table", 4 * slots)
+            self._header[at.PAIR_MASK] = 4 * slots - 1
             self.kernels.rehash(old, self._arrays["pair_table"], int(self._header[at.PAIR_MASK]))
         entry = np.array([key, self._pairs], np.int64)
         self.kernels.rehash(entry, self._arrays["pair_table"], int(self._header[at.PAIR_MASK]))

@@ -260,7 +260,8 @@ def _future(number: int, item: InstrumentMarket, rate: int, moves: Sequence[Frac
     divided = [divmod(numerator * move.numerator, denominator * move.denominator) for move in moves]
     inexact = int(any(remainder for _, remainder in divided))
     u = tuple(quotient for quotient, _ in divided)
-    return InstrumentRisk(number, item.mark_ticks, u, inexact, delta=round_away(value))
+    exposure = round_away(value)
+    return InstrumentRisk(number, item.mark_ticks, u, inexact, weight=abs(exposure), delta=exposure)
 
 
 def _option_array(

@@ -16,6 +16,7 @@ from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import BlockRisk, Charge, CurrencyRate, InstrumentRisk, Publication
 from seawall.vocabulary.records import (
     COMMAND,
+    RULES_FOLDED,
     SYSTEM_ACCOUNTS,
     Commands,
     EventKind,
@@ -36,6 +37,7 @@ MAINTENANCE: Final = 27
 CHUNK: Final = 2000
 EXPIRY: Final = 2**60
 _USD, _COIN = 0, 1
+_HEARD: Final = (EventKind.ACCEPTED, EventKind.FILL, EventKind.CANCELLED, EventKind.EDITED)
 _CHARGES: Final = (
     Charge(((200, 0), (-200, 0))),
     Charge(((100, 0), (-100, 0))),
@@ -60,7 +62,7 @@ class Workload:
         self._marks = np.array([_mark(spec, self._rng) for spec in self.specs])
         self._publication = self._publish(scenarios).encode()
         self._engine = Fast()
-        self._live: dict[int, list[int]] = {}  # order id -> [account, lots left]
+        self._live: dict[int, list[int]] = {}  # order id -> [account, lots left, lots filled, instrument, side]
         self._ids: list[int] = []  # live ids in any order, stale ones among them
         self.opening = self._open()
         self._engine.step(*self.opening)
@@ -91,7 +93,8 @@ class Workload:
         return records
 
     def _open(self) -> tuple[Commands, bytes]:
-        parts = [self._admin(Kind.CURRENCY, b"", currency=currency) for currency in (_USD, _COIN)]
+        parts = [self._admin(Kind.RULES, b"", version=RULES_FOLDED[-1])]
+        parts += [self._admin(Kind.CURRENCY, b"", currency=currency) for currency in (_USD, _COIN)]
         parts += [self._admin(Kind.TIER, b"", tier=0, currency=c, price=-50, amount=300) for c in (0, 1)]
         attachments = [spec.encode() for spec in self.specs]
         parts += [self._admin(Kind.INSTRUMENT, data, instrument=n) for n, data in enumerate(attachments)]
@@ -100,7 +103,11 @@ class Workload:
             parts.append(self._admin(Kind.DEPOSIT, b"", account=account, currency=_USD, amount=10**14))
             parts.append(self._admin(Kind.DEPOSIT, b"", account=account, currency=_COIN, amount=10**12))
         published, data = self.publish(1)
-        return join(*parts, published), b"".join([*attachments, data])
+        return join(*parts, published, self._parameters()), b"".join([*attachments, data])
+
+    def _parameters(self) -> Commands:
+        """What is set behind the first publication: nothing here."""
+        return join()
 
     def _publish(self, scenarios: int) -> Publication:
         risks = []
@@ -152,11 +159,12 @@ class Workload:
             share = np.where((share > SUBMIT * 0.8) & (share < SUBMIT), SUBMIT, share)
         records = self._orders(count, share >= CANCEL)
         for position in np.flatnonzero((share >= SUBMIT) & (share < CANCEL)):
-            order_id = self._some_live()
-            records[position] = np.zeros(1, COMMAND)[0]
-            records[position]["kind"] = Kind.CANCEL
-            records[position]["account"], records[position]["order_id"] = self._live.pop(order_id)[0], order_id
+            records[position] = self._against(self._some_live())[0]
         return records
+
+    def _against(self, order_id: int) -> Commands:
+        """What becomes of a live order: it is cancelled."""
+        return command(Kind.CANCEL, account=self._live.pop(order_id)[0], order_id=order_id)
 
     def _some_live(self) -> int:
         """A live order at random, taken off the list."""
@@ -172,17 +180,24 @@ class Workload:
         return records
 
     def _observe(self, events: Events) -> None:
-        interesting = events[np.isin(events["kind"], (EventKind.ACCEPTED, EventKind.FILL, EventKind.CANCELLED))]
-        columns: list[Any] = [interesting[name].tolist() for name in ("kind", "order_id", "account", "quantity")]
-        for kind, order_id, account, quantity in zip(*columns, strict=True):
+        interesting = events[np.isin(events["kind"], _HEARD)]
+        columns: list[Any] = [interesting[name].tolist() for name in ("kind", "order_id", "quantity")]
+        whose: list[Any] = [interesting[name].tolist() for name in ("account", "instrument", "side")]
+        for kind, order_id, quantity, account, instrument, side in zip(*columns, *whose, strict=True):
+            entry = self._live.get(order_id)
             if kind == EventKind.ACCEPTED:
-                self._live[order_id] = [account, quantity]
+                self._live[order_id] = [account, quantity, 0, instrument, side]
                 self._ids.append(order_id)
             elif kind == EventKind.CANCELLED:
                 self._live.pop(order_id, None)
-            elif order_id in self._live:
-                self._live[order_id][1] -= quantity
-                if not self._live[order_id][1]:
+            elif entry is None:
+                continue
+            elif kind == EventKind.EDITED:
+                entry[1] = quantity
+            else:
+                entry[1] -= quantity
+                entry[2] += quantity
+                if not entry[1]:
                     del self._live[order_id]
 
 

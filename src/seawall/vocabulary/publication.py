@@ -6,7 +6,7 @@ Instruments, for each lot, in value atoms (1e-6 USD):
     u[s]    change of value in scenario s against the mark; u[0] = 0 is the null scenario. A long of p lots counts
             p*u[s]; a short counts p*(u[s] + inexact) for s > 0. So `u` is a floor, and `inexact` = 1 says that its
             ceiling is one more; 0 that it is exact.
-    weight  exposure of one lot for the charge on the single position
+    weight  exposure of one lot: for the charge on the single position, and the notional of the limits C02, C11, C21
     delta, vega  exposure of one lot for the charges on the block's net and gross exposures
 
 Currencies: value atoms per atom times 2^20, `rate_gain` for what is owned and `rate_loss` >= `rate_gain` for what is

@@ -1,4 +1,4 @@
-"""Act 5: a recorded market folds through the same engine, and says how much of it was reproduced.
+"""Act 7: a recorded market folds through the same engine, and says how much of it was reproduced.
 
 The recording is made here, by a small exchange of its own in the format of Binance's streams: a stranger's clone has no
 other. `seawall import FILE --data DIR` does the same with a real one.

@@ -1,4 +1,4 @@
-"""Act 4: a byte of one copy is flipped; it is found, named, and repaired from the other copy."""
+"""Act 5: a byte of one copy is flipped; it is found, named, and repaired from the other copy."""
 
 from typing import Final
 
@@ -39,4 +39,5 @@ def rot(story: Story, configuration: Configuration) -> None:
     venue.close(story)
     after = verify(configuration.folders)
     story.check(f"verify is clean again: {after.frames:,} frames, {after.commands:,} commands", after.ok)
+    story.facts["digest"] = venue.node.fold.digest[1].hex()
     story.facts |= {"head": after.head_hash.hex(), "journal frames": after.frames, "journal commands": after.commands}

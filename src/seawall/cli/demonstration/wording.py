@@ -1,12 +1,14 @@
 """A refusal in a trader's words: the event's two numbers with their units turned into dollars and coins."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from seawall.cli.demonstration.venue import CONTRACTS, VALUE_ATOMS
 from seawall.sim import CURRENCIES, Contract
 from seawall.vocabulary.reasons import Reason, explain
-from seawall.vocabulary.records import EventKind, VenueState
+from seawall.vocabulary.records import FORBID_OPEN, FORBID_TRADE, FORBID_WITHDRAW, EventKind, VenueState
+
+_ACTIONS: Final = {FORBID_OPEN: "open positions", FORBID_TRADE: "trade", FORBID_WITHDRAW: "withdraw"}
 
 
 def words(event: Any) -> str:
@@ -16,9 +18,9 @@ def words(event: Any) -> str:
         return f"client id {b} was used before; the answer is the first order, {a}, and nothing new was placed"
     number = int(event["instrument"])
     contract = CONTRACTS[number] if 0 <= number < len(CONTRACTS) else None
-    by_money = _money_words(event, reason, a, b, contract)
-    if by_money:
-        return by_money
+    told = _money_words(event, reason, a, b, contract) or _control_words(event, reason, a, b, contract)
+    if told:
+        return told
     if contract is not None and reason in (Reason.QUANTITY, Reason.REDUCE_ONLY, Reason.POSITION_BOUND):
         asked, most = lots(contract, a), lots(contract, b)
         return {
@@ -53,6 +55,39 @@ def _money_words(event: Any, reason: Reason, a: int, b: int, contract: Contract 
         nearest = f"the price that would do is {price(contract, limit)}" if limit else "no price would do"
         return f"it would give away {usd(a)} of equity, at most {usd(b)} may go for what it reduces; {nearest}"
     return ""
+
+
+def _control_words(event: Any, reason: Reason, a: int, b: int, contract: Contract | None) -> str:
+    """A limit of an account, a group, an instrument or the venue."""
+    whose = f"the limit of account {int(event['account'])}"
+    told = {
+        Reason.ORDER_NOTIONAL: lambda: f"{usd(a)} asked, one order may be worth {usd(b)}",
+        Reason.THROTTLED: lambda: f"{a / 1e6:,.0f} ms too early, one message is granted each {b / 1e6:,.0f} ms",
+        Reason.FORBIDDEN: lambda: f"to {_ACTIONS[a]} is forbidden to it here",
+        Reason.OPEN_NOTIONAL: lambda: f"open orders would be worth {usd(a)}, at most {usd(b)} are allowed",
+        Reason.EXPOSURE: lambda: f"net delta could become {usd(a)}, {whose} is {usd(b)}",
+        Reason.STALE: lambda: f"the price is {a / 1e9:,.0f} s old, at most {b / 1e9:,.0f} s are allowed: reducing only",
+        Reason.DIVERGENT: lambda: f"mark and index are {a / 1e4:,.2f} % apart, at most {b / 1e4:,.2f} %: reducing only",
+        Reason.VENUE_HALTED: lambda: f"the venue is {VenueState(a).name}, {VenueState(b).name} is needed",
+        Reason.INSTRUMENT_HALTED: lambda: f"the instrument is {VenueState(a).name}, {VenueState(b).name} is needed",
+        Reason.ACCOUNT_HALTED: lambda: f"its group or itself is {VenueState(a).name}, {VenueState(b).name} is needed",
+        Reason.MAKER_PROTECTION: lambda: f"{usd(a)} reached, the limit is {usd(b)}",
+        Reason.DRAWDOWN: lambda: f"equity fell by {usd(a)}, the limit is {usd(b)}",
+        Reason.SELF_MATCH: lambda: f"cancelled before it met order {a} of the same owner",
+    }.get(reason)
+    if told is not None:
+        return told()
+    if contract is None:
+        return ""
+    told = {
+        Reason.COLLAR: lambda: f"{price(contract, a)} is beyond the collar, {price(contract, b)}",
+        Reason.WINDOW_COLLAR: lambda: (
+            f"{price(contract, a)}, it may move the price to {price(contract, b)} in a window"
+        ),
+        Reason.POSITION_LIMIT: lambda: f"the position could become {lots(contract, a)}, {whose} is {lots(contract, b)}",
+        Reason.OPEN_INTEREST: lambda: f"open interest could be {lots(contract, a)}, at most {lots(contract, b)}",
+    }.get(reason)
+    return told() if told is not None else ""
 
 
 def moment(time_ns: int) -> str:

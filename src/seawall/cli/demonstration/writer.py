@@ -1,4 +1,4 @@
-"""The writer that act 3 kills: trades in small frames for ever, and says on its standard output what is acknowledged.
+"""The writer that act 4 kills: trades in small frames for ever, and says on its standard output what is acknowledged.
 
 Run as ``python -m seawall.cli.demonstration.writer SETTINGS``. A line is written once the frame's events were
 released: its number, its last command, and the digest of all events up to its end.

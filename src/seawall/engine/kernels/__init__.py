@@ -52,6 +52,7 @@ class Kernels(NamedTuple):
     rehash: Any
     equity: Any
     largest_held: Any
+    lookup: Any
     reprice: Any
     trail: Any
 
@@ -65,7 +66,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
     from seawall.engine.kernels.margin import equity
     from seawall.engine.kernels.money import largest_held, remark
     from seawall.engine.kernels.stops import reprice, trail
-    from seawall.engine.kernels.tables import rehash
+    from seawall.engine.kernels.tables import lookup, rehash
     from seawall.vocabulary.records import COMMAND
 
     words = numba.int64[::1]
@@ -76,6 +77,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
         (rehash, (words, words, numba.int64)),
         (equity, (words, numba.int64)),
         (largest_held, (words, numba.int64)),
+        (lookup, (words, numba.int64, numba.int64)),
         (reprice, (words, numba.int64, numba.int64, numba.int64)),
         (trail, (words, numba.int64, numba.int64)),
     )
@@ -88,4 +90,4 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
             kernel.disable_compile()
     if progress is not None:
         progress("ready", len(signatures), len(signatures))
-    return Kernels(fold, remark, rehash, equity, largest_held, reprice, trail)
+    return Kernels(fold, remark, rehash, equity, largest_held, lookup, reprice, trail)

@@ -371,19 +371,6 @@ def open_orders_pass(h: Header, account: Index) -> bool:
 
 
 @kernel
-def open_notional(h: Header, account: Index) -> Any:
-    """Value atoms of an account's open orders at the published weights."""
-    positions = positions_of(h)
-    total = 0
-    p = accounts_of(h)[account].first_position
-    while p >= 0:
-        opened = positions[p].open_buy + positions[p].open_sell
-        total += opened * abs(instruments_of(h)[positions[p].instrument].weight)
-        p = positions[p].next_position
-    return total
-
-
-@kernel
 def _sums_pass(h: Header, o: Index, held: Any, opened: Any, reduce_only: bool) -> bool:
     """C11, C12, C15: what an order that does not reduce adds to."""
     order = orders_of(h)[o]
@@ -393,7 +380,7 @@ def _sums_pass(h: Header, o: Index, held: Any, opened: Any, reduce_only: bool) -
             return False
         most = limits_of(h)[order.account].open_notional
         if most != _NO_LIMIT:
-            notional = open_notional(h, order.account) + order.remaining * abs(ins.weight)
+            notional = entry.open_notional + order.remaining * abs(ins.weight)
             if notional > most:
                 return deny(h, _R_OPEN_NOTIONAL, notional, most)
     if reduce_only:

@@ -47,7 +47,7 @@ def look_ahead(h: Header, commands: Any) -> None:
 @kernel
 def _instrument(h: Header, instrument: Index) -> None:
     """The instrument's record, its risk array and the first lines of its charges."""
-    fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * instrument, 4)
+    fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * instrument, at.INSTRUMENT_BYTES // 64 + 1)
     fetch(h[at.A_RISK] + 8 * h[at.STRIDE] * instrument, h[at.STRIDE] // 8)
     prefetch(h[at.A_CHARGES] + 2 * at.CHARGE_BYTES * instrument)
     prefetch(h[at.A_CHARGES] + (2 * instrument + 1) * at.CHARGE_BYTES)

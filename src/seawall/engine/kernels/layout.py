@@ -153,7 +153,7 @@ def _record(wide: str, narrow: str = "") -> np.dtype:
 
 
 ACCOUNT: Final = _record(
-    "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve",
+    "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve open_notional",
     "tier open_orders oldest newest first_position last_position first_margin client_next"
     " role desk firm owner state own_state restricted unknown limited"
     " waiting oldest_waiting newest_waiting timer first_protection",
@@ -199,7 +199,7 @@ POSITION: Final = _record(
 
 MARGIN: Final = _record(
     "initial maintenance charge_initial charge_maintenance"
-    " net_delta up_delta down_delta gross_delta net_vega up_vega down_vega gross_vega",
+    " net_delta up_delta down_delta gross_delta net_vega up_vega down_vega gross_vega open_notional",
     "account block next pad_",
 )
 

@@ -76,6 +76,9 @@ def move(h: Header, p: Index, side: Any, old: Any, old_fixed: Any, new: Any, new
         return
     worst = max(abs(pos.quantity + pos.open_buy), abs(pos.quantity - pos.open_sell)) - worst
     opened = side * (new - old)
+    notional = (new - old) * abs(ins.weight)
+    margin.open_notional += notional
+    accounts_of(h)[margin.account].open_notional += notional
     _shift_delta(margin, ins.delta, side, opened, change)
     margin.gross_delta += worst * abs(ins.delta)
     margin.net_vega += change * ins.vega

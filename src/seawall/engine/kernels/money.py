@@ -406,6 +406,8 @@ def _wipe(h: Header, m: Any) -> None:
     entry.scenario_maintenance -= margin.maintenance
     entry.charge_initial -= margin.charge_initial
     entry.charge_maintenance -= margin.charge_maintenance
+    entry.open_notional -= margin.open_notional
+    margin.open_notional = 0
     margin.initial = margin.maintenance = margin.charge_initial = margin.charge_maintenance = 0
     margin.net_delta = margin.up_delta = margin.down_delta = margin.gross_delta = 0
     margin.net_vega = margin.up_vega = margin.down_vega = margin.gross_vega = 0

@@ -240,6 +240,12 @@ def remove(table: Any, mask: Any, key: Any) -> None:
 
 
 @njit(**ENTRY)
+def lookup(table: Any, mask: Any, key: Any) -> Index:
+    """`find` for Python."""
+    return find(table, mask, key)
+
+
+@njit(**ENTRY)
 def rehash(old: Any, table: Any, mask: Any) -> None:
     """Fill an empty, larger table from an old one."""
     for slot in range(len(old) // 2):
