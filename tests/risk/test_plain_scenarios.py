@@ -183,7 +183,8 @@ def test_exposures_are_the_slopes_of_value():
     item = listed(coin_option(60_000, 1, 30))
     perpetual, option = MODEL.publish(market([listed(inverse_future()), item])).instruments
     assert perpetual.delta == 10_500_000  # 10 USD, owed at 105 %
-    assert perpetual.vega == perpetual.weight == 0
+    assert perpetual.vega == 0
+    assert perpetual.weight == perpetual.delta  # its notional
     assert option.weight == 6_300 * 10**6  # 0.1 BTC of 60,000 USD, owed at 105 %
     values = scenarios.black76.lot_values(item.spec, [120_012.0, 119_988.0], item.volatility, 30 / 365)
     slope = (values[0] - values[1]) / 0.0002 * 630e-8 * 1e8
