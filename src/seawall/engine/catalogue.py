@@ -21,6 +21,7 @@ from seawall.vocabulary.records import (
     FORBID_WITHDRAW,
     RULES_FOLDED,
     SYSTEM_ACCOUNTS,
+    Kind,
     Limit,
     Role,
     Scope,
@@ -45,6 +46,21 @@ class Refused(Exception):
         self.reason, self.a, self.b = reason, a, b
         self.instrument, self.price, self.account = instrument, price, account
 
+    def fields(self, command: Any, seq: int) -> dict[str, int]:
+        """Of the REFUSED event of command `seq`: the command's own, but for what the refusal names."""
+        return {
+            "reason": self.reason,
+            "side": int(command["side"]),
+            "currency": int(command["currency"]) & 0x7FFF,
+            "account": int(command["account"]) if self.account is None else self.account,
+            "instrument": int(command["instrument"]) if self.instrument < 0 else self.instrument,
+            "order_id": int(command["order_id"]) or seq,
+            "price": int(command["price"]) if self.price is None else self.price,
+            "quantity": int(command["quantity"]),
+            "a": self.a,
+            "b": self.b,
+        }
+
 
 class Row(NamedTuple):
     """The parameters of a limit; see `Limit`."""
@@ -52,6 +68,22 @@ class Row(NamedTuple):
     amount: int
     quantity: int = 0
     until: int = 0
+
+
+def state_fields(scope: Scope, number: int, state: VenueState, old: VenueState, cause: int) -> dict[str, int]:
+    """Of the STATE event of one thing."""
+    which = {"account": number, "instrument": 0} if scope == Scope.ACCOUNT else {"account": 0, "instrument": number}
+    return {"reason": cause, "currency": scope, **which, "a": state, "b": old}
+
+
+class MakerLimits(NamedTuple):
+    """A maker's own limits in a block: value atoms, window and freeze in nanoseconds. Window 0: none."""
+
+    quantity: int
+    delta: int
+    vega: int
+    window: int
+    freeze: int
 
 
 class Shape(NamedTuple):
@@ -271,6 +303,66 @@ class Catalogue:
             raise Refused(Reason.MEMBERSHIP, account, group)
         self.groups[account][slot] = group
         return account, group
+
+    def client(self, command: Any) -> int:
+        """The account of a trader's command."""
+        number = int(command["account"])
+        if not 0 <= number < self.accounts:
+            raise Refused(Reason.UNKNOWN_ACCOUNT, number, self.accounts)
+        if number < SYSTEM_ACCOUNTS:
+            raise Refused(Reason.SYSTEM_ACCOUNT, number, SYSTEM_ACCOUNTS)
+        if self.roles[number] != Role.CLIENT:
+            raise Refused(Reason.ROLE, number, self.roles[number])
+        return number
+
+    def listed(self, command: Any) -> int:
+        """The instrument a command names."""
+        number = int(command["instrument"])
+        if not 0 <= number < len(self.specs):
+            raise Refused(Reason.UNKNOWN_INSTRUMENT, number, len(self.specs))
+        return number
+
+    def block(self, command: Any) -> int:
+        """The block a command names in the place of an instrument."""
+        block = int(command["instrument"])
+        if not 0 <= block < bounds.BLOCKS_MAX:
+            raise Refused(Reason.UNKNOWN_INSTRUMENT, block, bounds.BLOCKS_MAX)
+        return block
+
+    def index(self, command: Any) -> tuple[int, int]:
+        """(instrument, index price in its own ticks)."""
+        number, price = self.listed(command), int(command["price"])
+        if not 1 <= price <= bounds.PRICE_MAX:
+            raise Refused(Reason.PRICE_BAND, price, bounds.PRICE_MAX)
+        return number, price
+
+    def upstream(self, command: Any) -> tuple[int, int]:
+        """(instrument, account of the venue it trades at)."""
+        instrument, number = self.listed(command), int(command["account"])
+        if not SYSTEM_ACCOUNTS <= number < self.accounts or self.roles[number] != Role.UPSTREAM:
+            raise Refused(Reason.ROLE, number, Role.UPSTREAM)
+        return instrument, number
+
+    def protect(self, command: Any) -> tuple[int, int, MakerLimits]:
+        """(account, block, limits) of market-maker protection.
+
+        Fields: quantity gross, amount delta, version vega; until = window, display = freeze (0: until reset).
+        """
+        account, block = self.client(command), self.block(command)
+        limits = MakerLimits(*(int(command[name]) for name in ("quantity", "amount", "version", "until", "display")))
+        timed = 0 <= limits.window <= bounds.TIME_MAX and 0 <= limits.freeze <= bounds.TIME_MAX
+        if not timed or min(limits) < 0:
+            raise Refused(Reason.LIMIT_VALUE, Kind.PROTECT, limits.window)
+        return account, block, limits
+
+    def rearm(self, command: Any) -> tuple[int, int]:
+        """(account, strategy) that people let trade again."""
+        account, strategy = self.client(command), int(command["strategy"])
+        if not 1 <= strategy < bounds.STRATEGIES:
+            raise Refused(Reason.LIMIT_VALUE, Kind.REARM, strategy)
+        if not int(command["flags"]) & FLAG_APPROVED:
+            raise Refused(Reason.PEOPLE_REQUIRED, 0, strategy)
+        return account, strategy
 
     def limit(self, limit: Limit, account: int = -1, instrument: int = -1) -> Row | None:
         """The limit in force, None where there is none."""

@@ -13,7 +13,7 @@ from seawall.engine.kernels import layout as at
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.publication import INITIAL, MAINTENANCE, ROWS
-from seawall.vocabulary.records import SYSTEM_ACCOUNTS, Commands, Events, OrderType, Role, Status, Watched
+from seawall.vocabulary.records import GROUPS, SYSTEM_ACCOUNTS, Commands, Events, OrderType, Status, Watched
 
 _C: Final = at.CURRENCIES_MAX
 _POSITION: Final = ("quantity", "cash", "open_buy", "open_sell", "window_start", "window_price")
@@ -136,7 +136,7 @@ class Fast(Rare):
         ids = self._arrays["client_ids"][number * kept : (number + 1) * kept].reshape(-1, 2)
         ids = np.roll(ids, -int(entry["client_next"]), axis=0)
         strategies = self._arrays["strategies"][number * bounds.STRATEGIES : (number + 1) * bounds.STRATEGIES]
-        group = entry["role"] in (Role.DESK, Role.FIRM, Role.OWNER)
+        group = entry["role"] in GROUPS
         return {
             "tier": int(entry["tier"]) if number >= SYSTEM_ACCOUNTS else -1,
             "balance": self._arrays["balances"][number * _C : (number + 1) * _C].tolist(),

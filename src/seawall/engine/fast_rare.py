@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from seawall.engine.catalogue import Catalogue, Refused, Row
+from seawall.engine.catalogue import Catalogue, Refused, Row, state_fields
 from seawall.engine.fast_memory import LIMITED_INSTRUMENT, Memory
 from seawall.engine.kernels import layout as at
 from seawall.vocabulary import bounds
@@ -14,10 +14,9 @@ from seawall.vocabulary.publication import EXPOSURES, NO_CHARGE, ROWS, Publicati
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
     EVENT,
-    FLAG_APPROVED,
     FLAG_UNCLEAN,
+    GROUPS,
     KINDS_OF_RULES_1,
-    SYSTEM_ACCOUNTS,
     EventKind,
     Kind,
     Limit,
@@ -98,19 +97,7 @@ class Rare(Memory):
             h[at.PENDING] = at.FIRE
 
     def _refuse(self, command: Any, refused: Refused) -> None:
-        self._emit(
-            EventKind.REFUSED,
-            reason=refused.reason,
-            side=int(command["side"]),
-            currency=int(command["currency"]) & 0x7FFF,
-            account=int(command["account"]) if refused.account is None else refused.account,
-            instrument=int(command["instrument"]) if refused.instrument < 0 else refused.instrument,
-            order_id=int(command["order_id"]) or int(self._header[at.SEQ]),
-            price=int(command["price"]) if refused.price is None else refused.price,
-            quantity=int(command["quantity"]),
-            a=refused.a,
-            b=refused.b,
-        )
+        self._emit(EventKind.REFUSED, **refused.fields(command, int(self._header[at.SEQ])))
 
     def _emit(self, kind: EventKind, **fields: int) -> None:
         event = self._arrays["events"][int(self._header[at.EVENTS]) :][:1]
@@ -157,20 +144,12 @@ class Rare(Memory):
         self._emit(EventKind.DEFINED, account=account, order_id=group, a=Kind.MEMBER)
 
     def _upstream(self, command: Any, attachment: bytes) -> None:
-        instrument, number = int(command["instrument"]), int(command["account"])
-        row = self._instrument_row(instrument)
-        client = SYSTEM_ACCOUNTS <= number < self.catalogue.accounts
-        if not client or self.catalogue.roles[number] != Role.UPSTREAM:
-            raise Refused(Reason.ROLE, number, Role.UPSTREAM)
+        instrument, number = self.catalogue.upstream(command)
+        row = self._arrays["instruments"][instrument]
         if row["upstream"] or row["first_holder"] >= 0:
             raise Refused(Reason.ALREADY_DEFINED, instrument, int(row["upstream"]))
         row["upstream"] = number
         self._emit(EventKind.DEFINED, account=number, instrument=instrument, a=Kind.UPSTREAM)
-
-    def _instrument_row(self, instrument: int) -> Any:
-        if not 0 <= instrument < len(self.catalogue.specs):
-            raise Refused(Reason.UNKNOWN_INSTRUMENT, instrument, len(self.catalogue.specs))
-        return self._arrays["instruments"][instrument]
 
     # -- limits and states -----------------------------------------------------------------------------------------
 
@@ -234,16 +213,7 @@ class Rare(Memory):
                 accounts[member]["state"] = self.catalogue.account_state(int(member))
         elif scope != Scope.VENUE:
             self._write_instrument_states()
-        of_account = scope == Scope.ACCOUNT
-        self._emit(
-            EventKind.STATE,
-            reason=cause,
-            currency=scope,
-            account=number if of_account else 0,
-            instrument=0 if of_account else number,
-            a=state,
-            b=old,
-        )
+        self._emit(EventKind.STATE, **state_fields(scope, number, state, old, cause))
 
     def _write_instrument_states(self) -> None:
         for number in range(len(self.catalogue.specs)):
@@ -278,10 +248,8 @@ class Rare(Memory):
             self.kernels.reprice(self._header, number, int(watch), price)
 
     def _index(self, command: Any, attachment: bytes) -> None:
-        number, price = int(command["instrument"]), int(command["price"])
-        row = self._instrument_row(number)
-        if not 1 <= price <= bounds.PRICE_MAX:
-            raise Refused(Reason.PRICE_BAND, price, bounds.PRICE_MAX)
+        number, price = self.catalogue.index(command)
+        row = self._arrays["instruments"][number]
         row["index_at"], row["index"] = self._header[at.CLOCK], price
         self._emit(EventKind.DEFINED, instrument=number, price=price, a=Kind.INDEX)
         self._reprice(number, Watched.INDEX)
@@ -305,7 +273,7 @@ class Rare(Memory):
         if scope == Scope.ACCOUNT:
             accounts = self._arrays["accounts"][: int(h[at.ACCOUNTS])]
             members = [number]
-            if self.catalogue.roles[number] in (Role.DESK, Role.FIRM, Role.OWNER):
+            if self.catalogue.roles[number] in GROUPS:
                 slot = ("desk", "firm", "owner")[self.catalogue.roles[number] - Role.DESK]
                 members = np.flatnonzero(accounts[slot] == number).tolist()
             if members:
@@ -320,33 +288,16 @@ class Rare(Memory):
 
     # -- market makers and strategies ------------------------------------------------------------------------------
 
-    def _client(self, command: Any) -> int:
-        number = int(command["account"])
-        if not 0 <= number < self.catalogue.accounts:
-            raise Refused(Reason.UNKNOWN_ACCOUNT, number, self.catalogue.accounts)
-        if number < SYSTEM_ACCOUNTS:
-            raise Refused(Reason.SYSTEM_ACCOUNT, number, SYSTEM_ACCOUNTS)
-        if self.catalogue.roles[number] != Role.CLIENT:
-            raise Refused(Reason.ROLE, number, self.catalogue.roles[number])
-        return number
-
-    def _protection(self, account: int, command: Any) -> tuple[int, int, int]:
-        """(block, record or -1, the record before it or -1) of a maker's protection."""
-        block = int(command["instrument"])
-        if not 0 <= block < bounds.BLOCKS_MAX:
-            raise Refused(Reason.UNKNOWN_INSTRUMENT, block, bounds.BLOCKS_MAX)
+    def _protection(self, account: int, block: int) -> tuple[int, int]:
+        """(record or -1, the record before it or -1) of a maker's protection."""
         before, index = -1, int(self._arrays["accounts"][account]["first_protection"])
         while index >= 0 and self._arrays["protections"][index]["block"] != block:
             before, index = index, int(self._arrays["protections"][index]["next"])
-        return block, index, before
+        return index, before
 
     def _protect(self, command: Any, attachment: bytes) -> None:
-        account = self._client(command)
-        block, index, before = self._protection(account, command)
-        window, freeze = int(command["until"]), int(command["display"])
-        limits = [int(command[name]) for name in ("quantity", "amount", "version")]
-        if not 0 <= window <= bounds.TIME_MAX or not 0 <= freeze <= bounds.TIME_MAX or min(limits) < 0:
-            raise Refused(Reason.LIMIT_VALUE, Kind.PROTECT, window)
+        account, block, limits = self.catalogue.protect(command)
+        index, before = self._protection(account, block)
         entry = self._arrays["accounts"][account]
         if index >= 0:  # taken out of the list, and into it anew if it stays
             after = self._arrays["protections"][index]["next"]
@@ -354,20 +305,21 @@ class Rare(Memory):
                 entry["first_protection"] = after
             else:
                 self._arrays["protections"][before]["next"] = after
-        if window:
+        if limits.window:
             if index < 0:
                 index, self._protections = self._protections, self._protections + 1
                 self._ensure("protections", self._protections)
             row = self._arrays["protections"][index]
-            row["quantity"], row["delta"], row["vega"] = limits
-            row["window"], row["freeze"], row["frozen"], row["quarter"], row["sums"] = window, freeze, 0, 0, 0
+            for name, value in limits._asdict().items():
+                row[name] = value
+            row["frozen"] = row["quarter"] = row["sums"] = 0
             row["account"], row["block"], row["next"] = account, block, entry["first_protection"]
             entry["first_protection"] = index
-        self._emit(EventKind.DEFINED, account=account, instrument=block, a=Kind.PROTECT, b=window)
+        self._emit(EventKind.DEFINED, account=account, instrument=block, a=Kind.PROTECT, b=limits.window)
 
     def _protect_reset(self, command: Any, attachment: bytes) -> None:
-        account = self._client(command)
-        block, index, _ = self._protection(account, command)
+        account, block = self.catalogue.client(command), self.catalogue.block(command)
+        index, _ = self._protection(account, block)
         if index < 0:
             raise Refused(Reason.NO_PROTECTION, account, block)
         row = self._arrays["protections"][index]
@@ -375,11 +327,7 @@ class Rare(Memory):
         self._emit(EventKind.DEFINED, account=account, instrument=block, a=Kind.PROTECT_RESET)
 
     def _rearm(self, command: Any, attachment: bytes) -> None:
-        account, strategy = self._client(command), int(command["strategy"])
-        if not 1 <= strategy < bounds.STRATEGIES:
-            raise Refused(Reason.LIMIT_VALUE, Kind.REARM, strategy)
-        if not int(command["flags"]) & FLAG_APPROVED:
-            raise Refused(Reason.PEOPLE_REQUIRED, 0, strategy)
+        account, strategy = self.catalogue.rearm(command)
         self._arrays["strategies"][bounds.STRATEGIES * account + strategy] = 0
         self._emit(EventKind.DEFINED, account=account, a=Kind.REARM, b=strategy)
 

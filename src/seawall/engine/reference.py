@@ -35,19 +35,17 @@ from seawall.vocabulary.records import (
     FLAG_LINKED,
     FLAG_PACKAGE,
     FLAG_UNCLEAN,
+    GROUPS,
     KINDS_OF_RULES_1,
+    UPSTREAM,
     Commands,
     EventKind,
     Events,
     Kind,
     Limit,
-    Role,
     Scope,
-    Status,
     Watched,
 )
-
-_UPSTREAM = (Status.PENDING, Status.ACKNOWLEDGED, Status.UNKNOWN)
 
 
 class Reference(Money):
@@ -194,9 +192,8 @@ class Reference(Money):
 
     def _index(self, command: Any, attachment: bytes) -> None:
         """An index price, in the instrument's own ticks."""
-        listing, price = self._listing(command), int(command["price"])
-        if not 1 <= price <= bounds.PRICE_MAX:
-            raise Refused(Reason.PRICE_BAND, price, bounds.PRICE_MAX)
+        number, price = self.catalogue.index(command)
+        listing = self.book.listings[number]
         listing.index_at = self.clock
         self._emit(EventKind.DEFINED, instrument=listing.number, price=price, a=Kind.INDEX)
         self._reach(listing, Watched.INDEX, price)
@@ -307,7 +304,7 @@ class Reference(Money):
 
     def _group_state(self, number: int) -> dict[str, Any]:
         """The sums over a group's members that are not nothing: (position, open buys, open sells) and deltas."""
-        if self.accounts[number].role not in (Role.DESK, Role.FIRM, Role.OWNER):
+        if self.accounts[number].role not in GROUPS:
             return {}
         held = {listing.number: self._held_by(number, listing.number) for listing in self.book.listings}
         deltas = {block: self._delta_of(number, block) for block in range(bounds.BLOCKS_MAX)}
@@ -321,7 +318,7 @@ class Reference(Money):
             return [[_order_state(order) for order in book[price]] for price in sorted(book)]
 
         upstream = [
-            order for order in self.orders.values() if order.instrument == listing.number and order.status in _UPSTREAM
+            order for order in self.orders.values() if order.instrument == listing.number and order.status in UPSTREAM
         ]
         return {
             "expired": listing.expired,

@@ -100,6 +100,9 @@ FILL_OR_KILL_LOOKS: Final = 1024
 TIME_MAX: Final = 2**61
 """Nanoseconds: the latest end of a timer, and the longest window."""
 
+PROTECTION_SUM_MAX: Final = 2**59
+"""Value atoms in a quarter of a window of market-maker protection saturate here, so that five of them fit 64 bits."""
+
 PARTS: Final = 1_000_000
 """Collars, moves and divergence are in millionths of a price."""
 

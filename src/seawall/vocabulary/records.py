@@ -183,6 +183,9 @@ class Role(IntEnum):
     UPSTREAM = 4
 
 
+GROUPS: Final = (Role.DESK, Role.FIRM, Role.OWNER)
+
+
 class Limit(IntEnum):
     """Parameters of controls. Tightening is anybody's, relaxing is people's.
 
@@ -238,6 +241,9 @@ class Status(IntEnum):
     PENDING = 2  # sent upstream
     ACKNOWLEDGED = 3  # open upstream
     UNKNOWN = 4  # upstream, and nobody knows
+
+
+UPSTREAM: Final = (Status.PENDING, Status.ACKNOWLEDGED, Status.UNKNOWN)
 
 
 class EventKind(IntEnum):

@@ -176,9 +176,13 @@ class Controls(Gate):
                 if not order.flags & FLAG_SLIDE or not spec.price_min <= slid <= spec.price_max:
                     raise Refused(Reason.POST_ONLY, order.price, best)
                 order.price = slid
-        if not spec.price_min <= order.price <= spec.price_max:
-            edge = spec.price_min if order.price < spec.price_min else spec.price_max
-            raise Refused(Reason.PRICE_BAND, order.price, edge)
+        self._check_band(listing, order.price)
+
+    def _check_band(self, listing: Listing, price: int) -> None:
+        """The instrument's hard band."""
+        spec = listing.spec
+        if not spec.price_min <= price <= spec.price_max:
+            raise Refused(Reason.PRICE_BAND, price, spec.price_min if price < spec.price_min else spec.price_max)
 
     def _check_collars(self, listing: Listing, position: Position, order: Order) -> None:
         """C03 and C04."""

@@ -13,6 +13,7 @@ from seawall.vocabulary.records import (
     SYSTEM_FEES,
     SYSTEM_ROUNDING,
     TAKER,
+    UPSTREAM,
     EventKind,
     Limit,
     Role,
@@ -23,11 +24,6 @@ from seawall.vocabulary.records import (
     VenueState,
     Watched,
 )
-
-PROTECTION_SUM_MAX = 2**59
-"""Value atoms in a quarter of a window saturate here, so that five of them fit 64 bits."""
-
-_UPSTREAM = (Status.PENDING, Status.ACKNOWLEDGED, Status.UNKNOWN)
 
 
 class Matching(Controls):
@@ -228,7 +224,7 @@ class Matching(Controls):
         One that waits just goes. One that is upstream stays until its venue says so: it is only marked, and told of.
         """
         account, listing = self.accounts[order.account], self.book.listings[order.instrument]
-        if order.status in _UPSTREAM:
+        if order.status in UPSTREAM:
             if not order.cancel_wanted:
                 order.cancel_wanted = True
                 self._tell(EventKind.STATUS, order, reason, a=order.status, b=order.status)
@@ -293,7 +289,7 @@ class Matching(Controls):
         """Mark the upstream orders in some instruments as to be cancelled, account by account, newest first."""
         for account in self.accounts:
             for order in reversed(account.orders.values()):
-                if order.status in _UPSTREAM and order.instrument in instruments:
+                if order.status in UPSTREAM and order.instrument in instruments:
                     self._close(order, reason)
 
     # -- what trades set off ---------------------------------------------------------------------------------------
@@ -347,7 +343,7 @@ class Matching(Controls):
         added = (quantity * self._weight(listing), signed * listing.risk.delta, signed * listing.risk.vega)
         now = protection.sums[protection.quarter % 5]
         for index, more in enumerate(added):
-            now[index] = max(-PROTECTION_SUM_MAX, min(PROTECTION_SUM_MAX, now[index] + more))
+            now[index] = max(-bounds.PROTECTION_SUM_MAX, min(bounds.PROTECTION_SUM_MAX, now[index] + more))
         limits = (protection.quantity, protection.delta, protection.vega)
         for index, limit in enumerate(limits):
             reached = abs(sum(row[index] for row in protection.sums))

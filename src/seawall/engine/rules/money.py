@@ -8,7 +8,7 @@ from seawall.engine.rules.orders import Orders
 from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import FORBID_WITHDRAW, SYSTEM_ROUNDING, Limit, Role, VenueState
+from seawall.vocabulary.records import FORBID_WITHDRAW, GROUPS, SYSTEM_ROUNDING, Limit, VenueState
 
 
 class Money(Orders):
@@ -22,7 +22,7 @@ class Money(Orders):
             raise Refused(Reason.UNKNOWN_CURRENCY, currency, self.catalogue.currencies)
         if not 1 <= amount <= bounds.BALANCE_MAX:
             raise Refused(Reason.AMOUNT, amount, bounds.BALANCE_MAX)
-        if self.accounts[number].role in (Role.DESK, Role.FIRM, Role.OWNER):
+        if self.accounts[number].role in GROUPS:
             raise Refused(Reason.ROLE, number, self.accounts[number].role)
         return number, currency, amount
 

@@ -11,7 +11,6 @@ from seawall.engine.rules.margin import Account, Listing, Order, Position, Prote
 from seawall.vocabulary import bounds
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
-    FLAG_APPROVED,
     FLAG_DISCONNECTED,
     FLAG_LINKED,
     FLAG_PACKAGE,
@@ -19,11 +18,11 @@ from seawall.vocabulary.records import (
     FLAG_SLIDE,
     SYSTEM_ACCOUNTS,
     TAKER,
+    UPSTREAM,
     EventKind,
     Kind,
     Limit,
     OrderType,
-    Role,
     Scope,
     Status,
     TimeInForce,
@@ -106,10 +105,8 @@ class Orders(Conditional):
         """A stop is checked for what can be said now; the rest is checked when it fires."""
         self._check_open(listing, order)
         self._check_size(listing, order)
-        spec = listing.spec
-        if order.type not in AT_MARKET and not spec.price_min <= order.price <= spec.price_max:
-            edge = spec.price_min if order.price < spec.price_min else spec.price_max
-            raise Refused(Reason.PRICE_BAND, order.price, edge)
+        if order.type not in AT_MARKET:
+            self._check_band(listing, order.price)
         self._check_permissions(account, order)
         price = listing.prices[order.watch]
         if not price and (order.type == OrderType.TRAILING or order.watch == Watched.INDEX):
@@ -169,9 +166,7 @@ class Orders(Conditional):
         self._check_size(listing, changed)
         if order.type not in AT_MARKET:
             changed.price = price
-            if not listing.spec.price_min <= price <= listing.spec.price_max:
-                edge = listing.spec.price_min if price < listing.spec.price_min else listing.spec.price_max
-                raise Refused(Reason.PRICE_BAND, price, edge)
+            self._check_band(listing, price)
         if not 1 <= trigger <= listing.spec.price_max:
             raise Refused(Reason.TRIGGER, trigger, listing.spec.price_max)
         self._unwait(listing, order)
@@ -269,57 +264,39 @@ class Orders(Conditional):
         self._emit(EventKind.DEFINED, account=int(command["account"]), a=Kind.DEAD_MAN, b=until)
 
     def _protect(self, command: Any, attachment: bytes) -> None:
-        """C21: a maker's own limits in one block. Fields: quantity gross, amount delta, version vega, all value atoms;
-        until = window, display = how long it stays frozen (0: until reset), both nanoseconds. until 0: no protection.
-        """
-        account, block = self._client(command), self._block(command)
-        window, freeze = int(command["until"]), int(command["display"])
-        limits = [int(command[name]) for name in ("quantity", "amount", "version")]
-        if not 0 <= window <= bounds.TIME_MAX or not 0 <= freeze <= bounds.TIME_MAX or min(limits) < 0:
-            raise Refused(Reason.LIMIT_VALUE, Kind.PROTECT, window)
-        number = int(command["account"])
-        if window:
-            account.protections[block] = Protection(limits[0], limits[1], limits[2], window, freeze)
+        """C21: a maker's own limits in one block."""
+        number, block, limits = self.catalogue.protect(command)
+        if limits.window:
+            self.accounts[number].protections[block] = Protection(*limits)
         else:
-            account.protections.pop(block, None)
-        self._emit(EventKind.DEFINED, account=number, instrument=block, a=Kind.PROTECT, b=window)
+            self.accounts[number].protections.pop(block, None)
+        self._emit(EventKind.DEFINED, account=number, instrument=block, a=Kind.PROTECT, b=limits.window)
 
     def _protect_reset(self, command: Any, attachment: bytes) -> None:
-        account, block = self._client(command), self._block(command)
-        protection = account.protections.get(block)
+        number, block = self.catalogue.client(command), self.catalogue.block(command)
+        protection = self.accounts[number].protections.get(block)
         if protection is None:
-            raise Refused(Reason.NO_PROTECTION, int(command["account"]), block)
+            raise Refused(Reason.NO_PROTECTION, number, block)
         protection.frozen = 0
         protection.sums = [[0, 0, 0] for _ in range(5)]
-        self._emit(EventKind.DEFINED, account=int(command["account"]), instrument=block, a=Kind.PROTECT_RESET)
-
-    def _block(self, command: Any) -> int:
-        block = int(command["instrument"])
-        if not 0 <= block < bounds.BLOCKS_MAX:
-            raise Refused(Reason.UNKNOWN_INSTRUMENT, block, bounds.BLOCKS_MAX)
-        return block
+        self._emit(EventKind.DEFINED, account=number, instrument=block, a=Kind.PROTECT_RESET)
 
     def _rearm(self, command: Any, attachment: bytes) -> None:
         """C07: people let a stopped strategy trade again."""
-        account, strategy = self._client(command), int(command["strategy"])
-        if not 1 <= strategy < bounds.STRATEGIES:
-            raise Refused(Reason.LIMIT_VALUE, Kind.REARM, strategy)
-        if not int(command["flags"]) & FLAG_APPROVED:
-            raise Refused(Reason.PEOPLE_REQUIRED, 0, strategy)
-        account.strategies[strategy] = 0
-        self._emit(EventKind.DEFINED, account=int(command["account"]), a=Kind.REARM, b=strategy)
+        number, strategy = self.catalogue.rearm(command)
+        self.accounts[number].strategies[strategy] = 0
+        self._emit(EventKind.DEFINED, account=number, a=Kind.REARM, b=strategy)
 
     # -- upstream ----------------------------------------------------------------------------------------------------
 
     def _upstream(self, command: Any, attachment: bytes) -> None:
         """Bind an instrument to the account that stands for the venue it trades at; before it has traded."""
-        listing, number = self._listing(command), int(command["account"])
-        if not SYSTEM_ACCOUNTS <= number < len(self.accounts) or self.accounts[number].role != Role.UPSTREAM:
-            raise Refused(Reason.ROLE, number, Role.UPSTREAM)
+        instrument, number = self.catalogue.upstream(command)
+        listing = self.book.listings[instrument]
         if listing.upstream or listing.holders:
-            raise Refused(Reason.ALREADY_DEFINED, int(command["instrument"]), listing.upstream)
+            raise Refused(Reason.ALREADY_DEFINED, instrument, listing.upstream)
         listing.upstream = number
-        self._emit(EventKind.DEFINED, account=number, instrument=int(command["instrument"]), a=Kind.UPSTREAM)
+        self._emit(EventKind.DEFINED, account=number, instrument=instrument, a=Kind.UPSTREAM)
 
     def _upstream_order(self, command: Any, taken: tuple[Status, ...]) -> Order:
         _, order = self._own_order(command)
@@ -334,7 +311,7 @@ class Orders(Conditional):
         self._set_status(self._upstream_order(command, (Status.PENDING, Status.ACKNOWLEDGED)), Status.UNKNOWN)
 
     def _ended(self, command: Any, attachment: bytes) -> None:
-        order = self._upstream_order(command, (Status.PENDING, Status.ACKNOWLEDGED, Status.UNKNOWN))
+        order = self._upstream_order(command, UPSTREAM)
         self._end(order, Reason.BY_VENUE)
 
     def _end(self, order: Order, reason: Reason) -> None:
@@ -347,15 +324,14 @@ class Orders(Conditional):
 
     def _executed(self, command: Any, attachment: bytes) -> None:
         """A fill at the venue, at its price and fee; the venue's account is the other side."""
-        order = self._upstream_order(command, (Status.PENDING, Status.ACKNOWLEDGED, Status.UNKNOWN))
+        order = self._upstream_order(command, UPSTREAM)
         listing = self.book.listings[order.instrument]
         price, quantity, fee = int(command["price"]), int(command["quantity"]), int(command["amount"])
         if not 1 <= quantity <= order.remaining:
             raise Refused(Reason.QUANTITY, quantity, order.remaining)
         spec = listing.spec
-        worst = order.price if order.side > 0 else max(order.price, spec.price_min)
-        if order.side * (price - worst) > 0 or not spec.price_min <= price <= spec.price_max:
-            raise Refused(Reason.PRICE_BAND, price, worst)
+        if order.side * (price - order.price) > 0 or not spec.price_min <= price <= spec.price_max:
+            raise Refused(Reason.PRICE_BAND, price, order.price)
         if abs(fee) > bounds.POSITION_VALUE_MAX:
             raise Refused(Reason.AMOUNT, fee, bounds.POSITION_VALUE_MAX)
         venue = self.accounts[listing.upstream]

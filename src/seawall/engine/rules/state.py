@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from seawall.engine.catalogue import Catalogue, Refused
+from seawall.engine.catalogue import Catalogue, Refused, state_fields
 from seawall.engine.rules.margin import Account, Book, Listing, Order, Position
 from seawall.vocabulary import bounds
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import SYSTEM_ACCOUNTS, EventKind, Role, Scope, VenueState
+from seawall.vocabulary.records import GROUPS, SYSTEM_ACCOUNTS, EventKind, Role, Scope, VenueState
 
 
 class State:
@@ -51,53 +51,21 @@ class State:
         self._events.append((self.seq, kind, reason, order.side, 0, 0, *whose, price, order.remaining, a, b))
 
     def _tell_state(self, scope: Scope, number: int, state: VenueState, old: VenueState, cause: int = 0) -> None:
-        of_account = scope == Scope.ACCOUNT
-        self._emit(
-            EventKind.STATE,
-            cause,
-            currency=scope,
-            account=number if of_account else 0,
-            instrument=0 if of_account else number,
-            a=state,
-            b=old,
-        )
+        self._emit(EventKind.STATE, **state_fields(scope, number, state, old, cause))
 
     def _refuse(self, command: Any, refused: Refused) -> None:
-        """The REFUSED event: the command's fields, but for what the refusal names."""
-        self._emit(
-            EventKind.REFUSED,
-            refused.reason,
-            side=int(command["side"]),
-            currency=int(command["currency"]) & 0x7FFF,
-            account=int(command["account"]) if refused.account is None else refused.account,
-            instrument=int(command["instrument"]) if refused.instrument < 0 else refused.instrument,
-            order_id=int(command["order_id"]) or self.seq,
-            price=int(command["price"]) if refused.price is None else refused.price,
-            quantity=int(command["quantity"]),
-            a=refused.a,
-            b=refused.b,
-        )
+        """The REFUSED event."""
+        self._emit(EventKind.REFUSED, **refused.fields(command, self.seq))
 
     def _post(self, number: int, currency: int, atoms: int, cause: Reason, instrument: int = 0, b: int = 0) -> None:
         self.accounts[number].balance[currency] += atoms
         self._emit(EventKind.POSTED, cause, currency=currency, account=number, instrument=instrument, a=atoms, b=b)
 
     def _client(self, command: Any) -> Account:
-        number = int(command["account"])
-        if not 0 <= number < len(self.accounts):
-            raise Refused(Reason.UNKNOWN_ACCOUNT, number, len(self.accounts))
-        if number < SYSTEM_ACCOUNTS:
-            raise Refused(Reason.SYSTEM_ACCOUNT, number, SYSTEM_ACCOUNTS)
-        account = self.accounts[number]
-        if account.role != Role.CLIENT:
-            raise Refused(Reason.ROLE, number, account.role)
-        return account
+        return self.accounts[self.catalogue.client(command)]
 
     def _listing(self, command: Any) -> Listing:
-        number = int(command["instrument"])
-        if not 0 <= number < len(self.book.listings):
-            raise Refused(Reason.UNKNOWN_INSTRUMENT, number, len(self.book.listings))
-        return self.book.listings[number]
+        return self.book.listings[self.catalogue.listed(command)]
 
     def _position(self, order: Order) -> Position:
         return self.accounts[order.account].positions[order.instrument]
@@ -109,7 +77,7 @@ class State:
     def _members(self, number: int) -> list[Account]:
         """An account, or the members of a group, in order of their numbers."""
         entry = self.accounts[number]
-        if entry.role not in (Role.DESK, Role.FIRM, Role.OWNER):
+        if entry.role not in GROUPS:
             return [entry]
         return [account for account in self.accounts if account.groups[entry.role - Role.DESK] == number]
 
