@@ -2,7 +2,7 @@
 
 from seawall.node.configuration import Configuration
 from seawall.risk import BlockMarket, CurrencyMarket, InstrumentMarket, MarketView, mark_price
-from seawall.sim import COINS, CURRENCIES, Contract, Prices, Publish
+from seawall.sim import COINS, Contract, Prices, Publish
 from seawall.vocabulary.instruments import Product
 
 
@@ -15,7 +15,7 @@ def publisher(configuration: Configuration) -> Publish:
             number: CurrencyMarket(prices.index_usd[name], decimals, margin.coin_haircut, margin.coin_markup)
             if name in COINS
             else CurrencyMarket(1.0, decimals, 0.0, 0.0)
-            for number, (name, decimals) in enumerate(CURRENCIES)
+            for number, (name, decimals) in enumerate(prices.currencies)
         }
         blocks = {
             contract.spec.block: BlockMarket(contract.underlying, prices.index_usd[contract.underlying])

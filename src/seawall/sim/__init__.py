@@ -7,6 +7,7 @@ from seawall.sim.agents import Agent
 from seawall.sim.catalogue import COINS, CURRENCIES, START_NS, Contract, contracts
 from seawall.sim.clock import SimulatedClock
 from seawall.sim.disk import Fault, PowerCut, SimulatedDisk
+from seawall.sim.live import LiveMarket
 from seawall.sim.market import Batch, Market, Prices, Publish
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Batch",
     "Contract",
     "Fault",
+    "LiveMarket",
     "Market",
     "PowerCut",
     "Prices",

@@ -1,4 +1,4 @@
-"""Who trades: market makers, takers, an over-leveraged punter, a hedger that only reduces.
+"""Who trades: makers, takers, an over-leveraged punter, a hedger that only reduces; makers and takers in real time.
 
 An agent knows what a client knows: the contracts, the published marks, and what the venue's events say of its own
 account. It acts by commands alone.
@@ -12,7 +12,8 @@ import numpy as np
 
 from seawall.sim.catalogue import BTC, ETH, USDC, Contract
 from seawall.vocabulary.instruments import Product
-from seawall.vocabulary.records import BUY, SELL, EventKind, Kind, TimeInForce
+from seawall.vocabulary.reasons import Reason
+from seawall.vocabulary.records import BUY, FLAG_POST_ONLY, FLAG_SLIDE, SELL, EventKind, Kind, TimeInForce
 
 BTC_PERPETUAL: Final = 0
 BTC_USDC_PERPETUAL: Final = 2
@@ -64,6 +65,8 @@ class Agent:
                 self.open[order_id] = (instrument, left)
             else:
                 del self.open[order_id]
+        elif kind == EventKind.EDITED:
+            self.open[order_id] = (instrument, quantity)
         elif kind == EventKind.CANCELLED:
             del self.open[order_id]
         elif kind == EventKind.REFUSED:
@@ -76,6 +79,10 @@ class Agent:
     def act(self, sight: Sight, send: Send) -> None:
         """Send this round's commands."""
         raise NotImplementedError(f"{self.name} is no trader")
+
+    def _lean(self, instrument: int, size: int) -> float:
+        """How far to lean against the position, as a part of the width, in (-0.2, 0.2); `size` in lots."""
+        return float(-0.2 * np.tanh(self.positions.get(instrument, 0) / (10 * size)))
 
 
 @dataclass(slots=True)
@@ -92,11 +99,10 @@ class Maker(Agent):
                 continue
             for order_id in [order for order, (quoted, _) in self.open.items() if quoted == instrument]:
                 send(Kind.CANCEL, order_id=order_id)
-            option = contract.spec.product == Product.OPTION
-            size = contract.lots((5.0 if option else 200_000.0) if contract.lot_unit == "USD" or option else 3.0)
-            lean = -0.2 * np.tanh(self.positions.get(instrument, 0) / (10 * size))
+            size = _quote_lots(contract)
+            lean = self._lean(instrument, size)
             for level in (1, 2):
-                width = (0.02 if option else 0.0004) * level * (1 + sight.rng.random())
+                width = _quote_width(contract) * level * (1 + sight.rng.random())
                 for side in (BUY, SELL):
                     price = sight.price(instrument, width * (lean - side))
                     send(Kind.ORDER, instrument=instrument, side=side, price=price, quantity=size * level)
@@ -109,13 +115,13 @@ class Taker(Agent):
     def act(self, sight: Sight, send: Send) -> None:
         """A few immediate orders, mostly small, some resting."""
         for _ in range(int(sight.rng.integers(1, 4))):
-            instrument = int(sight.rng.choice(list(sight.contracts)))
+            instrument = self._choose(sight)
             contract = sight.contracts[instrument]
             option = contract.spec.product == Product.OPTION
             scale = float(np.exp(sight.rng.normal(0, 1)))
             coins = 0.5 * scale if not option else 1.0 * scale
             quantity = contract.lots(30_000 * scale if contract.lot_unit == "USD" else coins)
-            side = BUY if sight.rng.random() < 0.5 else SELL
+            side = BUY if sight.rng.random() < self._buys(instrument) else SELL
             rests = sight.rng.random() < 0.15
             away = (-0.002 if rests else 0.06 if option else 0.003) * side
             tif = TimeInForce.GTC if rests else TimeInForce.IOC
@@ -129,6 +135,13 @@ class Taker(Agent):
             )
         for order_id in list(self.open)[:-4]:
             send(Kind.CANCEL, order_id=order_id)
+
+    def _choose(self, sight: Sight) -> int:
+        return int(sight.rng.choice(list(sight.contracts)))
+
+    def _buys(self, instrument: int) -> float:
+        """Chance that the next order in `instrument` buys."""
+        return 0.5
 
 
 @dataclass(slots=True)
@@ -172,6 +185,122 @@ class Hedger(Agent):
         if quantity > 0:
             price = sight.price(BTC_PERPETUAL, 0.004 * side)
             send(Kind.ORDER, instrument=BTC_PERPETUAL, side=side, tif=TimeInForce.IOC, price=price, quantity=quantity)
+
+
+@dataclass(slots=True)
+class Quote:
+    """A resting order of a quoter: price in ticks, lots filled so far."""
+
+    instrument: int
+    side: int
+    price: int
+    filled: int = 0
+
+
+@dataclass(slots=True)
+class Quoter(Agent):
+    """A maker in real time: quotes on everything, moved by edits when the mark has left them, the worst first.
+
+    At most `budget` commands a round, so a new book is full after some seconds. Where an order was refused it does not
+    quote for up to ten rounds.
+    """
+
+    budget: int = 20
+    rounds: int = 0
+    quotes: dict[int, Quote] = field(default_factory=dict)  # by order id
+    refused: set[int] = field(default_factory=set)  # instruments
+
+    def hear(self, event: Any) -> None:
+        """Take an EVENT record of the own account."""
+        Agent.hear(self, event)
+        kind, order_id = int(event["kind"]), int(event["order_id"])
+        if kind == EventKind.ACCEPTED:
+            self.quotes[order_id] = Quote(int(event["instrument"]), int(event["side"]), int(event["price"]))
+        elif kind == EventKind.EDITED:
+            self.quotes[order_id].price = int(event["price"])
+        elif kind == EventKind.FILL:
+            self.quotes[order_id].filled += int(event["quantity"])
+        elif kind == EventKind.REFUSED and event["reason"] != Reason.UNKNOWN_ORDER:
+            self.refused.add(int(event["instrument"]))
+        if kind in (EventKind.FILL, EventKind.CANCELLED) and order_id not in self.open:
+            del self.quotes[order_id]
+
+    def act(self, sight: Sight, send: Send) -> None:
+        """Place what is missing, futures first, then move what is furthest from where it should be."""
+        self.rounds += 1
+        if self.rounds % 10 == 0:
+            self.refused.clear()
+        standing: dict[tuple[int, int], list[int]] = {}
+        for order_id, quote in self.quotes.items():
+            standing.setdefault((quote.instrument, quote.side), []).append(order_id)
+        changes: list[tuple[float, Kind, dict[str, int]]] = []
+        for instrument, contract in sight.contracts.items():
+            if instrument in sight.marks and instrument not in self.refused:
+                for side in (BUY, SELL):
+                    changes += self._changes(sight, instrument, contract, side, standing.get((instrument, side), []))
+        changes.sort(key=lambda change: -change[0])
+        for _, kind, fields in changes[: self.budget]:
+            send(kind, flags=FLAG_POST_ONLY | FLAG_SLIDE, **fields)
+
+    def _changes(
+        self, sight: Sight, instrument: int, contract: Contract, side: int, orders: list[int]
+    ) -> list[tuple[float, Kind, dict[str, int]]]:
+        """(urgency, kind, fields) of the commands that would bring one side of a book in order."""
+        changes: list[tuple[float, Kind, dict[str, int]]] = []
+        option = contract.spec.product == Product.OPTION
+        size, width = _quote_lots(contract), _quote_width(contract) * (1 + 0.2 * (self.account % 3))
+        lean = self._lean(instrument, size)
+        orders.sort(key=lambda order_id: -side * self.quotes[order_id].price)  # the best first
+        for level in range(1, 2 if option else 4):
+            price, lots = sight.price(instrument, width * level * (lean - side)), size * level
+            fields = {"instrument": instrument, "price": price}
+            if level > len(orders):
+                changes.append((1e6 if option else 1e9, Kind.ORDER, {**fields, "side": side, "quantity": lots}))
+                continue
+            quote = self.quotes[orders[level - 1]]
+            drift = abs(quote.price - price) / max(1.0, sight.marks[instrument] * width * level)
+            if drift > 0.5 or 2 * self.open[orders[level - 1]][1] < lots:
+                whole = {"order_id": orders[level - 1], "quantity": quote.filled + lots}
+                changes.append((drift, Kind.EDIT, {**fields, **whole}))
+        return changes
+
+
+@dataclass(slots=True)
+class Passer(Taker):
+    """A taker in real time: acts in one round of `every`, half of the time in a perpetual, and mostly back to flat."""
+
+    every: int = 10
+
+    def act(self, sight: Sight, send: Send) -> None:
+        """Mostly nothing."""
+        if sight.rng.random() * self.every < 1:
+            Taker.act(self, sight, send)
+
+    def _choose(self, sight: Sight) -> int:
+        perpetuals = [number for number, item in sight.contracts.items() if item.spec.product == Product.PERPETUAL]
+        return int(sight.rng.choice(perpetuals if sight.rng.random() < 0.5 else list(sight.contracts)))
+
+    def _buys(self, instrument: int) -> float:
+        held = self.positions.get(instrument, 0)
+        return 0.5 if not held else 0.35 if held > 0 else 0.65
+
+
+def _quote_lots(contract: Contract) -> int:
+    """Lots of a maker's first level."""
+    option = contract.spec.product == Product.OPTION
+    return contract.lots((5.0 if option else 200_000.0) if contract.lot_unit == "USD" or option else 3.0)
+
+
+def _quote_width(contract: Contract) -> float:
+    """How far a maker's first level is from the mark at least, as a fraction of it."""
+    return 0.02 if contract.spec.product == Product.OPTION else 0.0004
+
+
+def live_cast(first_account: int) -> Sequence[Agent]:
+    """Who trades in real time, on consecutive accounts: funds that last the takers for months."""
+    funds = {BTC: 2_000 * 10**8, ETH: 30_000 * 10**8, USDC: 60_000_000 * 10**5}
+    makers = [Quoter(f"maker {number + 1}", first_account + number, dict(funds), 1) for number in range(2)]
+    return [*makers, *(Passer(f"taker {number + 1}", first_account + 2 + number, dict(funds)) for number in range(4))]
 
 
 def cast(first_account: int) -> Sequence[Agent]:

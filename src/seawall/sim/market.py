@@ -6,7 +6,7 @@ publication is made by a function given from outside, so that any margin model c
 published. A market that missed something (a new process after a crash) is told what the journal holds by `recall`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,7 @@ from seawall.sim.agents import Agent, Sight, cast
 from seawall.sim.catalogue import COINS, CURRENCIES, Contract, contracts
 from seawall.sim.clock import SimulatedClock
 from seawall.vocabulary.bounds import FEE_CLASSES, FUNDING_SHIFT
-from seawall.vocabulary.instruments import Form, Product
+from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import Publication
 from seawall.vocabulary.records import (
     SYSTEM_ACCOUNTS,
@@ -50,21 +50,57 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a publisher is told: index by coin in dollars, live contracts by instrument, at `time_ns`."""
+    """What a publisher is told: index by coin in dollars, live contracts by instrument, at `time_ns`.
+
+    `currencies` by number: name and decimals of an atom.
+    """
 
     time_ns: int
     index_usd: Mapping[str, float]
     contracts: Mapping[int, Contract]
+    currencies: tuple[tuple[str, int], ...] = CURRENCIES
 
 
 Publish = Callable[[Prices], bytes]
 """Makes the attachment of a PUBLISH command."""
 
 
-class Market:
+class Speaker:
+    """Whoever speaks in commands: they gather until they are taken as one batch."""
+
+    def __init__(self) -> None:
+        self._parts: list[Commands] = []
+        self._attachments: list[bytes] = []
+
+    def _add(self, kind: Kind, attachment: bytes = b"", **fields: Any) -> None:
+        self._parts.append(command(kind, attachment=len(attachment), **fields))
+        self._attachments.append(attachment)
+
+    def _define_money(self, currencies: Sequence[tuple[str, int]]) -> None:
+        """Currencies (name, decimals) by number, and the fee tiers."""
+        for number, (_, decimals) in enumerate(currencies):
+            self._add(Kind.CURRENCY, currency=number, amount=decimals)
+        for tier, (maker, taker) in enumerate(TIERS):
+            for fee_class in range(FEE_CLASSES):
+                self._add(Kind.TIER, tier=tier, currency=fee_class, price=maker, amount=taker)
+
+    def _define_account(self, account: int, tier: int, deposits: Mapping[int, int]) -> None:
+        """An account with its deposits, atoms by currency."""
+        self._add(Kind.ACCOUNT, account=account, tier=tier)
+        for currency, amount in deposits.items():
+            self._add(Kind.DEPOSIT, account=account, currency=currency, amount=amount)
+
+    def _take(self) -> Batch:
+        batch = Batch(join(*self._parts), b"".join(self._attachments))
+        self._parts, self._attachments = [], []
+        return batch
+
+
+class Market(Speaker):
     """One seeded market; `life` tells apart the processes that carry the same market on."""
 
     def __init__(self, seed: int, publish: Publish, clock: SimulatedClock, *, life: int = 0) -> None:
+        super().__init__()
         self.rng = np.random.Generator(np.random.PCG64([seed, life]))
         self.clock = clock
         self.index_usd = dict(COINS)
@@ -74,24 +110,16 @@ class Market:
         self.version = 0
         self.next_client_id = 1
         self._publish = publish
-        self._parts: list[Commands] = []
-        self._attachments: list[bytes] = []
         self._rounds = 0
         self._published_at = (0, dict(self.index_usd))
 
     def opening(self) -> Batch:
         """The catalogue, fee tiers, accounts with deposits, and the first publication."""
-        for number, (_, decimals) in enumerate(CURRENCIES):
-            self._add(Kind.CURRENCY, currency=number, amount=decimals)
-        for tier, (maker, taker) in enumerate(TIERS):
-            for fee_class in range(FEE_CLASSES):
-                self._add(Kind.TIER, tier=tier, currency=fee_class, price=maker, amount=taker)
+        self._define_money(CURRENCIES)
         for number, contract in self.live.items():
             self._add(Kind.INSTRUMENT, contract.spec.encode(), instrument=number)
         for agent in self.agents.values():
-            self._add(Kind.ACCOUNT, account=agent.account, tier=agent.tier)
-            for currency, amount in agent.deposits.items():
-                self._add(Kind.DEPOSIT, account=agent.account, currency=currency, amount=amount)
+            self._define_account(agent.account, agent.tier, agent.deposits)
         self.publish()
         return self._take()
 
@@ -151,13 +179,7 @@ class Market:
         self.next_client_id = max(self.next_client_id, 1 + int(commands["client_id"].max(initial=0)))
 
     def _move(self) -> None:
-        first, second = self.rng.standard_normal(2)
-        shocks = {"BTC": first, "ETH": CORRELATION * first + (1 - CORRELATION**2) ** 0.5 * second}
-        jump = self.rng.choice((-1, 1)) * JUMP_SIZE if self.rng.random() < JUMP_CHANCE else 0.0
-        for coin, shock in shocks.items():
-            step = VOLATILITY[coin] / ROUNDS_PER_YEAR**0.5 * shock + jump
-            low, high = COINS[coin] / 2, COINS[coin] * 2
-            self.index_usd[coin] = float(min(max(self.index_usd[coin] * np.exp(step), low), high))
+        self.index_usd = walk(self.index_usd, self.rng, ROUNDS_PER_YEAR, JUMP_CHANCE)
 
     def _hourly(self) -> None:
         if self._rounds % ROUNDS_PER_HOUR:
@@ -165,15 +187,13 @@ class Market:
         for instrument, contract in self.live.items():
             spec = contract.spec
             if spec.product == Product.PERPETUAL:
-                mark = self.marks[instrument]
-                atoms = spec.multiplier / mark if spec.form == Form.INVERSE else spec.multiplier * mark
-                rate = self.rng.normal(0, 2e-5)
-                self._add(Kind.FUNDING, instrument=instrument, amount=round(atoms * rate * 2**FUNDING_SHIFT))
+                amount = funding_amount(spec, self.marks[instrument], self.rng.normal(0, 2e-5))
+                self._add(Kind.FUNDING, instrument=instrument, amount=amount)
             if self._rounds % (2 * ROUNDS_PER_HOUR) == 0:
                 self._add(Kind.SETTLE, instrument=instrument)
 
     def _mark(self, publication: bytes) -> None:
-        self.marks = {risk.instrument: risk.mark for risk in Publication.decode(publication).instruments}
+        self.marks = marks_of(publication)
 
     def _index_from_marks(self) -> None:
         for instrument, contract in self.live.items():
@@ -195,11 +215,28 @@ class Market:
 
         return send
 
-    def _add(self, kind: Kind, attachment: bytes = b"", **fields: Any) -> None:
-        self._parts.append(command(kind, attachment=len(attachment), **fields))
-        self._attachments.append(attachment)
 
-    def _take(self) -> Batch:
-        batch = Batch(join(*self._parts), b"".join(self._attachments))
-        self._parts, self._attachments = [], []
-        return batch
+def walk(
+    index_usd: Mapping[str, float], rng: np.random.Generator, per_year: float, jump_chance: float
+) -> dict[str, float]:
+    """Index prices a step later, `per_year` of which make a year; they stay within half and double of the start."""
+    first, second = rng.standard_normal(2)
+    shocks = {"BTC": first, "ETH": CORRELATION * first + (1 - CORRELATION**2) ** 0.5 * second}
+    jump = rng.choice((-1, 1)) * JUMP_SIZE if rng.random() < jump_chance else 0.0
+    moved = dict(index_usd)
+    for coin, shock in shocks.items():
+        step = VOLATILITY[coin] / per_year**0.5 * shock + jump
+        low, high = COINS[coin] / 2, COINS[coin] * 2
+        moved[coin] = float(min(max(index_usd[coin] * np.exp(step), low), high))
+    return moved
+
+
+def funding_amount(spec: Instrument, mark: int, rate: float) -> int:
+    """Of a FUNDING command: `rate` of the value of a lot at `mark` ticks."""
+    atoms = spec.multiplier / mark if spec.form == Form.INVERSE else spec.multiplier * mark
+    return round(atoms * rate * 2**FUNDING_SHIFT)
+
+
+def marks_of(publication: bytes) -> dict[int, int]:
+    """Marks by instrument, in ticks."""
+    return {risk.instrument: risk.mark for risk in Publication.decode(publication).instruments}
