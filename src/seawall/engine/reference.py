@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from seawall.engine import formulas
 from seawall.engine.catalogue import Refused
 from seawall.engine.rules.margin import Account, Listing, Order
 from seawall.engine.rules.money import Money
@@ -246,6 +247,25 @@ class Reference(Money):
             "excess": equity - requirement,
         }
 
+    def account_view(self, account: int) -> dict[str, Any]:
+        """What an account is told of its money.
+
+        Cash by currency; quantity, session cash, open buys and open sells by instrument; by block what it holds of
+        scenario sums and exposures; what its open orders reserve; and its `margin`.
+        """
+        entry = self.accounts[account]
+        reserves = zip(entry.open_orders, self.book.rate_loss, strict=True)
+        return {
+            "balance": list(entry.balance),
+            "positions": {
+                instrument: (p.quantity, p.cash, p.open_buy, p.open_sell)
+                for instrument, p in sorted(entry.positions.items())
+            },
+            "blocks": self._blocks_of(entry),
+            "reserve": sum(count * formulas.order_reserve(rate) for count, rate in reserves),
+            **self.margin(account),
+        }
+
     def conserved(self) -> bool:
         """Whether money sums to net deposits in each currency and positions to zero in each instrument."""
         totals = [0] * bounds.CURRENCIES_MAX
@@ -272,13 +292,6 @@ class Reference(Money):
 
     def _account_state(self, number: int) -> dict[str, Any]:
         account = self.accounts[number]
-        blocks = {}
-        for block, margin in sorted(account.blocks.items()):
-            count = self.book.blocks[block].scenarios
-            summed = [v + w for v, w in zip(margin.v[:count], margin.w[:count], strict=True)]
-            lists = [summed, margin.net, margin.up, margin.down, margin.gross]
-            if any(any(numbers) for numbers in lists):
-                blocks[block] = [list(numbers) for numbers in lists]
         return {
             "tier": account.tier,
             "balance": list(account.balance),
@@ -289,7 +302,7 @@ class Reference(Money):
             "orders": list(account.orders),
             "waiting": list(account.waiting),
             "client_ids": list(account.client_ids),
-            "blocks": blocks,
+            "blocks": self._blocks_of(account),
             "group": self._group_state(number),
             "due": list(account.due),
             "strategies": list(account.strategies),
@@ -301,6 +314,17 @@ class Reference(Money):
             },
             **self.margin(number),
         }
+
+    def _blocks_of(self, account: Account) -> dict[int, Any]:
+        """Scenario sums V + W, then net, up, down and gross (delta, vega) by block, where any is not zero."""
+        blocks = {}
+        for block, margin in sorted(account.blocks.items()):
+            count = self.book.blocks[block].scenarios
+            summed = [v + w for v, w in zip(margin.v[:count], margin.w[:count], strict=True)]
+            lists = [summed, margin.net, margin.up, margin.down, margin.gross]
+            if any(any(numbers) for numbers in lists):
+                blocks[block] = [list(numbers) for numbers in lists]
+        return blocks
 
     def _group_state(self, number: int) -> dict[str, Any]:
         """The sums over a group's members that are not nothing: (position, open buys, open sells) and deltas."""

@@ -11,6 +11,7 @@ import msgspec
 
 from seawall.journal import folders_of
 from seawall.journal.layout import PAGE_BYTES
+from seawall.node.listening import Tls, check_listening
 from seawall.risk import MODELS, MarginModel, ScenarioParameters, StandardParameters
 from seawall.vocabulary.errors import ConfigurationError
 
@@ -32,6 +33,37 @@ class Margin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scenarios: ScenarioParameters = msgspec.field(default_factory=ScenarioParameters)
 
 
+class Listening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a door listens; port 0 is any free one. Beyond loopback it needs TLS, operations also `client_ca`."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls: Tls = msgspec.field(default_factory=Tls)
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests a second, and how many at once after a pause; 0 a second: no limit."""
+
+    rate: float = 0.0
+    burst: float = 0.0
+
+
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of an account, or of an address where nobody is logged in: order entry, and everything else."""
+
+    trading: Rate = Rate(5, 20)
+    other: Rate = Rate(20, 100)
+
+
+class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of the operations door: alerts when less than `disk_hours` of disk time are left, or no publication came for
+    `publisher_s` seconds (0: never); `backup` is the folder of POST /backup."""
+
+    disk_hours: float = 24.0
+    publisher_s: float = 60.0
+    backup: str = ""
+
+
 class Simulation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The simulated market."""
 
@@ -51,6 +83,10 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: Literal["fast", "reference"] = "fast"
     margin: Margin = msgspec.field(default_factory=Margin)
     sim: Simulation = msgspec.field(default_factory=Simulation)
+    trading: Listening = Listening(port=8080)
+    operations: Listening = Listening(port=8081)
+    rates: Rates = Rates()
+    operators: Operators = Operators()
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -98,6 +134,16 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ):
             if not low <= value <= high:
                 raise ConfigurationError(field, value, f"must lie in [{low}, {high}]")
+        for name, door in (("trading", self.trading), ("operations", self.operations)):
+            if not 0 <= door.port <= 65535:
+                raise ConfigurationError(f"{name}.port", door.port, "must lie in [0, 65535]")
+            door.tls.check(f"{name}.tls")
+            check_listening(door.host, door.tls.on, door.tls.mutual, operations=name == "operations")
+        for name, rate in (("trading", self.rates.trading), ("other", self.rates.other)):
+            if not (0 <= rate.rate <= 1e9 and rate.burst >= min(rate.rate, 1)):
+                raise ConfigurationError(
+                    f"rates.{name}", (rate.rate, rate.burst), "must not be below 0, nor burst below 1"
+                )
         if self.segment_bytes % PAGE_BYTES:
             raise ConfigurationError("segment_bytes", self.segment_bytes, f"must be a multiple of {PAGE_BYTES}")
 
@@ -111,6 +157,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def home_folder(self) -> Path:
         """The folder that keeps the journal's id."""
         return Path(self.home or self.data)
+
+    def with_ports(self, ports: dict[str, int]) -> "Configuration":
+        """The same with other ports of the doors `trading` and `operations`."""
+        doors = {name: msgspec.structs.replace(getattr(self, name), port=port) for name, port in ports.items()}
+        return msgspec.structs.replace(self, **doors)
 
     def model(self) -> MarginModel:
         """The margin model with its parameters."""

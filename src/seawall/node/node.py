@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import structlog
@@ -57,6 +57,14 @@ Clock = Callable[[], int]
 """Nanoseconds since the epoch."""
 
 
+class Group(NamedTuple):
+    """One durable frame: stamped commands, their attachments, their events."""
+
+    commands: Commands
+    attachments: bytes
+    events: Events
+
+
 def first_commands() -> Commands:
     """What a new journal begins with: OPENED, and the newest rules that this build folds."""
     return join(command(Kind.OPENED), command(Kind.RULES, version=max(RULES_FOLDED)))
@@ -74,6 +82,8 @@ class Node:
         self.replayed: ReplayResult | None = None
         self.verification: Verification | None = None
         self.latencies_ns: deque[int] = deque(maxlen=LATENCIES_KEPT)
+        self.listener: Callable[[Group], None] | None = None
+        """Told of each frame once it is durable, before `submit` returns."""
         self._clock, self._disk = clock, disk
         self._snapshots = Snapshots(journal, fold, configuration.engine, disk)
         self._dead = ""
@@ -89,12 +99,14 @@ class Node:
         disk: Disk | None = None,
         *,
         rebuild: bool = False,
+        listener: Callable[[Group], None] | None = None,
     ) -> Self:
         """Open or create the journal and take up the venue where it stopped.
 
         `witness` sees what is folded: with one that is all of the journal, without one what no snapshot covers. In
         `home` the journal's id is kept; while it is there no journal is created, and a copy whose folder is empty is
-        taken for a disk that is not mounted, and made anew only with `rebuild`.
+        taken for a disk that is not mounted, and made anew only with `rebuild`. `listener` hears of each frame that is
+        committed from then on, those of the start among them.
         Raises ConfigurationError, InputError for such a folder, JournalBusy, JournalCorrupt, OutcomeUnknown, or
         ReplayMismatch; then nothing runs.
         """
@@ -109,6 +121,7 @@ class Node:
             engine = configuration.engine
             fold = Fold(ENGINES[engine]()) if witness is not None else fold_of(folders, engine, disk=disk)
             node = cls(configuration, clock, journal, fold, disk)
+            node.listener = listener
             if journal.next_frame == 1:
                 node._commit(first_commands(), b"")
             else:
@@ -117,6 +130,11 @@ class Node:
             journal.close()
             raise
         return node
+
+    @property
+    def dead(self) -> str:
+        """Why the outcome of something is unknown and the process must end; empty while the node lives."""
+        return self._dead
 
     @property
     def venue(self) -> VenueState:
@@ -227,6 +245,8 @@ class Node:
                 self._log.error("dead", frame=frame, error=self._dead)
             raise
         self.latencies_ns.append(time.perf_counter_ns() - began)
+        if self.listener is not None:
+            self.listener(Group(commands, attachments, events))
         self._snapshot_when_due(frame)
         return events
 

@@ -27,6 +27,10 @@ class Engine(Protocol):
         """Equity, requirements and excess of an account in value atoms."""
         ...
 
+    def account_view(self, account: int) -> dict[str, Any]:
+        """Cash, positions, margin by block, requirements of an account; only between two steps."""
+        ...
+
     def conserved(self) -> bool:
         """Whether money and positions add up."""
         ...
