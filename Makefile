@@ -10,7 +10,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,report,test]'
 	touch $@
 
 demo: setup

@@ -26,7 +26,7 @@ def bench(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PART]...", help="engine, scale, replay, journal, receipts, start, compile; all without."
+            metavar="[PART]...", help="engine, scale, replay, journal, receipts, start, compile, api; all without."
         ),
     ] = None,
     as_json: Json = False,
@@ -119,6 +119,12 @@ def _start_rows() -> list[Row]:
     ]
 
 
+def _api_rows() -> list[Row]:
+    from seawall.cli.bench_api import api_rows
+
+    return api_rows()
+
+
 def _compile_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         code = "import time; t = time.perf_counter(); from seawall.engine.kernels import load; load();"
@@ -148,4 +154,5 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "receipts": _receipt_rows,
     "start": _start_rows,
     "compile": _compile_rows,
+    "api": _api_rows,
 }

@@ -98,7 +98,7 @@ def _checkpoint(
     if key is None:
         raise InputError("--key", None, "must name the signing key; seawall key makes one")
     where = folders_from(data, mirror, config)
-    signing = SigningKey.read(key, _first_line(passphrase))
+    signing = SigningKey.read(key, first_line(passphrase))
     give_way()
     tiles = Path(where.data) / TILES_NAME
     with Signer(where.folders, tiles, signing, hold=hold, archive=archive, write=not dry_run) as signer:
@@ -124,7 +124,7 @@ def _checkpoint(
 def _key(name: str, out: Path, passphrase: Path | None, dry_run: bool) -> Answer:
     from seawall.journal.checkpoint import SigningKey, check_new_key
 
-    secret = _first_line(passphrase)
+    secret = first_line(passphrase)
     if dry_run:
         check_new_key(name, out)
         return Answer({"ok": True, "dry_run": True}, f"{out} and {out}.pub would be made")
@@ -133,7 +133,7 @@ def _key(name: str, out: Path, passphrase: Path | None, dry_run: bool) -> Answer
     return Answer(document, f"{made.public.vkey}\nprivate key in {out}, public key in {out}.pub")
 
 
-def _first_line(path: Path | None) -> bytes | None:
+def first_line(path: Path | None) -> bytes | None:
     """The passphrase in a file. Raises InputError for an empty one."""
     if path is None:
         return None

@@ -6,19 +6,31 @@ from typing import Annotated, Any, Final
 import typer
 
 import seawall
+from seawall.cli.approve import approve
 from seawall.cli.archive import archive, retire
 from seawall.cli.bench import bench
+from seawall.cli.bundle import bundle
+from seawall.cli.cancel_all import cancel_all
 from seawall.cli.checkpoint import checkpoint, key
 from seawall.cli.demo import demo
+from seawall.cli.halt import halt
 from seawall.cli.import_ import import_command
 from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
 from seawall.cli.restore import restore
+from seawall.cli.serve import serve
 from seawall.cli.snapshot import snapshot
+from seawall.cli.status import status
 from seawall.cli.verify import verify
 
 COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("demo", demo),
+    ("serve", serve),
+    ("status", status),
+    ("halt", halt),
+    ("cancel-all", cancel_all),
+    ("approve", approve),
+    ("bundle", bundle),
     ("replay", replay),
     ("verify", verify),
     ("checkpoint", checkpoint),

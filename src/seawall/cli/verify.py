@@ -41,11 +41,12 @@ def _verify(
     if checkpoint is None and (public_key is not None or archive is not None):
         raise InputError("--checkpoint", None, "must be given with --public-key or --archive")
     folders = folders_from(data, mirror, config).folders
-    found = _pages(check(folders))
+    found = pages(check(folders))
     return found if checkpoint is None else _against(found, folders, checkpoint, public_key, archive)
 
 
-def _pages(found: "Verification") -> Answer:
+def pages(found: "Verification") -> Answer:
+    """What a verification found."""
     damage: list[dict[str, Any]] = [
         {
             "folder": str(one.folder),

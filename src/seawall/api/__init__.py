@@ -1,0 +1,13 @@
+"""The doors of a venue: the trading dialect and operations, and the view of the journal they answer from.
+
+serving.py      one process: node, writer, doors, dev market
+door.py         HTTP and WebSocket; session.py one connection
+rpc.py          JSON-RPC, the table of methods; errors.py the table of errors
+service.py      what methods work with, the path of a command to its answer
+methods/        the methods, by what they are about
+channels/       subscriptions
+tickers.py      objects of market data; statistics.py candles, funding, volatility; options.py greeks
+view.py         orders, trades, books, folded from durable frames; listing.py their units, shapes.py their objects
+access.py       keys, tokens, signatures; credentials.py the header of a request
+commands.py     records of commands
+"""

@@ -1,0 +1,96 @@
+"""What clients have arranged with the venue and expect to find after a restart: market-maker protection, cancel on
+disconnect, the rule against trading with oneself; and who belongs to whom.
+
+All of it is in the journal: protection and membership as commands, the rest, and protection in the words it was asked
+in, as notes.
+"""
+
+from typing import Any, Final
+
+from seawall.vocabulary.bounds import NO_LIMIT
+from seawall.vocabulary.records import Kind, Role, SelfMatch
+
+REJECT_TAKER, CANCEL_MAKER = "reject_taker", "cancel_maker"
+MODES: Final = {REJECT_TAKER: SelfMatch.CANCEL_NEWEST, CANCEL_MAKER: SelfMatch.CANCEL_OLDEST}
+
+
+class Arrangements:
+    """The fold of what was arranged."""
+
+    def __init__(self) -> None:
+        self.protections: dict[tuple[int, str], dict[str, Any]] = {}
+        """(account, index): the protection as it was asked for."""
+        self.frozen: dict[tuple[int, int], int] = {}
+        """(account, block): nanoseconds until which its quotes are frozen, NO_LIMIT: until reset."""
+        self.at_disconnect: set[int] = set()
+        """Accounts whose orders are to go when a connection of theirs does."""
+        self._self_trading: dict[int, tuple[str, bool]] = {}
+        self._freezes: dict[tuple[int, int], int] = {}
+        self._owners: set[int] = set()
+        self._owned: dict[int, int] = {}
+
+    # -- looks -------------------------------------------------------------------------------------------------------
+
+    def family(self, account: int) -> list[int]:
+        """An account and those of its beneficial owner, in order; the first is the main one."""
+        owner = self._owned.get(account)
+        if owner is None:
+            return [account]
+        return sorted(number for number, known in self._owned.items() if known == owner)
+
+    def self_trading(self, account: int) -> tuple[str, bool]:
+        """Mode, and whether it extends to the other accounts of the owner."""
+        return self._self_trading.get(account, (REJECT_TAKER, account in self._owned))
+
+    def self_match(self, account: int) -> SelfMatch:
+        """What an order of the account does when it meets one of its owner's."""
+        return MODES[self.self_trading(account)[0]]
+
+    def frozen_until(self, account: int, block: int, now_ns: int) -> int | None:
+        """Nanoseconds until which quotes are frozen, 0 until reset; None if they are not."""
+        until = self.frozen.get((account, block), 0)
+        if until <= now_ns:
+            return None
+        return until if until < NO_LIMIT else 0
+
+    # -- the fold ------------------------------------------------------------------------------------------------------
+
+    def noted(self, note: dict[str, Any]) -> None:
+        """A note of the trading door's."""
+        account = int(note["account"])
+        if note["note"] == "disconnect":
+            (self.at_disconnect.add if note["enabled"] else self.at_disconnect.discard)(account)
+        elif note["note"] == "self_trading" and note["mode"] in MODES:
+            self._self_trading[account] = (note["mode"], bool(note["extended"]))
+        elif note["note"] == "protection":
+            key = (account, str(note["index"]))
+            if note["config"] is None:
+                self.protections.pop(key, None)
+            else:
+                self.protections[key] = note["config"]
+
+    def defined(self, kind: int, account: int, number: int, freeze: int, window: int, role: int) -> None:
+        """A command was taken. `number` is a block, or the group that an account joined."""
+        if kind == Kind.ACCOUNT:
+            if role == Role.OWNER:
+                self._owners.add(account)
+        elif kind == Kind.MEMBER:
+            if number in self._owners:
+                self._owned[account] = number
+        elif kind == Kind.PROTECT:
+            self.frozen.pop((account, number), None)
+            self._freezes[account, number] = freeze
+            if not window:
+                del self._freezes[account, number]
+        elif kind == Kind.PROTECT_RESET:
+            self.frozen.pop((account, number), None)
+
+    def froze(self, account: int, block: int, now_ns: int) -> int:
+        """A protection froze; returns until when, in nanoseconds, NO_LIMIT: until reset."""
+        freeze = self._freezes.get((account, block), 0)
+        until = self.frozen[account, block] = now_ns + freeze if freeze else NO_LIMIT
+        return until
+
+
+NOTES: Final = frozenset(("disconnect", "self_trading", "protection"))
+"""The notes that `noted` reads."""

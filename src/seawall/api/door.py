@@ -1,0 +1,172 @@
+"""The trading door on the network: HTTP GET and POST, and WebSockets, straight on the server's RSGI.
+
+One path serves all, JSON-RPC has its own routing, and a router in front of it would only cost: see the decision record.
+Whatever is asked, the answer is a JSON-RPC document; clients take anything else for a passing fault and try again.
+"""
+
+import asyncio
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import structlog
+
+from seawall.api.credentials import from_header
+from seawall.api.errors import RpcError
+from seawall.api.rpc import Call, Envelope, parse
+from seawall.api.service import Service
+from seawall.api.session import Session
+from seawall.api.sockets import abort
+
+MESSAGE_MAX: Final = 256 << 10
+"""Bytes of one request; the dialect asks for 32 KiB at least."""
+
+STALL_S: Final = 5.0
+"""How long one message may take to leave."""
+
+PREFIX: Final = "/api/v2"
+_JSON: Final = [("content-type", "application/json")]
+
+
+class Door:
+    """The RSGI application."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.sessions: set[Session] = set()
+        self._log = structlog.get_logger()
+
+    async def __call__(self, scope: Any, protocol: Any) -> None:
+        """One HTTP request or one WebSocket."""
+        if scope.proto == "ws":
+            await self._websocket(scope, protocol)
+        else:
+            await self._http(scope, protocol)
+
+    # -- HTTP --------------------------------------------------------------------------------------------------------
+
+    async def _http(self, scope: Any, protocol: Any) -> None:
+        session = Session(scope.client, websocket=False)
+        answered = asyncio.get_running_loop().create_future()
+        call = Call(session, None, lambda body, status: answered.set_result((body, status)))
+        try:
+            body = await _body(scope, protocol)
+            name, request = _request(scope, body)
+            if request is not None:
+                call.id = request.id
+                name = request.method
+            else:
+                from msgspec import UNSET
+
+                call.id = UNSET
+            query = dict(parse_qsl(scope.query_string, keep_blank_values=True)) if request is None else {}
+            session.identity = from_header(self.service, scope, body, name, query)
+            if request is not None:
+                self.service.serve(call, request)
+            else:
+                self.service.serve_query(call, name, query)
+        except RpcError as error:
+            call.fail(error)
+        document, status = await answered
+        protocol.response_bytes(status, _JSON, document)
+
+    # -- WebSocket -----------------------------------------------------------------------------------------------------
+
+    async def _websocket(self, scope: Any, protocol: Any) -> None:
+        if scope.path.rstrip("/") != "/ws" + PREFIX:
+            protocol.close(404)
+            return
+        session = Session(scope.client, websocket=True)
+        try:
+            session.identity = from_header(self.service, scope, b"", "", {})  # a socket may log in by header, too
+        except RpcError:
+            protocol.close(401)
+            return
+        transport = await protocol.accept()
+        self.sessions.add(session)
+        session.heard_at = asyncio.get_running_loop().time()
+        steps = (self._receive(session, transport), self._send(session, transport), session.closed.wait())
+        work = [asyncio.create_task(step) for step in steps]
+        try:
+            # Whichever ends first ends both: the peer went away, or we close on it, be it in the middle of a send.
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            session.close(1000, "gone")
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            self.sessions.discard(session)
+            self.service.hub.leave(session)
+            self.service.disconnected(session)
+            protocol.close(session.closing[0] if session.closing else 1000)
+            if session.sending_since:
+                abort(session.address)
+
+    async def _receive(self, session: Session, transport: Any) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            message = await transport.receive()
+            if message.kind == 0:
+                session.said_goodbye = True
+                return
+            session.heard_at = loop.time()
+            data = message.data
+            self.take(session, data.encode() if isinstance(data, str) else data)
+
+    def take(self, session: Session, body: bytes) -> None:
+        """One message of a WebSocket."""
+        call = Call(session, None, lambda document, _: session.push(document.decode()))
+        try:
+            if len(body) > MESSAGE_MAX:
+                raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
+            request = parse(body)
+        except RpcError as error:
+            call.fail(error)
+            return
+        call.id = request.id
+        self.service.serve(call, request)
+
+    async def _send(self, session: Session, transport: Any) -> None:
+        outbox, send = session.outbox, transport.send_str
+        loop = asyncio.get_running_loop()
+        while True:
+            while outbox:
+                message = outbox.popleft()
+                session.waiting_bytes -= len(message)
+                session.sending_since = loop.time()
+                await send(message)
+                session.sending_since = 0.0
+            session.wake.clear()
+            await session.wake.wait()
+
+    def cut_stalled(self) -> int:
+        """Close on every reader that has not taken a message for STALL_S; called by the clock. Returns how many."""
+        late = asyncio.get_running_loop().time() - STALL_S
+        stalled = [session for session in self.sessions if 0 < session.sending_since < late]
+        for session in stalled:
+            session.close(1008, "too slow")
+        return len(stalled)
+
+
+async def _body(scope: Any, protocol: Any) -> bytes:
+    """The whole body. Raises RpcError for one that is too long."""
+    length = scope.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MESSAGE_MAX:
+        raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
+    parts, size = [], 0
+    async for part in protocol:
+        size += len(part)
+        if size > MESSAGE_MAX:
+            raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _request(scope: Any, body: bytes) -> tuple[str, Envelope | None]:
+    """The method's name, and the request if it came as a body."""
+    path = scope.path.rstrip("/")
+    name = path[len(PREFIX) :].strip("/") if path.startswith(PREFIX) else path
+    if scope.method == "POST":
+        return name, parse(body)
+    if scope.method != "GET":
+        raise RpcError(-32600, reason=f"{scope.method} is not taken: GET or POST")
+    return name, None

@@ -1,0 +1,310 @@
+"""What an approved proposal does: for each action its commands, and its change of the keystore.
+
+Parameters were made by this build when it was proposed; they are read again as strangers' here, for they come back from
+the journal after a restart.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from seawall.api.access import LEVELS, SCOPES
+from seawall.api.keystore import NEVER, Approver, BreakGlass, Edit, Key, Operator, Registry, Superseded
+from seawall.api.operations.approvals import BREAK_GLASS
+from seawall.api.operations.journalling import Act
+from seawall.api.operations.naming import account_number, aimed, instrument_number, numbers_of
+from seawall.api.operations.roles import ROLES, SIGNING
+from seawall.api.view import View
+from seawall.engine.catalogue import SHAPES
+from seawall.journal.checkpoint import PublicKey
+from seawall.vocabulary import bounds
+from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.records import FLAG_APPROVED, Kind, Limit, VenueState
+
+STATES: Final = {"open": VenueState.OPEN, "reduce_only": VenueState.REDUCE_ONLY, "halted": VenueState.HALTED}
+OVERLAP_MAX_S: Final = 30 * 86_400
+_NONE_IS_ZERO: Final = (Limit.MESSAGES, Limit.CANCELS, Limit.FORBIDDEN)
+
+
+class World(NamedTuple):
+    """What an action is carried out in: numbers of the engine, the registry, seconds now, a secret that waited."""
+
+    view: View
+    underlyings: list[int]
+    """Of each block."""
+    instruments: int
+    registry: Registry
+    now: float
+    sealed: str = ""
+
+
+class Deed(NamedTuple):
+    """What is done: commands in order, and a change of the keystore."""
+
+    acts: list[Act]
+    edit: Edit | None = None
+
+
+def state_acts(world: World, scope: str, name: str, state: str, *, approved: bool) -> list[Act]:
+    """STATE commands for all that a scope and a name mean."""
+    if state not in STATES:
+        raise InputError("state", state[:64], f"must be one of {', '.join(STATES)}")
+    flags = FLAG_APPROVED if approved else 0
+    return [
+        Act(Kind.STATE, {"state": STATES[state], "flags": flags, **aimed(*thing)})
+        for thing in numbers_of(world.view, world.underlyings, scope, name)
+    ]
+
+
+def limit_number(name: str) -> Limit:
+    """A limit by its name. Raises InputError."""
+    if name not in Limit.__members__:
+        raise InputError("limit", name[:64], f"must be one of {', '.join(Limit.__members__)}")
+    return Limit[name]
+
+
+def limit_acts(world: World, parameters: dict[str, Any], *, approved: bool) -> list[Act]:
+    """The LIMIT command; `row` is [amount or none, quantity, window in ns] as text: they go beyond 2^53."""
+    limit = limit_number(str(parameters["limit"]))
+    account, instrument = parameters.get("account", ""), parameters.get("instrument", "")
+    shape = SHAPES[limit]
+    if bool(account) != shape.account or (bool(instrument) and not shape.instrument):
+        wanted = " and ".join(
+            word for word, used in (("an account", shape.account), ("an instrument", shape.instrument)) if used
+        )
+        raise InputError("limit", limit.name, f"is of {wanted or 'the venue'}")
+    if shape.instrument and not instrument and limit != Limit.FORBIDDEN:
+        raise InputError("limit", limit.name, "is of an instrument")
+    amount, quantity, window = (str(word) for word in parameters["row"])
+    none = 0 if limit in _NONE_IS_ZERO else bounds.NO_LIMIT
+    fields = {
+        "state": limit,
+        "account": account_number(world.view, account) if account else -1,
+        "instrument": instrument_number(world.view, instrument) if instrument else -1,
+        "amount": none if amount == "none" else whole("amount", amount),
+        "quantity": whole("quantity", quantity),
+        "until": whole("window_ns", window),
+        "flags": FLAG_APPROVED if approved else 0,
+    }
+    return [Act(Kind.LIMIT, fields)]
+
+
+def whole(field: str, text: Any) -> int:
+    """A whole number as text, at most 2^62. Raises InputError."""
+    word = str(text)
+    digits = word.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) <= 2**62):
+        raise InputError(field, word[:40], "must be a whole number, at most 2^62")
+    return int(word)
+
+
+def deed(world: World, action: str, parameters: dict[str, Any]) -> Deed:
+    """What an action does. Raises InputError for parameters that it does not take, or that no longer fit."""
+    try:
+        return _DEEDS[action](world, parameters)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, msgspec.MsgspecError) as error:
+        raise InputError("parameters", action, f"do not fit the action: {error!r}") from error
+
+
+def _state(world: World, p: dict[str, Any]) -> Deed:
+    return Deed(state_acts(world, p["scope"], p["name"], p["state"], approved=True))
+
+
+def _limit(world: World, p: dict[str, Any]) -> Deed:
+    return Deed(limit_acts(world, p, approved=True))
+
+
+def _rearm(world: World, p: dict[str, Any]) -> Deed:
+    fields = {"account": account_number(world.view, p["account"]), "strategy": int(p["strategy"])}
+    return Deed([Act(Kind.REARM, {**fields, "flags": FLAG_APPROVED})])
+
+
+def _deposit(world: World, p: dict[str, Any]) -> Deed:
+    currency = next((number for number, (name, _) in world.view.currencies.items() if name == p["currency"]), None)
+    if currency is None:
+        raise InputError("currency", p["currency"], "must be one of the venue's")
+    amount = whole("amount", p["amount"])
+    fields = {"account": account_number(world.view, p["account"]), "currency": currency, "amount": amount}
+    return Deed([Act(Kind.DEPOSIT, fields)])
+
+
+def _tier(world: World, p: dict[str, Any]) -> Deed:
+    fee_class = {"futures": 0, "options": 1}[p["fee_class"]]
+    fields = {"tier": int(p["tier"]), "currency": fee_class, "price": int(p["maker"]), "amount": int(p["taker"])}
+    return Deed([Act(Kind.TIER, fields)])
+
+
+def _instrument(world: World, p: dict[str, Any]) -> Deed:
+    numbers = {name: int(value) for name, value in p["spec"].items()}
+    product, form = Product(numbers.pop("product")), Form(numbers.pop("form"))
+    delivery = Form(numbers.pop("delivery_form", Form.LINEAR))
+    spec = Instrument(p["name"], product, form, delivery_form=delivery, **numbers)
+    spec.check()
+    if p["name"] in world.view.by_name:
+        raise InputError("name", p["name"], "must be new")
+    number = world.instruments
+    note = {**p["units"], "note": "listing", "instrument": number, "name": p["name"]}
+    note["created_ms"] = int(world.now * 1000)
+    listed = Act(Kind.INSTRUMENT, {"instrument": number}, spec.encode())
+    return Deed([listed, Act(Kind.TIME, {}, msgspec.json.encode(note))])
+
+
+def _key_create(world: World, p: dict[str, Any]) -> Deed:
+    _sealed(world)
+    if p["id"] in world.registry.keys:
+        raise InputError("id", p["id"], "must be new")
+    check_rights(p["rights"])
+    key = Key(
+        p["id"], world.sealed, account_number(world.view, p["account"]), p["name"], dict(p["rights"]),
+        list(p["addresses"]), p["not_before"] / 1000, p["expires"] / 1000 if p["expires"] else NEVER,
+    )  # fmt: skip
+
+    def edit(registry: Registry) -> None:
+        registry.keys[key.id] = msgspec.convert(msgspec.to_builtins(key), Key)
+
+    return Deed([], edit)
+
+
+def _key_rotate(world: World, p: dict[str, Any]) -> Deed:
+    _sealed(world)
+    key = world.registry.keys.get(p["id"])
+    if key is None or key.revoked:
+        raise InputError("id", p["id"], "must be a key that is not revoked")
+    if not 0 <= p["overlap_s"] <= OVERLAP_MAX_S:
+        raise InputError("overlap_s", p["overlap_s"], f"must lie in [0, {OVERLAP_MAX_S}]")
+    now, overlap = world.now, p["overlap_s"]
+
+    def edit(registry: Registry) -> None:
+        changed = registry.keys[p["id"]]
+        changed.before = [old for old in changed.before if old.ends > now]
+        changed.before.append(Superseded(changed.secret, NEVER))
+        for old in changed.before:
+            old.ends = min(old.ends, now + overlap)
+        changed.secret = world.sealed
+
+    return Deed([], edit)
+
+
+def _operator_add(world: World, p: dict[str, Any]) -> Deed:
+    if p["role"] not in ROLES:
+        raise InputError("role", p["role"], f"must be one of {', '.join(ROLES)}")
+    made = Operator(str(p["person"]), p["role"], p["token_sha256"])
+    return Deed([], lambda registry: registry.operators.append(msgspec.structs.replace(made)))
+
+
+def _approver_add(world: World, p: dict[str, Any]) -> Deed:
+    made = check_approver(world.registry, p["person"], p["role"], p["key"])
+    if any(one.person == made.person for one in world.registry.approvers):
+        raise InputError("person", made.person, "approves already; replace the key instead")
+    return Deed([], lambda registry: registry.approvers.append(msgspec.structs.replace(made)))
+
+
+def _approver_replace(world: World, p: dict[str, Any]) -> Deed:
+    old = next((one for one in world.registry.approvers if one.person == p["person"]), None)
+    if old is None:
+        raise InputError("person", p["person"], "is no approver")
+    check_approver(world.registry, p["person"], old.role, p["key"])
+
+    def edit(registry: Registry) -> None:
+        for one in registry.approvers:
+            if one.person == p["person"]:
+                one.key = p["key"]
+
+    return Deed([], edit)
+
+
+def _approver_remove(world: World, p: dict[str, Any]) -> Deed:
+    left = [one for one in world.registry.approvers if one.person != p["person"]]
+    if len(left) == len(world.registry.approvers):
+        raise InputError("person", p["person"], "is no approver")
+    check_enough(left, world.registry.needed)
+
+    def edit(registry: Registry) -> None:
+        registry.approvers[:] = [one for one in registry.approvers if one.person != p["person"]]
+
+    return Deed([], edit)
+
+
+def _needed(world: World, p: dict[str, Any]) -> Deed:
+    needed = int(p["needed"])
+    if needed < 2:
+        raise InputError("needed", needed, "must be at least 2")
+    check_enough(world.registry.approvers, needed)
+
+    def edit(registry: Registry) -> None:
+        registry.needed = needed
+
+    return Deed([], edit)
+
+
+def _break_glass(world: World, p: dict[str, Any]) -> Deed:
+    glass = world.registry.break_glass
+    if glass is not None and glass.used and not glass.reviewed:
+        raise InputError("break_glass", glass.used, "a post-mortem of its last use is owed first")
+    key = PublicKey.parse(p["key"]).vkey
+    if any(one.key == key for one in world.registry.approvers):
+        raise InputError("key", key, "must be nobody's")
+
+    def edit(registry: Registry) -> None:
+        registry.break_glass = BreakGlass(key)
+
+    return Deed([], edit)
+
+
+def check_rights(rights: dict[str, str]) -> None:
+    """Raise InputError unless each right is a scope's level."""
+    for scope, level in rights.items():
+        if scope not in SCOPES or level not in LEVELS:
+            raise InputError(
+                "rights", f"{scope}:{level}", f"scopes are {', '.join(SCOPES)}; levels {', '.join(LEVELS)}"
+            )
+
+
+def check_approver(registry: Registry, person: str, role: str, key: str) -> Approver:
+    """An approver as one may be registered. Raises InputError."""
+    public = PublicKey.parse(key).vkey
+    if not person or person == BREAK_GLASS or not person.isprintable() or len(person) > 64:
+        raise InputError("person", person[:64], "must be 1 to 64 printable characters")
+    if role not in ROLES or not any(role in roles for roles in SIGNING.values()):
+        raise InputError("role", role, "must be a role that may sign")
+    raw = PublicKey.parse(key).key
+    glass = registry.break_glass
+    taken = [*(one.key for one in registry.approvers), *([glass.key] if glass is not None else [])]
+    if any(PublicKey.parse(other).key == raw for other in taken):
+        raise InputError("key", public, "must be nobody's")
+    return Approver(person, role, public)
+
+
+def check_enough(approvers: list[Approver], needed: int) -> None:
+    """Raise InputError unless enough people may sign each action; one more for approvers, of whom a key may be lost."""
+    for action, roles in SIGNING.items():
+        people = {one.person for one in approvers if one.role in roles}
+        least = needed + 1 if action.startswith("approver") else needed
+        if len(people) < least:
+            raise InputError("approvers", len(people), f"there must be {least} people who may sign {action}")
+
+
+def _sealed(world: World) -> None:
+    if not world.sealed:
+        raise InputError("secret", "", "was lost when the venue started anew: propose it again")
+
+
+_DEEDS: Final[dict[str, Callable[[World, dict[str, Any]], Deed]]] = {
+    "state": _state,
+    "limit": _limit,
+    "rearm": _rearm,
+    "deposit": _deposit,
+    "tier": _tier,
+    "instrument": _instrument,
+    "key.create": _key_create,
+    "key.rotate": _key_rotate,
+    "operator.add": _operator_add,
+    "approver.add": _approver_add,
+    "approver.replace": _approver_replace,
+    "approver.remove": _approver_remove,
+    "approvers.needed": _needed,
+    "break_glass.register": _break_glass,
+}
+assert set(_DEEDS) == set(SIGNING)

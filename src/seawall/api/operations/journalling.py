@@ -1,0 +1,111 @@
+"""How the operations door reaches the writer: looks between two groups, and commands that go first.
+
+Each command carries who asked and why, or the approval: whoever has the journal alone reads it there.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from seawall.api.commands import packed
+from seawall.engine.catalogue import Refused
+from seawall.vocabulary.errors import OutcomeUnknown, SeawallError
+from seawall.vocabulary.reasons import Reason, explain
+from seawall.vocabulary.records import Kind, command
+
+LOOK_S: Final = 2.0
+WRITE_S: Final = 30.0
+
+
+class Act(NamedTuple):
+    """A command to journal: its kind, its fields, and an attachment of its own (else it carries the note)."""
+
+    kind: Kind
+    fields: dict[str, Any]
+    attachment: bytes = b""
+
+
+class Denied(SeawallError):
+    """The venue refused: its reason, and the two numbers that decided."""
+
+    def __init__(self, reason: int, a: int, b: int) -> None:
+        super().__init__(explain(reason, a, b))
+        self.reason, self.a, self.b = Reason(reason).name, a, b
+
+
+class Writer:
+    """The sequencer, awaited."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+
+    async def look(self, see: Callable[[], Any], timeout: float = LOOK_S) -> Any:
+        """What `see` finds between two groups. Raises OutcomeUnknown where the writer does not answer."""
+        if self._service.sequencer.dead is not None:
+            raise OutcomeUnknown(str(self._service.sequencer.dead))
+        found = asyncio.get_running_loop().create_future()
+
+        def guarded() -> tuple[Any, Exception | None]:
+            try:
+                return see(), None
+            except (SeawallError, Refused, ValueError, KeyError, IndexError, RuntimeError) as error:
+                return None, error
+
+        self._service.sequencer.look(guarded, lambda seen: None if found.done() else found.set_result(seen))
+        try:
+            seen, error = await asyncio.wait_for(found, timeout)
+        except TimeoutError as late:
+            raise OutcomeUnknown(f"the writer has not answered for {timeout} s") from late
+        if error is not None:
+            raise error
+        return seen
+
+    async def write(self, acts: list[Act], note: bytes) -> int:
+        """Journal commands next to each other; returns the first one's seq once all are durable.
+
+        Raises Denied for the first that was refused, Overloaded, OutcomeUnknown.
+        """
+        records, attachments = [], []
+        for act in acts:
+            data = act.attachment or note
+            records.append(packed(act.kind, **act.fields, attachment=len(data)))
+            attachments.append(data)
+        done = asyncio.get_running_loop().create_future()
+
+        def told(seq: int, error: SeawallError | None) -> None:
+            if not done.done():
+                done.set_result((seq, error))
+
+        self._service.sequencer.submit(b"".join(records), b"".join(attachments), told, urgent=True)
+        try:
+            seq, error = await asyncio.wait_for(done, WRITE_S)
+        except TimeoutError as late:
+            raise OutcomeUnknown(f"the writer has not answered for {WRITE_S} s") from late
+        if error is not None:
+            raise error
+        for number in range(seq, seq + len(acts)):
+            refused = self._service.view.refused.pop(number, None)
+            if refused is not None:
+                raise Denied(*refused[:3])
+        return int(seq)
+
+
+def judge(catalogue: Any, acts: list[Act]) -> Refused | None:
+    """What the engine would say of states, limits and re-arming, one after the other; nothing is changed."""
+    scratch = copy.copy(catalogue)
+    scratch.limits, scratch.states = dict(catalogue.limits), dict(catalogue.states)
+    for act in acts:
+        record = command(act.kind, **act.fields)[0]
+        try:
+            if act.kind == Kind.STATE:
+                scratch.state(record)
+            elif act.kind == Kind.LIMIT:
+                scratch.limit_command(record)
+            elif act.kind == Kind.REARM:
+                scratch.rearm(record)
+            elif act.kind == Kind.KILL:
+                scratch.scope(record)
+        except Refused as refused:
+            return refused
+    return None

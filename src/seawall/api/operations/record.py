@@ -1,0 +1,182 @@
+"""What happened at the operations door, folded from the journal: who halted what and why, what was approved, what ends.
+
+`take` hears every durable frame, at a start those of the whole journal, so that a restart knows what stood before it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from seawall.node.node import Group
+from seawall.vocabulary.reasons import Reason
+from seawall.vocabulary.records import FLAG_UNCLEAN, EventKind, Kind, Scope, VenueState
+
+_HEARD = np.zeros(256, bool)
+_HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH]] = True
+"""Kinds that are looked at in any case; others where they have an attachment that may be a note, or changed a state."""
+_MAY_CARRY = np.zeros(256, bool)
+_MAY_CARRY[[Kind.STATE, Kind.KILL, Kind.REARM, Kind.CANCEL_ALL, Kind.DEPOSIT, Kind.TIER]] = True
+
+
+@dataclass(slots=True)
+class Standing:
+    """Why something is in the state it is: since when (nanoseconds), by whom, for what reason."""
+
+    state: VenueState
+    since: int
+    by: str
+    reason: str
+    seq: int
+
+
+@dataclass(slots=True)
+class Override:
+    """A relaxation that ends by itself: when (milliseconds), and what is then set again."""
+
+    key: tuple[Any, ...]
+    until: int
+    proposal: str
+    parameters: dict[str, Any]
+
+
+class Record:
+    """The fold."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[int, int], Standing] = {}
+        self.overrides: dict[tuple[Any, ...], Override] = {}
+        self.unclean: dict[str, int] = {}
+        """Of the last start after an unclean stop: seq and time."""
+        self.executed: dict[str, int] = {}
+        """Approved proposals by id: the seq of their first command."""
+        self.proposed: dict[str, tuple[dict[str, Any], str]] = {}
+        """Proposals that were journalled and not yet executed or withdrawn: document and canonical text."""
+        self.break_glass: dict[str, str] = {}
+        """Break-glass keys that were used, and for which proposal."""
+        self.published = 0
+        """When marks and risk were last published (nanoseconds)."""
+        self.latest: list[dict[str, Any]] = []
+        """The last operations, newest last."""
+
+    def take(self, group: Group) -> None:
+        """Fold one durable frame."""
+        commands = group.commands
+        kinds = commands["kind"]
+        chosen = np.flatnonzero(_HEARD[kinds] | (_MAY_CARRY[kinds] & (commands["attachment"] > 0))).tolist()
+        states = group.events[group.events["kind"] == EventKind.STATE]
+        if not chosen and not len(states):
+            return
+        ends = np.cumsum(commands["attachment"])
+        first = int(commands["seq"][0])
+        notes: dict[int, dict[str, Any]] = {}
+        for index in chosen:
+            record = commands[index]
+            if record["kind"] == Kind.PUBLISH:
+                self.published = int(record["time"])
+                continue
+            size = int(record["attachment"])
+            note = _note(group.attachments[int(ends[index]) - size : int(ends[index])]) if size else {}
+            seq, now = first + index, int(record["time"])
+            notes[seq] = note
+            if record["kind"] == Kind.OPENED and int(record["flags"]) & FLAG_UNCLEAN:
+                self.unclean = {"seq": seq, "time": now}
+            if note:
+                self._heard(note, seq, now)
+            if record["kind"] == Kind.LIMIT:
+                self._limit(record, note)
+        for event in states:
+            seq = int(event["seq"])
+            self._state(event, commands[seq - first], notes.get(seq, {}), seq)
+
+    def _heard(self, note: dict[str, Any], seq: int, now: int) -> None:
+        kind = note.get("note")
+        if kind == "proposal":
+            document = _document(note)
+            if document:
+                self.proposed[document["proposal"]] = document, note["payload"]
+                self._log(seq, now, "proposed " + document["action"], document["proposed_by"], document)
+        elif kind == "approval":
+            document = _document(note)
+            if document and document["proposal"] not in self.executed:
+                self.executed[document["proposal"]] = seq
+                self.proposed.pop(document["proposal"], None)
+                for one in note.get("signatures", []):
+                    if one.get("role") == "break-glass":
+                        self.break_glass[str(one.get("key"))] = document["proposal"]
+                people = ", ".join(str(one.get("person")) for one in note.get("signatures", []))
+                self._log(seq, now, "approved " + document["action"], people, document)
+        elif kind == "operation":
+            self.proposed.pop(str(note.get("proposal", "")), None)
+            self._log(seq, now, str(note.get("action")), str(note.get("by")), note)
+
+    def _log(self, seq: int, now: int, what: str, by: str, note: dict[str, Any]) -> None:
+        reason = str(note.get("reason") or note.get("parameters", {}).get("reason", ""))
+        row = {"seq": seq, "time": now // 1_000_000, "what": what, "by": by, "reason": reason}
+        if self.latest and self.latest[-1]["seq"] == seq - 1 and self.latest[-1] | {"seq": seq} == row:
+            return
+        self.latest.append(row)
+        del self.latest[:-100]
+
+    def _state(self, event: Any, command: Any, note: dict[str, Any], seq: int) -> None:
+        scope = int(event["currency"])
+        number = int(event["account"]) if scope == Scope.ACCOUNT else int(event["instrument"])
+        key = (scope, 0 if scope == Scope.VENUE else number)
+        self.overrides.pop(("state", *key), None)
+        state = VenueState(int(event["a"]))
+        by, reason = _who(note), _why(note)
+        if not note:
+            by, reason = "seawall", _cause(int(event["reason"]), command)
+        if state == VenueState.OPEN:
+            self.states.pop(key, None)
+        else:
+            self.states[key] = Standing(state, int(command["time"]), by, reason, seq)
+        self._override(("state", *key), note)
+
+    def _limit(self, record: Any, note: dict[str, Any]) -> None:
+        key = ("limit", int(record["state"]), int(record["account"]), int(record["instrument"]))
+        self.overrides.pop(key, None)
+        self._override(key, note)
+
+    def _override(self, key: tuple[Any, ...], note: dict[str, Any]) -> None:
+        document = _document(note) if note.get("note") == "approval" else {}
+        until = document.get("parameters", {}).get("until")
+        if until:
+            self.overrides[key] = Override(key, int(until), document["proposal"], document["parameters"])
+
+
+def _note(data: bytes) -> dict[str, Any]:
+    try:
+        note = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) and note.get("note") in ("operation", "proposal", "approval") else {}
+
+
+def _document(note: dict[str, Any]) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(note["payload"])
+        return found if isinstance(found["parameters"], dict) and isinstance(found["proposal"], str) else {}
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return {}
+
+
+def _who(note: dict[str, Any]) -> str:
+    if note.get("note") == "approval":
+        return ", ".join(str(one.get("person")) for one in note.get("signatures", []))
+    return str(note.get("by", ""))
+
+
+def _why(note: dict[str, Any]) -> str:
+    if note.get("note") == "approval":
+        return str(_document(note).get("parameters", {}).get("reason", ""))
+    return str(note.get("reason", ""))
+
+
+def _cause(reason: int, command: Any) -> str:
+    if command["kind"] == Kind.OPENED:
+        return "the venue was not stopped cleanly"
+    if command["kind"] == Kind.STATE:
+        return "the journalled rule after an unclean stop: the copies verified clean"
+    return Reason(reason).name.lower() if reason else ""

@@ -1,0 +1,117 @@
+"""What a proposal says, in plain words, computed from the canonical bytes that are signed and from nothing else.
+
+`seawall approve` shows these words of the very bytes it then signs. What the words do not name is listed after them, so
+that nothing signed stays unsaid. No import beside the standard library and `canonical`: it runs at the signer's.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from seawall.api.operations import canonical
+from seawall.vocabulary.errors import InputError
+
+_STATES = {"open": "OPEN", "reduce_only": "REDUCE-ONLY", "halted": "HALTED"}
+_MEMBERS = ("action", "created", "expires", "parameters", "proposal", "proposed_by", "venue")
+
+
+def words(payload: bytes) -> list[str]:
+    """The lines. Raises InputError for bytes that are no proposal's."""
+    document = canonical.decode(payload)
+    if not isinstance(document, dict) or sorted(document) != sorted(_MEMBERS):
+        raise InputError("bytes", repr(payload[:80]), f"must be a proposal: an object of {', '.join(_MEMBERS)}")
+    parameters = document["parameters"]
+    if not isinstance(parameters, dict):
+        raise InputError("parameters", repr(parameters)[:80], "must be an object")
+    said: set[str] = set()
+    lines = [_sentence(document["action"], _Reader(parameters, said))]
+    if "until" in parameters:
+        said.add("until")
+        lines.append(f"It ends by itself at {moment(parameters['until'])}; then what stood before is set again.")
+    if "reason" in parameters:
+        said.add("reason")
+        lines.append(f"Reason given: {_quoted(parameters['reason'])}")
+    lines += [f"Further: {name} = {_quoted(parameters[name])}" for name in parameters if name not in said]
+    lines.append(f"Proposed by {_quoted(document['proposed_by'])} at {moment(document['created'])}.")
+    lines.append(f"Void after {moment(document['expires'])}.")
+    lines.append(f"Proposal {_quoted(document['proposal'])}, venue {_quoted(document['venue'])}.")
+    return lines
+
+
+def moment(milliseconds: Any) -> str:
+    """A time in words, UTC."""
+    if not isinstance(milliseconds, int):
+        return _quoted(milliseconds)
+    try:
+        return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{milliseconds} ms since 1970"
+
+
+class _Reader:
+    """Parameters, with a note of which were spoken of."""
+
+    def __init__(self, parameters: dict[str, Any], said: set[str]) -> None:
+        self._parameters, self._said = parameters, said
+
+    def __call__(self, name: str) -> str:
+        self._said.add(name)
+        return _quoted(self._parameters.get(name, ""))
+
+    def state(self, name: str) -> str:
+        self._said.add(name)
+        value = self._parameters.get(name, "")
+        return _STATES.get(value, _quoted(value)) if isinstance(value, str) else _quoted(value)
+
+    def has(self, name: str) -> bool:
+        return name in self._parameters
+
+    def thing(self) -> str:
+        """What a state is of."""
+        scope = self._parameters.get("scope")
+        self._said |= {"scope", "name"}
+        if scope == "venue" and not self._parameters.get("name"):
+            return "the WHOLE VENUE"
+        return f"the {_quoted(scope)} {_quoted(self._parameters.get('name', ''))}"
+
+
+def _quoted(value: Any) -> str:
+    """A value on one line: control characters and what turns the line around cannot hide anything."""
+    text = value if isinstance(value, str) else canonical.encode(value).decode()
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+def _sentence(action: Any, p: _Reader) -> str:
+    maker = _SENTENCES.get(action) if isinstance(action, str) else None
+    return maker(p) if maker is not None else f"Do {_quoted(action)}."
+
+
+def _limit(p: _Reader) -> str:
+    where = "".join(f" of {name} {p(name)}" for name in ("account", "instrument") if p.has(name))
+    was = f", which is {p('was')} now" if p.has("was") else ""
+    return f"Set the limit {p('limit')}{where} to {p('row')}{was}."
+
+
+_SENTENCES: dict[str, Callable[[_Reader], str]] = {
+    "state": lambda p: f"Set {p.thing()} to {p.state('state')}. It is {p.state('was')} now.",
+    "limit": _limit,
+    "rearm": lambda p: f"Let strategy {p('strategy')} of account {p('account')} trade again.",
+    "key.create": lambda p: (
+        f"Give account {p('account')} a new trading key {p('id')} named {p('name')} with rights {p('rights')},"
+        f" usable from {p('addresses')}, from {p('not_before')} to {p('expires')}."
+    ),
+    "key.rotate": lambda p: (
+        f"Give the trading key {p('id')} a new secret; the old one stays good for {p('overlap_s')} s."
+    ),
+    "deposit": lambda p: f"Credit account {p('account')} with {p('amount')} atoms of {p('currency')}.",
+    "tier": lambda p: f"Set fee tier {p('tier')}, {p('fee_class')}: maker {p('maker')}, taker {p('taker')} millionths.",
+    "instrument": lambda p: f"List {p('name')} under the specification {p('spec')} and the units {p('units')}.",
+    "operator.add": lambda p: f"Let {p('person')} into the operations door as {p('role')}.",
+    "approver.add": lambda p: f"Let {p('person')} approve as {p('role')}, with the key {p('key')}.",
+    "approver.replace": lambda p: f"Replace the key of the approver {p('person')} by {p('key')}.",
+    "approver.remove": lambda p: f"Take the right to approve from {p('person')}.",
+    "approvers.needed": lambda p: (
+        f"Let {p('needed')} people's signatures be needed from now on, instead of {p('was')}."
+    ),
+    "break_glass.register": lambda p: f"Register the sealed break-glass key {p('key')}, good once for any state.",
+}

@@ -1,0 +1,261 @@
+"""The trading service: what every method works with, and the path of a command from a call to its answer."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from seawall.api.access import Access, Identity
+from seawall.api.channels import Hub
+from seawall.api.commands import packed
+from seawall.api.errors import RpcError, refusal
+from seawall.api.listing import Listing
+from seawall.api.rates import OFF, Edge, Rates
+from seawall.api.resending import Resending
+from seawall.api.rpc import METHODS, Call, Envelope, Method, from_query, parameters
+from seawall.api.session import Session
+from seawall.api.view import DISCONNECTED, OPEN, UNTRIGGERED, Order, View
+from seawall.node.configuration import Rates as Limits
+from seawall.node.node import Group, Node
+from seawall.node.sequencer import Overloaded, Sequencer, Withdrawn
+from seawall.vocabulary.errors import SeawallError
+from seawall.vocabulary.records import FLAG_DISCONNECTED, Kind
+
+Then = Callable[[int], Any]
+"""What to do with the first seq of a request that is durable; its result is the answer."""
+
+_TOKEN: Final = b'"access_token"'
+
+
+class _Token(msgspec.Struct):
+    """The one parameter that any call may carry."""
+
+    access_token: str = ""
+
+
+class Service:
+    """One venue's trading door. Everything here runs on the event loop; only the sequencer touches the node."""
+
+    def __init__(
+        self,
+        node: Node,
+        view: View,
+        tell: Callable[[Callable[[], None]], Any],
+        access: Access | None = None,
+        rates: Limits = OFF,
+    ) -> None:
+        """`view` has heard all that the node's journal holds; `tell` runs a function on the loop, in order."""
+        self.view = view
+        self.access = access or Access()
+        self.rates = Rates(rates)
+        self.edge = Edge()
+        self.resending = Resending(view)
+        self.hub = Hub(self)
+        self.sequencer = Sequencer(node, tell, self._hear)
+        self.node = node
+        self.clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self.listeners: list[Callable[[Group, Any], None]] = []
+        self._log = structlog.get_logger()
+
+    def _hear(self, group: Group) -> None:
+        changes = self.view.take(group)
+        for listener in self.listeners:
+            listener(group, changes)
+        self.hub.spread(changes)
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def serve(self, call: Call, request: Envelope) -> None:
+        """Answer one JSON-RPC request, now or later; never raises."""
+        call.method = request.method
+        self._settle(call, lambda: self._call(call, lambda row: parameters(row, request.params), request.params))
+
+    def serve_query(self, call: Call, name: str, query: dict[str, str]) -> None:
+        """The same for a GET, where all parameters are text."""
+        call.method = name
+        self._settle(call, lambda: self._call(call, lambda row: from_query(row, query), b""))
+
+    def _settle(self, call: Call, find: Callable[[], Any]) -> None:
+        """Answer a call with what `find` returns or raises; None leaves it open."""
+        try:
+            result = find()
+        except RpcError as error:
+            call.fail(error)
+        except Withdrawn as error:
+            call.fail(RpcError(13666, reason=str(error)))
+        except SeawallError as error:
+            call.fail(RpcError(13888, reason=f"outcome unknown: {error}"))
+        except Exception as error:
+            # A defect of ours: the client gets an answer and the log the place; others are not to suffer from it.
+            self._log.exception("defect", method=call.method, error=repr(error))
+            call.fail(RpcError(11094))
+            if isinstance(error, MemoryError):
+                raise
+        else:
+            if result is not None:
+                call.answer(result)
+
+    def _call(self, call: Call, read: Callable[[Method], Any], raw: msgspec.Raw | bytes) -> Any:
+        row = METHODS.get(call.method)
+        if row is None:
+            raise RpcError(-32601, name=call.method[:100])
+        session: Session = call.session
+        identity: Identity | None = session.identity
+        if _TOKEN in bytes(raw):
+            token = msgspec.json.decode(raw, type=_Token).access_token
+            identity = self.access.bearer(token, time.time()) if token else identity
+        if row.scope:
+            self._authorize(identity, row)
+        call.identity = identity
+        call.account = identity.account if identity is not None else -1
+        if not row.name.startswith("private/cancel"):
+            self.rates.take(session, call.account, trading=row.trading)
+        if row.websocket and not session.websocket:
+            raise RpcError(10030)
+        return row.call(self, call, read(row))
+
+    def _authorize(self, identity: Identity | None, row: Method) -> None:
+        if identity is None:
+            raise RpcError(13009, reason="no_credentials")
+        if not identity.key.enabled or identity.until < time.time():
+            raise RpcError(13009, reason="invalid_token")
+        scope, _, level = row.scope.partition(":")
+        held = identity.rights
+        if f"{scope}:read_write" not in held and (level != "read" or f"{scope}:read" not in held):
+            raise RpcError(13021, needed=row.scope)
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def command(
+        self,
+        call: Call,
+        records: bytes,
+        then: Then,
+        attachments: bytes = b"",
+        *,
+        urgent: bool = False,
+        sweep: bool = False,
+    ) -> None:
+        """Queue records for a call, which is answered with what `then` makes of their first seq once durable.
+
+        `urgent`: ahead of orders. `sweep`: a mass cancel; what its account has waiting is withdrawn first.
+        """
+        session: Session = call.session
+        if sweep:
+            self.sequencer.withdraw(call.account)
+
+        if not (urgent or sweep):
+            self.edge.admit(session, call.account)
+
+        def done(seq: int, error: SeawallError | None) -> None:
+            session.pending -= 1
+            if seq in self.view.refused:
+                self.edge.refused(call.account)
+            self._settle(call, lambda: self._heard(then, seq, error))
+            if session.gone:
+                self._cut(session)
+
+        try:
+            self.sequencer.submit(records, attachments, done, urgent=urgent or sweep, account=call.account)
+        except Overloaded as error:
+            self.edge.shed[call.account, 10047] += 1
+            raise RpcError(10047, waiting=error.waiting, most=error.most) from None
+        session.pending += 1
+
+    @staticmethod
+    def _heard(then: Then, seq: int, error: SeawallError | None) -> Any:
+        """What a client is told when the writer could not say: the outcome is unknown, never refused."""
+        if error is not None:
+            raise error
+        return then(seq)
+
+    def look(self, call: Call, see: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+        """Answer a call with what `then` makes of a look at the node's state between two groups."""
+        self.sequencer.look(see, lambda seen: self._settle(call, lambda: then(seen)))
+
+    def checked(self, seq: int) -> None:
+        """Raise the RpcError of a command that was refused, with its reason in words and numbers."""
+        refused = self.view.refused.pop(seq, None)
+        if refused is not None:
+            reason, a, b, instrument, price = refused
+            more: dict[str, Any] = {}
+            listing = self.view.listings.get(instrument)
+            if listing is not None:
+                more["instrument_name"] = listing.name
+                more["limit_price"] = listing.price(price)
+            raise refusal(reason, a, b, **more)
+
+    def disconnected(self, session: Session) -> None:
+        """A connection is gone: orders placed through it go, too, where that was arranged."""
+        if not session.said_goodbye:
+            self.resending.cut(session)
+        session.gone = True
+        self._cut(session)
+
+    def _cut(self, session: Session) -> None:
+        """Cancel what a broken connection placed; again after each of its requests that was still on its way."""
+        placed, session.placed = session.placed, set()
+        if session.logged_out or not placed:
+            return
+        arranged, asked = self.view.arrangements.at_disconnect, session.cancel_on_disconnect
+        found = [self.view.orders[number] for number in placed if number in self.view.orders]
+        orders = [
+            order
+            for order in found
+            if order.state in (OPEN, UNTRIGGERED) and (order.account in arranged if asked is None else asked)
+        ]
+        data = DISCONNECTED * len(orders)
+        records = b"".join(
+            packed(
+                Kind.CANCEL,
+                account=order.account,
+                instrument=order.instrument,
+                order_id=order.id,
+                attachment=len(DISCONNECTED),
+            )
+            for order in orders
+        )
+        self._ask(records, data)
+
+    def restarted(self) -> None:
+        """Every connection broke when the venue stopped: cancel the orders of accounts that arranged for that."""
+        arranged = self.view.arrangements.at_disconnect
+        accounts = [account for account in arranged if self.view.client(account).open]
+        self._ask(
+            b"".join(
+                packed(Kind.CANCEL_ALL, account=account, instrument=-1, flags=FLAG_DISCONNECTED)
+                for account in sorted(accounts)
+            )
+        )
+
+    def _ask(self, records: bytes, attachments: bytes = b"") -> None:
+        """Queue the venue's own cancels; one that cannot be queued is logged, as nobody waits for it."""
+        if not records:
+            return
+        try:
+            self.sequencer.submit(records, attachments, urgent=True)
+        except SeawallError as error:
+            self._log.error("orders of a broken connection stay open", why=str(error))
+
+    # -- looks ---------------------------------------------------------------------------------------------------------
+
+    def listing(self, name: str) -> Listing:
+        """A listing by name. Raises RpcError 13020."""
+        found = self.view.by_name.get(name)
+        if found is None:
+            raise RpcError(13020, param="instrument_name", value=name[:64])
+        return found
+
+    def own_order(self, call: Call, text: str) -> Order:
+        """An order of the caller's by the dialect's id. Raises RpcError 10004 and 10029."""
+        number = text.rpartition("-")[2]
+        order = (
+            self.view.orders.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
+        )
+        if order is None:
+            raise RpcError(10004, order_id=text[:64])
+        if order.account != call.account:
+            raise RpcError(10029, order_id=text[:64])
+        return order

@@ -1,0 +1,286 @@
+"""One process that is a venue on the network: node, writer's thread, trading door, operations door, dev market.
+
+Everything but the writer's thread runs on one event loop. The order of things at a start: put the journal in order and
+fold it (the view hears each frame), start the writer, settle what fell due while the venue was down, cancel what was to
+go with its connection, listen, say so.
+"""
+
+import asyncio
+import gc
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+import seawall.api.methods
+from seawall.api.access import SCOPES, Access
+from seawall.api.commands import packed
+from seawall.api.door import Door
+from seawall.api.keystore import Key, Keystore, Registry
+from seawall.api.operations.app import operations_app
+from seawall.api.operations.operations import Operations, Settings
+from seawall.api.operations.people import development_people
+from seawall.api.operations.record import Record
+from seawall.api.service import Service
+from seawall.api.sockets import free_port, taken
+from seawall.api.view import View
+from seawall.journal import Frame
+from seawall.node import Configuration, Node
+from seawall.node.configuration import Listening
+from seawall.node.node import Group
+from seawall.node.publishing import publisher
+from seawall.sim import Batch, LiveMarket
+from seawall.vocabulary.errors import InputError, OutcomeUnknown, SeawallError
+from seawall.vocabulary.records import FLAG_APPROVED, FLAG_UNCLEAN, Events, Kind, VenueState
+
+assert seawall.api.methods  # fills the table of methods
+
+TICK_S: Final = 1.0
+"""How often the market moves and timers are looked at."""
+
+TIME_S: Final = 30.0
+"""A quiet venue journals at least this often that time passes, so that timers run out without orders."""
+
+DRAIN_S: Final = 5.0
+"""How long answers may take to leave at a stop."""
+
+DEV_ACCOUNTS: Final = ("alice", "bob", "carol", "dave")
+
+
+class Venue:
+    """A running venue. `run` starts it and returns when it has ended."""
+
+    def __init__(self, configuration: Configuration, market: str = "", *, passphrase: bytes | None = None) -> None:
+        """`market`: sim or none for a dev venue, which makes its own prices, people and keys; empty for a real one.
+
+        Raises InputError for a port that somebody listens at.
+        """
+        self.configuration, self.market_kind, self._passphrase = configuration, market, passphrase
+        self.trading, self.operations_at = (_bound(door) for door in (configuration.trading, configuration.operations))
+        self.ended = asyncio.Event()
+        self.people: list[dict[str, Any]] = []
+        self.unclean = False
+        self._log = structlog.get_logger()
+        self._servers: list[Server] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._last_frame = 0.0
+
+    async def start(self) -> None:
+        """Take the journal up, open the doors. Raises SeawallError; then nothing runs."""
+        loop = asyncio.get_running_loop()
+        view, record = View(), Record()
+        configuration = self.configuration
+        self.market = LiveMarket(configuration.sim.seed, publisher(configuration), trades=self.market_kind == "sim")
+
+        def hear(group: Group) -> None:
+            view.take(group)
+            record.take(group)
+            if self.market_kind:
+                self.market.recall(group.commands, group.attachments, group.events)
+            if (group.commands["kind"] == Kind.OPENED).any():
+                self.unclean = bool(group.commands["flags"][0] & FLAG_UNCLEAN)
+
+        def witness(frame: Frame, events: Events) -> None:
+            hear(Group(frame.commands, frame.attachments, events))
+
+        # The loop serves nobody yet, so the fold may run in a thread: signals still get through.
+        self.node = await asyncio.to_thread(lambda: Node.start(configuration, time.time_ns, witness, listener=hear))
+        store = Keystore.open(configuration.home_folder, self._passphrase)
+        self.service = Service(self.node, view, loop.call_soon_threadsafe, Access(store), configuration.rates)
+        self.service.listeners.append(self._heard)
+        settings = Settings(
+            store,
+            configuration.operators.backup,
+            configuration.operators.disk_hours,
+            configuration.operators.publisher_s,
+            tuple(
+                door.tls.certificate
+                for door in (configuration.trading, configuration.operations)
+                if door.tls.certificate
+            ),
+            lambda: len(self.door.sessions),
+        )
+        self.operations = Operations(self.service, settings, record)
+        self.door = Door(self.service)
+        self.service.sequencer.start()
+        if self.market_kind:
+            await self._start_market(store)
+        if self.unclean:
+            self.service.resending.restarted()
+        self.service.restarted()
+        self.service.hub.start()
+        self._tasks.append(asyncio.create_task(self._tick()))
+        _collect_rarely()
+        await self._listen(self.door, self.trading, Interfaces.RSGI)
+        await self._listen(operations_app(self.operations), self.operations_at, Interfaces.ASGI)
+
+    async def _start_market(self, store: Keystore) -> None:
+        """A dev venue is opened, funded and keyed by itself, and says so."""
+        if not self.service.view.listings:
+            await self._send(self.market.opening(time.time_ns()))
+        elif self.node.venue != VenueState.OPEN:
+            self._log.warning("reopened by itself, as only a dev venue does", was=self.node.venue.name)
+            await self.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
+        await self._move()
+        home = self.configuration.home_folder
+        self.people = development_people(store, home / "people")
+        numbers = {client.name: client.number for client in self.service.view.clients.values()}
+
+        def edit(registry: Registry) -> None:
+            for name in DEV_ACCOUNTS:
+                if name in numbers and name not in registry.keys:
+                    rights = dict.fromkeys(SCOPES, "read_write")
+                    registry.keys[name] = Key(name, made[name], numbers[name], name, rights)
+
+        made = {name: secrets.token_hex(24) for name in DEV_ACCOUNTS}
+        store.change_now(edit)
+
+    async def _listen(self, app: Any, door: Listening, interface: Interfaces) -> None:
+        server = Server(
+            app, address=door.host, port=door.port, interface=interface, backlog=1024, log_enabled=False,
+            **door.tls.server(),
+        )  # fmt: skip
+        self._servers.append(server)
+        self._tasks.append(asyncio.create_task(server.serve()))
+        await _connectable(door)
+
+    # -- what the venue asks of itself ---------------------------------------------------------------------------------
+
+    async def write(self, records: bytes, attachments: bytes = b"") -> None:
+        """Journal commands of the venue's own. Raises OutcomeUnknown."""
+        done = asyncio.get_running_loop().create_future()
+        self.service.sequencer.submit(records, attachments, lambda seq, error: done.set_result(error), urgent=True)
+        error: SeawallError | None = await done
+        if error is not None:
+            raise error
+
+    async def _send(self, batch: Batch) -> None:
+        if len(batch.commands):
+            await self.write(batch.commands.tobytes(), batch.attachments)
+
+    async def _move(self) -> None:
+        await self._send(self.market.step(time.time_ns()))
+
+    def _heard(self, group: Group, changes: Any) -> None:
+        self._last_frame = time.monotonic()
+        if self.market_kind:
+            self.market.observe(group.events)
+
+    async def _tick(self) -> None:
+        """Once a second: the market moves, time passes, what was shed is journalled as counts."""
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                if self.service.sequencer.dead is not None:
+                    raise OutcomeUnknown(str(self.service.sequencer.dead))
+                for _ in range(self.door.cut_stalled()):
+                    self.operations.alerts.tell("SLOW_CONSUMER")
+                if self.market_kind:
+                    await self._move()
+                await self._count_shed()
+                await self.operations.tick()
+                if time.monotonic() - self._last_frame > TIME_S:
+                    await self.write(packed(Kind.TIME))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._log.error("the venue ends", error=repr(error))
+            self.ended.set()
+            raise
+
+    async def _count_shed(self) -> None:
+        shed = self.service.edge.shed
+        if shed:
+            rows = [[account, code, count] for (account, code), count in sorted(shed.items())]
+            shed.clear()
+            note = msgspec.json.encode({"note": "shed", "rows": rows})
+            await self.write(packed(Kind.TIME, attachment=len(note)), note)
+
+    # -- from start to end ---------------------------------------------------------------------------------------------
+
+    def ready(self) -> dict[str, Any]:
+        """The line that says where everything is; keys only of a dev venue."""
+        at, ops = _address(self.trading), _address(self.operations_at)
+        s, keys = ("s" if self.trading.tls.on else ""), self.service.access.keys
+        return {
+            "ready": True,
+            "http": f"http{s}://{at}",
+            "ws": f"ws{s}://{at}/ws/api/v2",
+            "ops": f"http{'s' if self.operations_at.tls.on else ''}://{ops}",
+            "data": str(Path(self.configuration.data).resolve()),
+            "accounts": [
+                {"name": name, "key": name, "secret": keys[name].secret}
+                for name in DEV_ACCOUNTS
+                if self.market_kind and name in keys
+            ],
+            "operators": self.people,
+        }
+
+    async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
+        """Start, say so, go on until told to end, or until the writer is dead."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ended.set)
+        await self.start()
+        ready(self.ready())
+        await self.ended.wait()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Drain: what is queued is written and answered, connections are closed, the journal is closed cleanly."""
+        self._tasks[0].cancel()
+        await asyncio.to_thread(self.service.sequencer.stop)
+        end = time.monotonic() + DRAIN_S
+        while any(session.outbox for session in self.door.sessions) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        await self.service.hub.stop()
+        for session in list(self.door.sessions):
+            session.close(1001, "the venue stops")
+        for server in self._servers:
+            server.stop()  # type: ignore[no-untyped-call]
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self.node.stop)
+
+
+def _collect_rarely() -> None:
+    """What stands now stands for good, and what calls leave behind is freed by counting: cycles are rare.
+
+    Without this a third of the time of an order was the garbage collector walking over open orders.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
+
+
+def _bound(door: Listening) -> Listening:
+    """The same with a port that is free."""
+    if not door.port:
+        return msgspec.structs.replace(door, port=free_port(door.host))
+    if taken(door.host, door.port):
+        raise InputError("port", door.port, "must be free: somebody listens there")
+    return door
+
+
+def _address(door: Listening) -> str:
+    return f"[{door.host}]:{door.port}" if ":" in door.host else f"{door.host}:{door.port}"
+
+
+async def _connectable(door: Listening, attempts: int = 500) -> None:
+    """Wait until something listens there."""
+    for attempt in range(attempts):
+        try:
+            _, writer = await asyncio.open_connection(door.host, door.port)
+        except OSError:
+            if attempt == attempts - 1:
+                raise
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return

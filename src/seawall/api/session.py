@@ -1,0 +1,73 @@
+"""One connection: who is logged in, what it subscribed to, what it has asked and not yet been told."""
+
+import asyncio
+from collections import deque
+from collections.abc import Container
+from typing import Any, Final
+
+from seawall.api.access import Identity
+
+OUTBOX_BYTES: Final = 4 << 20
+OUTBOX_MESSAGES: Final = 10_000
+"""What may wait to be sent to one reader; beyond, it is cut off, never awaited."""
+
+PLACED_KEPT: Final = 1_000
+"""Orders that a connection remembers as its own before it looks which are still open."""
+
+
+class Session:
+    """State of one WebSocket, or of one HTTP request (`websocket` False)."""
+
+    def __init__(self, address: str, *, websocket: bool) -> None:
+        self.address, self.websocket = address, websocket
+        self.identity: Identity | None = None
+        self.channels: dict[str, Any] = {}
+        self.outbox: deque[str] = deque()
+        self.waiting_bytes = 0
+        self.wake = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.closing: tuple[int, str] | None = None
+        """Code and reason, once it is to end."""
+        self.sending_since = 0.0
+        """When the message now leaving began to (the loop's clock); 0: none is."""
+        self.cancel_on_disconnect: bool | None = None
+        """None: as its account has arranged."""
+        self.gone = False
+        """The connection is broken; answers reach nobody."""
+        self.logged_out = False
+        self.said_goodbye = False
+        """Whether the peer closed the WebSocket, so that it had all that was sent; else it was cut."""
+        self.placed: set[int] = set()
+        """Orders placed through this connection and not known to be finished."""
+        self._forget_at = PLACED_KEPT
+        self.recent: deque[tuple[float, int]] = deque()
+        """(monotonic seconds, id) of orders answered lately; see `resending`."""
+        self.pending = 0
+        """Requests in the writer's hands."""
+        self.heartbeat_s = 0.0
+        self.heard_at = 0.0
+
+    def place(self, number: int, still_open: Container[int]) -> None:
+        """Remember an order placed through this connection; those no longer open are forgotten now and then."""
+        self.placed.add(number)
+        if len(self.placed) > self._forget_at:
+            self.placed = {known for known in self.placed if known in still_open}
+            self._forget_at = 2 * len(self.placed) + PLACED_KEPT
+
+    def push(self, message: str) -> None:
+        """Queue one text frame; a reader too slow for its outbox is cut off."""
+        if self.closing is not None:
+            return
+        self.outbox.append(message)
+        self.waiting_bytes += len(message)
+        if self.waiting_bytes > OUTBOX_BYTES or len(self.outbox) > OUTBOX_MESSAGES:
+            self.close(1008, "too slow")
+        self.wake.set()
+
+    def close(self, code: int, why: str) -> None:
+        """End the connection; what was not sent is not sent any more."""
+        if self.closing is None:
+            self.closing = (code, why)
+            self.outbox.clear()
+            self.waiting_bytes = 0
+            self.closed.set()

@@ -1,0 +1,405 @@
+"""The front door's rows: a dev venue in a process of its own, clients in this one, over loopback.
+
+Yardsticks are taken in turn with what they measure: fdatasync of one page beside the venue's folder, and a bare echo on
+the same server software, in a process of its own, under the same client with the same messages.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from seawall.cli.bench_rows import Row, at_least, at_most
+from seawall.vocabulary.errors import InputError
+
+CONNECTIONS, IN_FLIGHT, EACH, ROUNDS = 32, 64, 600, 5
+SUBSCRIBERS, CHANGES_PER_S, SECONDS = 500, 200, 10
+REQUESTS, RECONNECTIONS = 1_000_000, 5_000
+FLOOD_S: Final = 8.0
+_PAGE: Final = b"\0" * 4096
+_START: Final = "from seawall.cli.main import main; main()"
+_ECHO: Final = """
+import asyncio, sys
+from granian.constants import Interfaces
+from granian.server.embed import Server
+async def app(scope, protocol):
+    if scope.proto != "ws":
+        return protocol.response_str(200, [], "")
+    transport = await protocol.accept()
+    while (message := await transport.receive()).kind:
+        await transport.send_str(message.data)
+async def main():
+    await Server(app, address="127.0.0.1", port=int(sys.argv[1]), interface=Interfaces.RSGI, log_enabled=False).serve()
+asyncio.run(main())
+"""
+
+
+def api_rows() -> list[Row]:
+    """Every figure of the front door."""
+    try:
+        import aiohttp  # noqa: F401
+    except ImportError as error:
+        raise InputError("PART", "api", "needs the client of the extra: pip install 'seawall[server,bench]'") from error
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with _venue(folder / "venue") as venue:
+            rows += asyncio.run(_orders(venue, folder))
+            rows += asyncio.run(_subscribers(venue))
+            rows += asyncio.run(_flood(venue, folder / "venue"))
+            rows += asyncio.run(_many(venue))
+    return rows
+
+
+class _Process:
+    """The venue's process and what it printed when it was ready."""
+
+    def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any]) -> None:
+        self.process, self.ready = process, ready
+
+    def headers(self, number: int) -> dict[str, str]:
+        """Who connection `number` is: the four accounts in turn."""
+        account = self.ready["accounts"][number % 4]
+        token = base64.b64encode(f"{account['key']}:{account['secret']}".encode()).decode()
+        return {"Authorization": f"Basic {token}"}
+
+    def resident(self) -> int:
+        """Bytes of memory it has."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def _venue(data: Path) -> Iterator[_Process]:
+    command = [sys.executable, "-c", _START, "serve", "--dev", "--market", "none", "--port", "0", "--data", str(data)]
+    process = subprocess.Popen([*command, "--log-level", "error"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield _Process(process, json.loads(process.stdout.readline()))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+
+
+def _order(number: int, price: float = 40_000.0) -> str:
+    ask = {
+        "instrument_name": "BTC-PERPETUAL",
+        "amount": 10,
+        "type": "limit",
+        "price": price + number % 64,
+        "label": f"bench-{number}",
+    }
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": "private/buy", "params": ask})
+
+
+_CANCEL_ALL: Final = json.dumps({"jsonrpc": "2.0", "id": -1, "method": "private/cancel_all", "params": {}})
+
+
+async def _orders(venue: _Process, folder: Path) -> list[Row]:
+    """One client waiting for each answer, then many with many in flight, against their yardsticks."""
+    import aiohttp
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+        alone, syncs = [], []
+        async with client.ws_connect(venue.ready["ws"], headers=venue.headers(0)) as socket:
+            for _ in range(10):
+                syncs += _syncs(folder / "page", 60)
+                alone += [await _ask(socket, _order(number)) for number in range(60)]
+            await _ask(socket, _CANCEL_ALL)
+        sync, p50 = statistics.median(syncs), statistics.median(alone)
+        port = _port()
+        echo = subprocess.Popen([sys.executable, "-c", _ECHO, str(port)])
+        try:
+            await _listening(port)
+            ratios, speeds = [], []
+            for _ in range(ROUNDS):
+                bare = await _load(client, f"http://127.0.0.1:{port}/ws/api/v2", None, CONNECTIONS, IN_FLIGHT, EACH)
+                durable = await _load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, EACH)
+                ratios.append(durable / bare)
+                speeds.append((durable, bare))
+        finally:
+            echo.kill()
+            echo.wait()
+    durable, bare = (statistics.median(column) for column in zip(*speeds, strict=True))
+    worst = sorted(alone)[int(len(alone) * 0.99)] * 1e3
+    one = f"p99 {worst:.2f} ms; asked: 2 x the fdatasync p50 of one page, {sync * 1e3:.3f} ms, + 1.5 ms"
+    many = (
+        f"{CONNECTIONS} sockets, {IN_FLIGHT} in flight on each: {durable:,.0f} durable orders/s; a bare echo on the"
+        f" same server under the same client: {bare:,.0f}/s; median of {ROUNDS} alternate rounds, {min(ratios):.2f} to"
+        f" {max(ratios):.2f}"
+    )
+    return [
+        at_most("api: durable order, one client, p50", p50 * 1e3, "ms", 2e3 * sync + 1.5, one),
+        at_least("api: durable orders / bare echo", statistics.median(ratios), "ratio", 0.4, many),
+    ]
+
+
+async def _ask(socket: Any, message: str) -> float:
+    began = time.perf_counter()
+    await socket.send_str(message)
+    answer = await socket.receive()
+    assert '"result"' in answer.data, answer.data
+    return time.perf_counter() - began
+
+
+async def _load(client: Any, url: str, venue: _Process | None, sockets: int, in_flight: int, each: int) -> float:
+    """Messages a second over `sockets` connections with `in_flight` unanswered on each."""
+    messages = [_order(number) for number in range(each)]
+
+    async def one(number: int) -> None:
+        headers = venue.headers(number) if venue is not None else {}
+        async with client.ws_connect(url, headers=headers) as socket:
+            for message in messages[:in_flight]:
+                await socket.send_str(message)
+            for at in range(each):
+                answer = await socket.receive()
+                assert '"error"' not in answer.data, answer.data
+                if at + in_flight < each:
+                    await socket.send_str(messages[at + in_flight])
+            if venue is not None and number < 4:
+                clean.append(number)
+
+    clean: list[int] = []
+    began = time.perf_counter()
+    await asyncio.gather(*[one(number) for number in range(sockets)])
+    spent = time.perf_counter() - began
+    if venue is not None:
+        for number in clean:  # the next round finds the books as this one did
+            async with client.ws_connect(url, headers=venue.headers(number)) as socket:
+                await _ask(socket, _CANCEL_ALL)
+    return sockets * each / spent
+
+
+def _syncs(file: Path, count: int) -> list[float]:
+    """Seconds of a page's write and fdatasync into a file that has its blocks."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.pwrite(handle, _PAGE, 0)
+        os.fsync(handle)
+        found = []
+        for _ in range(count):
+            began = time.perf_counter()
+            os.pwrite(handle, _PAGE, 0)
+            os.fdatasync(handle)
+            found.append(time.perf_counter() - began)
+    finally:
+        os.close(handle)
+    return found
+
+
+async def _subscribers(venue: _Process) -> list[Row]:
+    """One book, many subscribers, and one that does not read."""
+    import aiohttp
+
+    behind: list[float] = []
+    sent: dict[float, float] = {}
+    channels = {"channels": ["book.ETH-PERPETUAL.100ms"]}
+    subscribe = {"jsonrpc": "2.0", "id": 1, "method": "private/subscribe", "params": channels}
+
+    async def listen(client: Any, number: int, stop: asyncio.Event) -> None:
+        async with client.ws_connect(venue.ready["ws"], headers=venue.headers(number)) as socket:
+            await socket.send_str(json.dumps(subscribe))
+            asyncio.create_task(stop.wait()).add_done_callback(lambda _: asyncio.create_task(socket.close()))
+            async for message in socket:
+                at = time.perf_counter()
+                for _, price, amount in _levels(message.data):
+                    if amount in sent and price == 2000.0:
+                        behind.append(at - sent[amount])
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+        stop = asyncio.Event()
+        listeners = [asyncio.create_task(listen(client, number, stop)) for number in range(SUBSCRIBERS)]
+        cut = asyncio.create_task(_deaf(venue))
+        await asyncio.sleep(3)
+        async with client.ws_connect(venue.ready["ws"], headers=venue.headers(0)) as socket:
+            for change in range(CHANGES_PER_S * SECONDS):
+                size = 1 + change % 900
+                ask = {"instrument_name": "ETH-PERPETUAL", "amount": size, "type": "limit", "price": 2000}
+                order = {"jsonrpc": "2.0", "id": change, "method": "private/buy", "params": ask}
+                began = time.perf_counter()
+                sent[float(size)] = began
+                await socket.send_str(json.dumps(order))
+                number = json.loads((await socket.receive()).data)["result"]["order"]["order_id"]
+                cancel = {"jsonrpc": "2.0", "id": change, "method": "private/cancel", "params": {"order_id": number}}
+                await asyncio.sleep(max(0.0, 1 / CHANGES_PER_S - (time.perf_counter() - began)))
+                await socket.send_str(json.dumps(cancel))
+                await socket.receive()
+        await asyncio.sleep(1)
+        stop.set()
+        await asyncio.gather(*listeners)
+    worst = max(behind) * 1e3 if behind else float("inf")
+    p50 = statistics.median(behind) * 1e3 if behind else float("inf")
+    against = (
+        f"{SUBSCRIBERS} subscribers of one book (100ms), {CHANGES_PER_S} orders/s and their cancels for {SECONDS} s;"
+        f" from before the order was sent to the client's hands; p50 {p50:.1f} ms, {len(behind):,} messages"
+    )
+    return [
+        at_most("api: the most a subscriber is behind", worst, "ms", 250, against),
+        at_least(
+            "api: a subscriber that does not read is cut off",
+            float(await cut),
+            "yes/no",
+            1,
+            "it asks for 12 MB and reads none",
+        ),
+    ]
+
+
+def _levels(text: str) -> list[Any]:
+    document = json.loads(text)
+    data = document.get("params", {}).get("data", {})
+    return [level for level in data.get("bids", []) if level[0] != "delete"] if isinstance(data, dict) else []
+
+
+async def _deaf(venue: _Process) -> bool:
+    """Ask for much and read nothing; whether the venue cuts the connection."""
+    port = int(venue.ready["http"].rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10)
+    key = base64.b64encode(os.urandom(16)).decode()
+    writer.write(
+        f"GET /ws/api/v2 HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    ask = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "public/get_instruments", "params": {}}).encode()
+    frame = bytes([0x81, 0x80 | len(ask)]) + bytes(4) + ask
+    try:
+        for _ in range(300):
+            writer.write(frame)
+            await asyncio.wait_for(writer.drain(), 10)
+            await asyncio.sleep(0.01)
+        for _ in range(20):  # the socket is gone when it can no longer be written to
+            await asyncio.sleep(1)
+            writer.write(frame)
+            await writer.drain()
+    except (ConnectionError, TimeoutError):
+        return True
+    finally:
+        writer.close()
+    return False
+
+
+async def _flood(venue: _Process, data: Path) -> list[Row]:
+    """Cancels of one account while three others send as fast as they can, ten times what is taken."""
+    import aiohttp
+
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client,
+        client.ws_connect(venue.ready["ws"], headers=venue.headers(0)) as socket,
+    ):
+        calm = await _cancels(socket, 300)
+        before, stop, sent, shed = _size(data), asyncio.Event(), [0], [0]
+        flood = [asyncio.create_task(_flooder(client, venue, number, stop, sent, shed)) for number in range(1, 31)]
+        await asyncio.sleep(1)
+        began = time.perf_counter()
+        loud: list[float] = []
+        while time.perf_counter() - began < FLOOD_S:
+            loud += await _cancels(socket, 20)
+        stop.set()
+        await asyncio.gather(*flood)
+        grown = _size(data) - before
+    quiet, p99 = (sorted(times)[int(len(times) * 0.99)] * 1e3 for times in (calm, loud))
+    what = (
+        f"{len(loud)} cancels, every one acknowledged, p99 {p99:.1f} ms, {quiet:.1f} ms unloaded, while 30 connections"
+        f" sent 1,000 orders at a time each: {sent[0]:,} sent, {shed[0]:,} shed unjournalled; the journal grew by"
+        f" {grown / max(1, sent[0]):.0f} bytes an order sent"
+    )
+    return [at_most("api: cancels during a flood, p99 / unloaded p99", p99 / quiet, "ratio", 5, what)]
+
+
+async def _cancels(socket: Any, count: int) -> list[float]:
+    times = []
+    for number in range(count):
+        await socket.send_str(_order(number, 39_000.0))
+        placed = json.loads((await socket.receive()).data)
+        while "result" not in placed:  # shed: the order was not taken, so there is nothing to cancel yet
+            await asyncio.sleep(0.01)
+            await socket.send_str(_order(number, 39_000.0))
+            placed = json.loads((await socket.receive()).data)
+        ask = {"order_id": placed["result"]["order"]["order_id"]}
+        times.append(await _ask(socket, json.dumps({"jsonrpc": "2.0", "method": "private/cancel", "params": ask})))
+    return times
+
+
+async def _flooder(
+    client: Any, venue: _Process, number: int, stop: asyncio.Event, sent: list[int], shed: list[int]
+) -> None:
+    """Orders without margin for them, so that what is taken is refused and the books stay as they are."""
+    order = _order(number).replace('"amount": 10', '"amount": 400000000')
+
+    async def read(socket: Any) -> None:
+        async for message in socket:
+            shed[0] += '"code":10047' in message.data
+
+    async with client.ws_connect(venue.ready["ws"], headers=venue.headers(1 + number % 3)) as socket:
+        reader = asyncio.create_task(read(socket))
+        while not stop.is_set() and not socket.closed:
+            for _ in range(1000):
+                await socket.send_str(order)
+                sent[0] += 1
+            await asyncio.sleep(0.05)
+        await socket.close()
+        await reader
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+async def _many(venue: _Process) -> list[Row]:
+    """A million requests and thousands of connections: memory after the warm-up and at the end."""
+    import aiohttp
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+        async def connect(count: int) -> None:
+            for number in range(count):
+                async with client.ws_connect(venue.ready["ws"], headers=venue.headers(number)) as socket:
+                    await _ask(socket, '{"jsonrpc":"2.0","id":1,"method":"public/get_time"}')
+
+        async def ask(count: int) -> None:
+            each = max(IN_FLIGHT, count // CONNECTIONS)
+            await _load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, each)
+
+        async def both(requests: int, connections: int) -> None:
+            for _ in range(10):
+                await ask(requests // 10)
+                await connect(connections // 10)
+
+        await both(REQUESTS // 5, RECONNECTIONS // 5)
+        warm = venue.resident()
+        await both(REQUESTS, RECONNECTIONS)
+        grown = 100 * (venue.resident() / warm - 1)
+    what = (
+        f"{REQUESTS:,} orders and {RECONNECTIONS:,} connections after a fifth of both; {warm / 2**20:.0f} MiB when warm"
+    )
+    return [at_most("api: memory grown", grown, "%", 5, what)]
+
+
+def _port() -> int:
+    from seawall.api.sockets import free_port
+
+    return free_port("127.0.0.1")
+
+
+async def _listening(port: int) -> None:
+    for _ in range(500):
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+    raise InputError("port", port, "nobody listens there")

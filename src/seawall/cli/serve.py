@@ -1,0 +1,97 @@
+"""`seawall serve`: a venue on the network, until it is told to end."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seawall.cli.checkpoint import Passphrase
+from seawall.cli.output import ConfigFile, load_kernels, send_logs_to_stderr
+from seawall.vocabulary.errors import InputError, SeawallError
+
+if TYPE_CHECKING:
+    from seawall.node import Configuration
+
+DEV_DATA = Path("seawall-dev")
+
+
+def serve(
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Needs no configuration: funded accounts, a simulated market.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="Data folder of a dev venue.")] = None,
+    config: ConfigFile = None,
+    market: Annotated[
+        str, typer.Option(help="sim: quotes and trades; none: prices move, nobody trades. With --dev.")
+    ] = "sim",
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Trading door; 0: any free one.")] = None,
+    ops_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Operations door; 0: any free one.")] = None,
+    rate_limits: Annotated[
+        bool, typer.Option("--rate-limits", help="With --dev: hold clients to the dialect's rates.")
+    ] = False,
+    passphrase: Passphrase = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
+    as_json: Annotated[bool, typer.Option("--json", help="The line that says it is ready is JSON anyway.")] = False,
+) -> None:
+    """Run a venue that clients of the dialect trade on; one JSON line on standard output when it is ready."""
+    send_logs_to_stderr(log_level)
+    try:
+        settings = _settings(dev, data, config, market, port, ops_port, rate_limits)
+        status = _serve(settings, market if dev else "", passphrase)
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except SeawallError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(status)
+
+
+def _settings(
+    dev: bool,
+    data: Path | None,
+    config: Path | None,
+    market: str,
+    port: int | None,
+    ops_port: int | None,
+    rate_limits: bool,
+) -> "Configuration":
+    from seawall.node import Configuration
+
+    if market not in ("sim", "none"):
+        raise InputError("--market", market, "must be sim or none")
+    if dev == (config is not None):
+        raise InputError("--config", str(config), "give either --dev or --config FILE")
+    if config is not None:
+        given = Configuration.read(config)
+        ports = {"trading": port, "operations": ops_port}
+        return given.with_ports({name: number for name, number in ports.items() if number is not None})
+    settings: dict[str, Any] = {"data": str(data or DEV_DATA)}
+    # A fixed door in front, since a client keeps its address; operations take what is free unless told.
+    settings["trading"] = {"port": 8080 if port is None else port}
+    settings["operations"] = {"port": ops_port or 0}
+    if not rate_limits:
+        settings["rates"] = {"trading": {"rate": 0.0}, "other": {"rate": 0.0}}
+    return Configuration.of(settings)
+
+
+def _serve(settings: "Configuration", market: str, passphrase: Path | None) -> int:
+    import asyncio
+
+    load_kernels(settings.engine)
+
+    from seawall.api.serving import Venue
+    from seawall.cli.checkpoint import first_line
+
+    def ready(line: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    async def run() -> int:
+        venue = Venue(settings, market, passphrase=first_line(passphrase))
+        await venue.run(ready)
+        return 1 if venue.node.dead else 0
+
+    return asyncio.run(run())

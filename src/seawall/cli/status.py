@@ -1,0 +1,60 @@
+"""`seawall status`: what stands, why, by whom, and what reopens it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from seawall.cli.calling import Ca, Cert, CertKey, Door, TokenFile, Url, Where
+from seawall.cli.output import Answer, Json, answer
+
+
+def status(
+    url: Url = "",
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    cert_key: CertKey = None,
+    as_json: Json = False,
+) -> None:
+    """Say what of a running venue is halted, why, by whom and since when, and what reopens it; and how it is."""
+    answer(as_json, lambda: _status(Where(url, token_file, ca, cert, cert_key)))
+
+
+def _status(where: Where) -> Answer:
+    found = Door(where).get("/status")
+    ok = found["writer"] == "alive" and found.get("state") == "open"
+    return Answer({"ok": ok, **found}, "\n".join(_lines(found)), ok)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"venue {found['venue']} is {found.get('state', 'unknown').replace('_', '-').upper()}"]
+    lines.append(f"writer {found['writer']}; {found['queue']:,} waiting, {found['sessions']:,} connections")
+    if "seq" in found:
+        took = found["commit_ms"]
+        lines.append(
+            f"journal: {found['seq']:,} commands in {found['frame']:,} frames, rules {found['rules']}"
+            + (f"; a commit takes {took['p50']} ms (p50), {took['p99']} ms (p99)" if took else "")
+        )
+    for disk in found["disks"]:
+        hours = f"{disk['hours']:,} hours left" if disk["hours"] is not None else "not growing, or not known yet"
+        lines.append(f"disk {disk['folder']}: {disk['free'] / 2**30:,.1f} GiB free, {hours}")
+    for row in found["restricted"]:
+        name = f"{row['scope']} {row['name']}".strip()
+        by = f" by {row['by']}" if row["by"] else ""
+        since = f" since {moment(row['since'])}" if row["since"] else ""
+        lines.append(
+            f"{name} is {row['state'].replace('_', '-').upper()}{since}{by}: {row['reason'] or 'no reason known'}"
+        )
+        lines.append(f"    reopened by {row['reopens']}")
+    if not found["restricted"]:
+        lines.append("nothing is halted")
+    lines += [f"override of {one['of']} ends at {moment(one['until'])}" for one in found["overrides"]]
+    lines += [f"proposal {id_} waits for signatures: seawall approve {id_}" for id_ in found["proposals"]]
+    raised = [f"{kind} {count:,}" for kind, count in found["alerts"].items() if count]
+    lines.append(f"alerts since the start: {', '.join(raised) or 'none'}")
+    lines.append(f"break-glass key: {found['approvals']['break_glass']}")
+    return lines
+
+
+def moment(milliseconds: int) -> str:
+    """A time, UTC."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,73 @@
+"""A dev venue in a process of its own, as a user starts it; and the thinnest client, standard library alone."""
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src"
+START = "from seawall.cli.main import main; main()"
+
+
+class DevVenue:
+    """`seawall serve --dev`; `ready` is the line it printed."""
+
+    def __init__(self, data, *options, market="none"):
+        command = [sys.executable, "-c", START, "serve", "--dev", "--data", str(data), "--port", "0"]
+        command += ["--market", market, *map(str, options)]
+        path = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
+        self.log = Path(data).with_suffix(".log")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONPATH": path}
+            )
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()[-2000:]
+        self.ready = json.loads(line)
+        self.accounts = {account["name"]: account for account in self.ready["accounts"]}
+
+    def get(self, name, account=None, **parameters):
+        """The whole JSON-RPC answer to a GET, whatever its status."""
+        url = f"{self.ready['http']}/api/v2/{name}?{urllib.parse.urlencode(parameters)}"
+        request = urllib.request.Request(url)
+        if account is not None:
+            who = self.accounts[account]
+            token = base64.b64encode(f"{who['key']}:{who['secret']}".encode()).decode()
+            request.add_header("Authorization", f"Basic {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.loads(error.read())
+
+    def kill(self):
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """An orderly end; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+
+
+@contextlib.contextmanager
+def dev_venue(data, *options, market="none"):
+    """A dev venue that ends with the block."""
+    venue = DevVenue(data, *options, market=market)
+    try:
+        yield venue
+    finally:
+        if venue.process.poll() is None:
+            venue.stop()

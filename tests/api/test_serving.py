@@ -1,0 +1,48 @@
+"""`seawall serve --dev`: from nothing to the first order and the first refusal; what was told outlives kill -9."""
+
+from dev_venue import DevVenue, dev_venue
+
+
+def test_first_order_first_fill_first_refusal_with_its_two_numbers(tmp_path):
+    with dev_venue(tmp_path / "venue") as venue:
+        assert set(venue.ready) == {"ready", "http", "ws", "ops", "data", "accounts", "operators"}
+        assert [account["name"] for account in venue.ready["accounts"]] == ["alice", "bob", "carol", "dave"]
+        perpetual = {"instrument_name": "BTC-PERPETUAL", "type": "limit"}
+        bought = venue.get("private/buy", "alice", amount=100, price=59000, label="first", **perpetual)["result"]
+        assert bought["order"]["order_state"] == "open" and bought["order"]["label"] == "first"
+        sold = venue.get("private/sell", "bob", amount="40", price="59000.0", **perpetual)["result"]
+        assert sold["order"]["order_state"] == "filled" and sold["trades"][0]["liquidity"] == "T"
+        error = venue.get("private/buy", "alice", amount=400_000_000, price=59000, **perpetual)["error"]
+        assert (error["code"], error["data"]["control"]) == (10009, "MARGIN")
+        asked, had = error["data"]["numbers"]
+        assert asked > had > 0 and f"{asked:,}" in error["data"]["reason"]
+        assert venue.stop() == 0
+    log = venue.log.read_text()
+    assert not any(account["secret"] in log for account in venue.ready["accounts"])
+
+
+def test_what_was_acknowledged_outlives_a_kill_and_a_client_id_is_placed_once(tmp_path):
+    order = {"instrument_name": "BTC-PERPETUAL", "amount": 20, "price": 58000, "client_order_id": "mine-1"}
+    first = DevVenue(tmp_path / "venue")
+    placed = first.get("private/buy", "alice", **order)["result"]["order"]
+    assert first.get("private/buy", "alice", **order)["result"]["order"] == placed
+    first.kill()
+    with dev_venue(tmp_path / "venue") as venue:
+        assert "reopened by itself" in venue.log.read_text()
+        again = venue.get("private/buy", "alice", **order)["result"]["order"]
+        assert again["order_id"] == placed["order_id"] and again["creation_timestamp"] == placed["creation_timestamp"]
+        other = venue.get("private/buy", "alice", **{**order, "client_order_id": "mine-2"})["result"]["order"]
+        assert other["order_id"] != placed["order_id"]
+
+
+def test_what_cannot_be_is_answered_with_an_error_document(tmp_path):
+    with dev_venue(tmp_path / "venue") as venue:
+        assert venue.get("public/nothing")["error"]["code"] == -32601
+        assert venue.get("private/buy", instrument_name="BTC-PERPETUAL")["error"]["code"] == 13009
+        missing = venue.get("private/buy", "alice", amount=10)["error"]
+        assert (missing["code"], missing["data"]["param"]) == (-32602, "instrument_name")
+        for wrong in ({"amount": "NaN"}, {"amount": 11}, {"amount": "1e400"}, {"amount": "ten"}, {"amount": -10}):
+            order = {"instrument_name": "BTC-PERPETUAL", "price": 50000, **wrong}
+            assert venue.get("private/buy", "alice", **order)["error"]["code"] in (-32602, 10021)
+        tick = venue.get("private/buy", "alice", instrument_name="BTC-PERPETUAL", amount=10, price=50000.3)["error"]
+        assert tick["code"] == 10043
