@@ -63,7 +63,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
     `progress(name, done, of)` is told before each and at the end. A first compilation takes tens of seconds.
     """
     from seawall.engine.kernels.fold import fold
-    from seawall.engine.kernels.margin import equity
+    from seawall.engine.kernels.margin import equity_of
     from seawall.engine.kernels.money import largest_held, remark
     from seawall.engine.kernels.stops import reprice, trail
     from seawall.engine.kernels.tables import lookup, rehash
@@ -75,7 +75,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
         (fold, (words, commands, numba.int64)),
         (remark, (words,)),
         (rehash, (words, words, numba.int64)),
-        (equity, (words, numba.int64)),
+        (equity_of, (words, numba.int64)),
         (largest_held, (words, numba.int64)),
         (lookup, (words, numba.int64, numba.int64)),
         (reprice, (words, numba.int64, numba.int64, numba.int64)),
@@ -90,4 +90,4 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
             kernel.disable_compile()
     if progress is not None:
         progress("ready", len(signatures), len(signatures))
-    return Kernels(fold, remark, rehash, equity, largest_held, lookup, reprice, trail)
+    return Kernels(fold, remark, rehash, equity_of, largest_held, lookup, reprice, trail)

@@ -13,6 +13,7 @@ from seawall.engine.kernels.tables import Index, find, home, level_key
 from seawall.engine.kernels.views import (
     Header,
     accounts_of,
+    commands_of,
     fetch,
     instruments_of,
     kernel,
@@ -31,9 +32,9 @@ _LINE = 64
 
 
 @kernel
-def look_ahead(h: Header, commands: Any) -> None:
+def look_ahead(h: Header) -> None:
     """Prefetch for the commands after AT."""
-    now, count = h[at.AT], len(commands)
+    commands, now, count = commands_of(h), h[at.AT], h[at.COUNT]
     if now + _TABLE < count:
         _table(h, commands[now + _TABLE])
     if now + _RECORD < count:

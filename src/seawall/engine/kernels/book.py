@@ -519,6 +519,6 @@ def _look_down(h: Header, o: Index) -> None:
 @kernel
 def wipe_scenarios(h: Header, m: Index) -> None:
     """V + W of one margin record to zero."""
-    x = scenarios_of(h)
-    for word in range(m * h[at.STRIDE], (m + 1) * h[at.STRIDE]):
-        x[word] = 0
+    x = scenarios_of(h, m)
+    for scenario in range(h[at.STRIDE]):
+        x[scenario] = 0

@@ -36,7 +36,7 @@ from seawall.engine.kernels.trading import (
     prepare,
     tell_duplicate,
 )
-from seawall.engine.kernels.views import Header, accounts_of, instruments_of, kernel, legs_of, orders_of
+from seawall.engine.kernels.views import Header, accounts_of, commands_of, instruments_of, kernel, legs_of, orders_of
 from seawall.vocabulary import bounds
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
@@ -67,10 +67,10 @@ def chained(command: Any) -> bool:
 
 
 @kernel
-def chain_length(commands: Any, first: Any) -> Any:
+def chain_length(h: Header, first: Any) -> Any:
     """How many commands belong together from `first` on: linked ones and the one after them."""
-    end = first
-    while chained(commands[end]) and commands[end].flags & FLAG_LINKED and end + 1 < len(commands):
+    commands, end = commands_of(h), first
+    while chained(commands[end]) and commands[end].flags & FLAG_LINKED and end + 1 < h[at.COUNT]:
         kind = commands[end + 1].kind
         if kind != _ORDER and kind != _CANCEL:
             break
@@ -79,17 +79,17 @@ def chain_length(commands: Any, first: Any) -> Any:
 
 
 @kernel
-def start_chain(h: Header, commands: Any) -> None:
+def start_chain(h: Header) -> None:
     """Check all legs of the chain before AT and count them in the margin, or refuse it."""
-    count = h[at.CHAIN_END]
+    commands, count = commands_of(h), h[at.CHAIN_END]
     first = h[at.AT] - count
     h[at.CHAIN_AT] = 0
     h[at.PACKAGE] = commands[first].flags & FLAG_PACKAGE != 0
-    if _known(h, commands, first, count):
+    if _known(h, first, count):
         h[at.PENDING] = at.CHAIN_REFUSED
         return
     h[at.BAD_LEG] = -1
-    taken = _take_legs(h, commands, first, count)
+    taken = _take_legs(h, first, count)
     if taken < count or (h[at.PACKAGE] and not gate_package(h, commands[first].account, count)):
         h[at.BAD_LEG] = min(taken, count - 1)
         _undo(h, taken)
@@ -104,8 +104,9 @@ def start_chain(h: Header, commands: Any) -> None:
 
 
 @kernel
-def _known(h: Header, commands: Any, first: Any, count: Any) -> bool:
+def _known(h: Header, first: Any, count: Any) -> bool:
     """Whether a leg's client id is known: then it is this leg, BAD_LEG, that decides, and it is told of as such."""
+    commands = commands_of(h)
     account = np.int64(commands[first].account)
     if account < SYSTEM_ACCOUNTS or account >= h[at.ACCOUNTS]:
         return False
@@ -118,15 +119,16 @@ def _known(h: Header, commands: Any, first: Any, count: Any) -> bool:
 
 
 @kernel
-def _take_legs(h: Header, commands: Any, first: Any, count: Any) -> Any:
+def _take_legs(h: Header, first: Any, count: Any) -> Any:
     """Take legs until one is denied; how many were taken."""
+    commands = commands_of(h)
     if not client_passes(h, commands[first]):
         return 0
     h[at.CHAIN_BEFORE] = requirement(h, commands[first].account)
     for leg in range(count):
         command = commands[first + leg]
         h[at.SEQ] = command.seq
-        if not _fits(h, commands, first, leg, count):
+        if not _fits(h, first, leg, count):
             deny(h, _R_CHAIN, leg + 1, count)
             return leg
         taken = _take_cancel(h, command, leg) if command.kind == _CANCEL else _take_order(h, command, leg)
@@ -136,8 +138,9 @@ def _take_legs(h: Header, commands: Any, first: Any, count: Any) -> Any:
 
 
 @kernel
-def _fits(h: Header, commands: Any, first: Any, leg: Any, count: Any) -> bool:
+def _fits(h: Header, first: Any, leg: Any, count: Any) -> bool:
     """Whether a leg fits its chain."""
+    commands = commands_of(h)
     command = commands[first + leg]
     package = h[at.PACKAGE] != 0
     fits = count <= bounds.CHAIN_MAX and (command.flags & FLAG_LINKED != 0) == (leg < count - 1)
@@ -251,11 +254,11 @@ def _undo(h: Header, taken: Any) -> None:
 
 
 @kernel
-def refuse_legs(h: Header, commands: Any) -> bool:
+def refuse_legs(h: Header) -> bool:
     """The leg that failed says why, the others which it was; known client ids get their first result. False when the
     event buffer is full.
     """
-    count = h[at.CHAIN_END]
+    commands, count = commands_of(h), h[at.CHAIN_END]
     reason, a, b = h[at.D_REASON], h[at.D_A], h[at.D_B]
     where = h[at.D_INSTRUMENT], h[at.D_PRICE], h[at.D_ACCOUNT]
     while h[at.CHAIN_AT] < count:
@@ -283,12 +286,12 @@ def refuse_legs(h: Header, commands: Any) -> bool:
 
 
 @kernel
-def carry_out(h: Header, commands: Any) -> bool:
+def carry_out(h: Header) -> bool:
     """Carry out the next leg of a chain that was taken; False when the event buffer is full."""
     if not has_room(h):
         return False
     leg, count = h[at.CHAIN_AT], h[at.CHAIN_END]
-    command = commands[h[at.AT] - count + leg]
+    command = commands_of(h)[h[at.AT] - count + leg]
     h[at.CHAIN_AT] += 1
     h[at.SEQ] = command.seq
     o = legs_of(h)[3 * leg]

@@ -36,7 +36,17 @@ from seawall.engine.kernels.trading import (
     place,
     set_status,
 )
-from seawall.engine.kernels.views import ENTRY, Header, accounts_of, blocks_of, instruments_of, kernel, orders_of
+from seawall.engine.kernels.views import (
+    ENTRY,
+    Header,
+    accounts_of,
+    blocks_of,
+    commands_of,
+    instruments_of,
+    kernel,
+    orders_of,
+    words_of,
+)
 from seawall.vocabulary import bounds
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import FLAG_DISCONNECTED, FLAG_LINKED, Kind, Role, Status
@@ -53,36 +63,47 @@ _STATUS_ACKNOWLEDGED, _STATUS_UNKNOWN = int(Status.ACKNOWLEDGED), int(Status.UNK
 
 
 @njit(**ENTRY)
-def fold(h: Header, commands: Any, size: Any) -> Any:
+def fold(words: Any, commands: Any, size: Any) -> Any:
     """Fold commands from AT on; `size` is the attachments' length in bytes.
 
     Returns the count of events once all are done, or FULL, ADMIN (the command before AT is Python's), GROW, BAD_SEQ,
     BAD_SIZE, BAD_CHAIN; after the first three the caller does its part and calls again.
     """
+    h = words_of(words)
+    h[at.A_COMMANDS], h[at.COUNT] = commands.ctypes.data, len(commands)
+    result = np.int64(0)
     if h[at.AT] == 0 and h[at.PENDING] == at.NOTHING:
-        wrong = _check(h, commands, size)
-        if wrong != 0:
-            return wrong
+        result = _check(h, size)
+    if result == 0:
+        result = _fold(h)
+    h[at.A_COMMANDS] = h[at.COUNT] = 0
+    return result
+
+
+@kernel
+def _fold(h: Header) -> Any:
+    """The loop of `fold`."""
+    commands = commands_of(h)
     while True:
         if h[at.PENDING] != at.NOTHING:
             h[at.STALL] = at.FULL
-            if not _proceed(h, commands):
+            if not _proceed(h):
                 return h[at.STALL]
             h[at.PENDING] = _next_task(h)
             continue
         if h[at.READY] == 0:
-            if h[at.AT] == len(commands):
+            if h[at.AT] == h[at.COUNT]:
                 return h[at.EVENTS]
             if not has_room(h):
                 return at.FULL
-            if not _stamp(h, commands):
+            if not _stamp(h):
                 return at.GROW
             if due(h):
                 h[at.PENDING] = at.TIMERS
                 continue
         h[at.READY] = 0
         if h[at.CHAIN_END] > 0:
-            start_chain(h, commands)
+            start_chain(h)
             continue
         command = commands[h[at.AT] - 1]
         if not _own(h, command.kind):
@@ -94,29 +115,30 @@ def fold(h: Header, commands: Any, size: Any) -> Any:
 
 
 @kernel
-def _check(h: Header, commands: Any, size: Any) -> Any:
-    total = np.int64(0)
-    for k in range(len(commands)):
+def _check(h: Header, size: Any) -> Any:
+    commands, count, total = commands_of(h), h[at.COUNT], np.int64(0)
+    for k in range(count):
         if commands[k].seq != h[at.SEQ] + 1 + k:
             return at.BAD_SEQ
         if commands[k].attachment < 0:
             return at.BAD_SIZE
         total += commands[k].attachment
-    if len(commands) > 0 and chained(commands[-1]) and commands[-1].flags & FLAG_LINKED:
+    if count > 0 and chained(commands[count - 1]) and commands[count - 1].flags & FLAG_LINKED:
         return at.BAD_CHAIN
     return 0 if total == size else at.BAD_SIZE
 
 
 @kernel
-def _stamp(h: Header, commands: Any) -> bool:
+def _stamp(h: Header) -> bool:
     """Take the next command, or the next chain, at its time; False where a pool or table has no room for it."""
+    commands = commands_of(h)
     command = commands[h[at.AT]]
     count = 1
     if h[at.RULES] > 1 and chained(command):
-        count = chain_length(commands, h[at.AT])
+        count = chain_length(h, h[at.AT])
     if not _spacious(h, min(count, bounds.CHAIN_MAX)):
         return False
-    look_ahead(h, commands)
+    look_ahead(h)
     h[at.CHAIN_END] = count if h[at.RULES] > 1 and chained(command) else 0
     h[at.SEQ] = command.seq
     for k in range(count):
@@ -220,7 +242,7 @@ def _next_task(h: Header) -> Any:
 
 
 @kernel
-def _proceed(h: Header, commands: Any) -> bool:
+def _proceed(h: Header) -> bool:
     """Go on with the task under way; False when it stalls."""
     task = h[at.PENDING]
     if task == at.MATCH:
@@ -231,9 +253,9 @@ def _proceed(h: Header, commands: Any) -> bool:
             return False
         return fire(h)
     if task == at.CHAIN:
-        return carry_out(h, commands)
+        return carry_out(h)
     if task == at.CHAIN_REFUSED:
-        return refuse_legs(h, commands)
+        return refuse_legs(h)
     if task == at.PULL:
         return pull(h)
     if task == at.TIMERS:

@@ -118,7 +118,8 @@ def _count_legs(h: Header, legs: Any, sign: Any) -> None:
 def _package_reduces(h: Header, account: Index, legs: Any, held: Any, before: Any) -> bool:
     """The rule of proportion for all legs together."""
     orders, table = orders_of(h), legs_of(h)
-    h[at.SCRATCH : at.SCRATCH + at.CURRENCIES_MAX] = 0
+    for currency in range(at.CURRENCIES_MAX):
+        h[at.SCRATCH + currency] = 0
     for leg in range(legs):
         order = orders[table[3 * leg]]
         p, side, quantity = order.position, order.side, order.remaining

@@ -42,8 +42,10 @@ from seawall.vocabulary import bounds
     A_LEGS,  # (leg, order | kind | position is new) of the chain under way
     A_CLIENT_IDS,  # (account, kept, client id | order id)
     A_EVENTS,
+    A_COMMANDS,  # of the batch, while it is folded
     SEQ,
     CLOCK,
+    COUNT,  # commands of the batch, while it is folded
     AT,  # index of the next command of the batch
     READY,  # 1: the command before AT is stamped and waits for the timers due before it
     EVENTS,  # events in the buffer
@@ -124,7 +126,7 @@ from seawall.vocabulary import bounds
     FREE_LEVELS,
     FREE_NODES,
     SCRATCH,  # CURRENCIES_MAX words
-) = range(112)
+) = range(114)
 
 HEADER: Final = SCRATCH + bounds.CURRENCIES_MAX
 

@@ -27,6 +27,7 @@ from seawall.engine.kernels.views import (
     rates_of,
     risk_of,
     scenarios_of,
+    words_of,
 )
 from seawall.vocabulary import bounds
 
@@ -133,9 +134,7 @@ def scan(
     """
     ins = instruments_of(h)[instrument]
     margin = margins_of(h)[m]
-    stride = h[at.STRIDE]
-    x = scenarios_of(h)[m * stride : (m + 1) * stride]
-    u = risk_of(h)[instrument * stride : (instrument + 1) * stride]
+    x, u = scenarios_of(h, m), risk_of(h, instrument)
     x[0] += min(0, new_fixed) - min(0, old_fixed)
     first = -x[0]
     second = first
@@ -198,11 +197,11 @@ def charge_block(h: Header, m: Index) -> None:
 @kernel
 def _block_row(h: Header, m: Index, row: Any) -> Any:
     margin = margins_of(h)[m]
-    lines = block_charges_of(h)[8 * margin.block + row : 8 * margin.block + 8]
-    total = ar.worst_charge(lines[0], margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta)
-    total += ar.worst_charge(lines[2], margin.gross_delta, margin.gross_delta)
-    total += ar.worst_charge(lines[4], margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega)
-    return total + ar.worst_charge(lines[6], margin.gross_vega, margin.gross_vega)
+    lines, first = block_charges_of(h), 8 * margin.block + row
+    total = ar.worst_charge(lines[first], margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta)
+    total += ar.worst_charge(lines[first + 2], margin.gross_delta, margin.gross_delta)
+    total += ar.worst_charge(lines[first + 4], margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega)
+    return total + ar.worst_charge(lines[first + 6], margin.gross_vega, margin.gross_vega)
 
 
 @kernel
@@ -224,6 +223,12 @@ def requirement(h: Header, account: Index) -> Any:
 
 
 @njit(**ENTRY)
+def equity_of(words: Any, account: Any) -> Any:
+    """`equity` for Python."""
+    return equity(words_of(words), account)
+
+
+@kernel
 def equity(h: Header, account: Index) -> Any:
     """Value atoms of e."""
     atoms, rates = atoms_of(h), rates_of(h)

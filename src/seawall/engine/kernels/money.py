@@ -50,6 +50,7 @@ from seawall.engine.kernels.views import (
     orders_of,
     positions_of,
     prefetch,
+    words_of,
 )
 from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Product
@@ -291,8 +292,9 @@ def settle(h: Header) -> bool:
 
 
 @njit(**ENTRY)
-def largest_held(h: Header, instrument: Any) -> Any:
+def largest_held(words: Any, instrument: Any) -> Any:
     """(largest position in lots, largest cash of a holder in atoms) of one instrument, as Catalogue.expire asks."""
+    h = words_of(words)
     ins = instruments_of(h)[instrument]
     lots, cash = 0, 0
     p = ins.first_holder
@@ -357,12 +359,13 @@ def _end_all_upstream(h: Header, instrument: Any) -> bool:
 
 
 @njit(**ENTRY)
-def remark(h: Header) -> None:
+def remark(words: Any) -> None:
     """After a publication: rebuild V, W, exposures, gains, charges of every touched block in one pass over each pool.
 
     BLOCK.touched says which blocks. Positions of untouched blocks keep all they have; order reserves are rebuilt for
     all, as a currency's rate may have moved.
     """
+    h = words_of(words)
     margins, blocks, positions, orders = margins_of(h), blocks_of(h), positions_of(h), orders_of(h)
     for account in range(h[at.ACCOUNTS]):
         accounts_of(h)[account].reserve = 0

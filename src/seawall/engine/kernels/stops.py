@@ -8,7 +8,7 @@ from numba import njit
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.book import join_level, leave_level, waiting_code
 from seawall.engine.kernels.tables import Index, drop_level
-from seawall.engine.kernels.views import ENTRY, Header, instruments_of, kernel, levels_of, more_of, orders_of
+from seawall.engine.kernels.views import ENTRY, Header, instruments_of, kernel, levels_of, more_of, orders_of, words_of
 from seawall.vocabulary.records import VenueState, Watched
 
 _HALTED = int(VenueState.HALTED)
@@ -123,18 +123,19 @@ def trailing_trigger(ins: Any, side: Any, distance: Any, price: Any) -> Any:
 
 
 @njit(**ENTRY)
-def reprice(h: Header, instrument: Any, watch: Any, price: Any) -> None:
+def reprice(words: Any, instrument: Any, watch: Any, price: Any) -> None:
     """`reach` for Python."""
-    reach(h, instrument, watch, price)
+    reach(words_of(words), instrument, watch, price)
 
 
 @njit(**ENTRY)
-def trail(h: Header, instrument: Any, o: Any) -> Any:
+def trail(words: Any, instrument: Any, o: Any) -> Any:
     """At a publication: the triggers of trailing stops follow the prices they watch, never back; oldest first.
 
     Begins at order `o`, or with the first where it is -1; returns -1, or the order to go on with once there is room for
     more levels.
     """
+    h = words_of(words)
     ins = instruments_of(h)[instrument]
     orders, more = orders_of(h), more_of(h)
     o = o if o >= 0 else np.int64(ins.first_trailing)

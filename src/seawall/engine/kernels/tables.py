@@ -24,6 +24,7 @@ from seawall.engine.kernels.views import (
     nodes_of,
     orders_of,
     trailing_zeros,
+    words_of,
 )
 
 Index = Any
@@ -242,15 +243,16 @@ def remove(table: Any, mask: Any, key: Any) -> None:
 @njit(**ENTRY)
 def lookup(table: Any, mask: Any, key: Any) -> Index:
     """`find` for Python."""
-    return find(table, mask, key)
+    return find(words_of(table), mask, key)
 
 
 @njit(**ENTRY)
 def rehash(old: Any, table: Any, mask: Any) -> None:
     """Fill an empty, larger table from an old one."""
+    entries = words_of(table)
     for slot in range(len(old) // 2):
         if old[2 * slot] != 0:
-            insert(table, mask, old[2 * slot], old[2 * slot + 1])
+            insert(entries, mask, old[2 * slot], old[2 * slot + 1])
 
 
 @kernel

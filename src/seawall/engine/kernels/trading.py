@@ -129,7 +129,7 @@ def first_under(h: Header, account: Index, client_id: Any) -> Any:
     """The first order under a client id, 0 if there is none that is remembered."""
     if client_id == 0:
         return 0
-    kept = client_ids_of(h)[2 * _KEPT * account : 2 * _KEPT * (account + 1)]
+    kept = client_ids_of(h, account)
     for k in range(_KEPT):
         if kept[2 * k] == client_id:
             return _oldest_under(kept, client_id, accounts_of(h)[account].client_next)
@@ -157,8 +157,8 @@ def keep_client_id(h: Header, account: Index, client_id: Any, order_id: Any) -> 
     if client_id == 0:
         return
     entry = accounts_of(h)[account]
-    kept = client_ids_of(h)
-    k = 2 * (_KEPT * account + entry.client_next)
+    kept = client_ids_of(h, account)
+    k = 2 * entry.client_next
     kept[k], kept[k + 1] = client_id, order_id
     entry.client_next = (entry.client_next + 1) % _KEPT
 

@@ -12,7 +12,8 @@ from numba.core import sigutils
 from numba.extending import intrinsic
 
 from seawall.engine.kernels import layout as at
-from seawall.vocabulary.records import EVENT
+from seawall.vocabulary import bounds
+from seawall.vocabulary.records import COMMAND, EVENT
 
 _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True}
 ENTRY: Final[dict[str, Any]] = {**_OPTIONS, "cache": True}
@@ -39,7 +40,11 @@ def kernel(function: Any) -> Any:
 _ANY: Final = 1 << 40  # a length no index reaches; the true one is the caller's business
 
 Header = Any
-"""int64 array of `layout.HEADER` words."""
+"""Pointer to `layout.HEADER` int64 words.
+
+Not the array itself: Numba counts the references to an array, with an atomic instruction for each kernel it is passed
+to and another for each way out, which took half the time of the fold.
+"""
 
 
 @intrinsic
@@ -50,6 +55,22 @@ def _pointer(context: Any, address: Any) -> Any:
         return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
 
     return types.voidptr(types.int64), codegen
+
+
+@intrinsic
+def _words(context: Any, address: Any) -> Any:
+    """An int64 as a pointer to words."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+
+    return types.CPointer(types.int64)(types.int64), codegen
+
+
+@kernel
+def words_of(array: Any) -> Any:
+    """The words of an array that Python passed, as a pointer."""
+    return _words(array.ctypes.data)
 
 
 @intrinsic
@@ -103,13 +124,13 @@ def accounts_of(h: Header) -> Any:
 @kernel
 def balances_of(h: Header) -> Any:
     """Cash atoms, index account * CURRENCIES_MAX + currency."""
-    return carray(_pointer(h[at.A_BALANCES]), _ANY, types.int64)
+    return _words(h[at.A_BALANCES])
 
 
 @kernel
 def atoms_of(h: Header) -> Any:
     """Cash and counted gains in atoms, index account * CURRENCIES_MAX + currency."""
-    return carray(_pointer(h[at.A_ATOMS]), _ANY, types.int64)
+    return _words(h[at.A_ATOMS])
 
 
 @kernel
@@ -139,19 +160,19 @@ def block_charges_of(h: Header) -> Any:
 @kernel
 def deposits_of(h: Header) -> Any:
     """Deposits less withdrawals in atoms, by currency."""
-    return carray(_pointer(h[at.A_DEPOSITS]), _ANY, types.int64)
+    return _words(h[at.A_DEPOSITS])
 
 
 @kernel
 def tiers_of(h: Header) -> Any:
     """Fee rates in millionths, index (tier * 2 + fee class) * 2 + (0 maker, 1 taker)."""
-    return carray(_pointer(h[at.A_TIERS]), _ANY, types.int64)
+    return _words(h[at.A_TIERS])
 
 
 @kernel
 def rates_of(h: Header) -> Any:
     """Currency rates, index currency * 2 + (0 gain, 1 loss)."""
-    return carray(_pointer(h[at.A_RATES]), _ANY, types.int64)
+    return _words(h[at.A_RATES])
 
 
 @kernel
@@ -167,15 +188,15 @@ def margins_of(h: Header) -> Any:
 
 
 @kernel
-def scenarios_of(h: Header) -> Any:
-    """V + W, index margin * STRIDE + s."""
-    return carray(_pointer(h[at.A_SCENARIOS]), _ANY, types.int64)
+def scenarios_of(h: Header, m: Any) -> Any:
+    """V + W of a margin record, index scenario."""
+    return _words(h[at.A_SCENARIOS] + 8 * h[at.STRIDE] * m)
 
 
 @kernel
-def risk_of(h: Header) -> Any:
-    """Risk arrays, index instrument * STRIDE + s."""
-    return carray(_pointer(h[at.A_RISK]), _ANY, types.int64)
+def risk_of(h: Header, instrument: Any) -> Any:
+    """Risk array of an instrument, index scenario."""
+    return _words(h[at.A_RISK] + 8 * h[at.STRIDE] * instrument)
 
 
 @kernel
@@ -199,25 +220,31 @@ def nodes_of(h: Header) -> Any:
 @kernel
 def order_table_of(h: Header) -> Any:
     """Order id -> order, index slot * 2 + (0 key, 1 value)."""
-    return carray(_pointer(h[at.A_ORDER_TABLE]), _ANY, types.int64)
+    return _words(h[at.A_ORDER_TABLE])
 
 
 @kernel
 def position_table_of(h: Header) -> Any:
     """(account, instrument) -> position."""
-    return carray(_pointer(h[at.A_POSITION_TABLE]), _ANY, types.int64)
+    return _words(h[at.A_POSITION_TABLE])
 
 
 @kernel
 def level_table_of(h: Header) -> Any:
     """(instrument, side, price) -> level."""
-    return carray(_pointer(h[at.A_LEVEL_TABLE]), _ANY, types.int64)
+    return _words(h[at.A_LEVEL_TABLE])
 
 
 @kernel
-def client_ids_of(h: Header) -> Any:
-    """Client ids kept, index (account * CLIENT_IDS_KEPT + k) * 2 + (0 client id, 1 order id)."""
-    return carray(_pointer(h[at.A_CLIENT_IDS]), _ANY, types.int64)
+def client_ids_of(h: Header, account: Any) -> Any:
+    """Client ids kept of an account, index k * 2 + (0 client id, 1 order id)."""
+    return _words(h[at.A_CLIENT_IDS] + 16 * bounds.CLIENT_IDS_KEPT * account)
+
+
+@kernel
+def commands_of(h: Header) -> Any:
+    """COMMAND records of the batch."""
+    return carray(_pointer(h[at.A_COMMANDS]), _ANY, COMMAND)
 
 
 @kernel
@@ -235,7 +262,7 @@ def limits_of(h: Header) -> Any:
 @kernel
 def strategies_of(h: Header) -> Any:
     """Index account * STRATEGIES + strategy: nanoseconds paid for, or NO_LIMIT."""
-    return carray(_pointer(h[at.A_STRATEGIES]), _ANY, types.int64)
+    return _words(h[at.A_STRATEGIES])
 
 
 @kernel
@@ -247,7 +274,7 @@ def more_of(h: Header) -> Any:
 @kernel
 def pair_table_of(h: Header) -> Any:
     """(account, instrument) -> pair."""
-    return carray(_pointer(h[at.A_PAIR_TABLE]), _ANY, types.int64)
+    return _words(h[at.A_PAIR_TABLE])
 
 
 @kernel
@@ -265,10 +292,10 @@ def protections_of(h: Header) -> Any:
 @kernel
 def timers_of(h: Header) -> Any:
     """The heap of timers, index slot * 3 + (0 time, 1 key, 2 record)."""
-    return carray(_pointer(h[at.A_TIMERS]), _ANY, types.int64)
+    return _words(h[at.A_TIMERS])
 
 
 @kernel
 def legs_of(h: Header) -> Any:
     """Legs of a chain, index leg * 3 + (0 order, 1 kind, 2 position is new)."""
-    return carray(_pointer(h[at.A_LEGS]), _ANY, types.int64)
+    return _words(h[at.A_LEGS])
