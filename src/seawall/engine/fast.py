@@ -13,9 +13,10 @@ from seawall.engine.kernels import layout as at
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.publication import INITIAL, MAINTENANCE, ROWS
-from seawall.vocabulary.records import GROUPS, SYSTEM_ACCOUNTS, Commands, Events, OrderType, Status, Watched
+from seawall.vocabulary.records import EVENT, GROUPS, SYSTEM_ACCOUNTS, Commands, Events, OrderType, Status, Watched
 
 _C: Final = at.CURRENCIES_MAX
+_EVENT_BYTES: Final = EVENT.itemsize
 _POSITION: Final = ("quantity", "cash", "open_buy", "open_sell", "window_start", "window_price")
 _PROTECTION: Final = ("quantity", "delta", "vega", "window", "freeze", "frozen", "quarter")
 
@@ -28,21 +29,19 @@ class Fast(Rare):
 
         Raises InputError, with nothing changed, if the seqs do not follow or the attachments do not fit.
         """
-        flags = commands.flags
-        if not (flags.writeable and flags.c_contiguous):  # the kernels are compiled for one kind of array only
+        try:
+            count = self._fold(self._header, commands, len(attachments))
+        except TypeError:  # the kernels are compiled for one kind of array only: writeable and contiguous
             commands = np.array(commands)
-        h = self._header
-        h[at.AT] = h[at.EVENTS] = 0
-        count = self.kernels.fold(h, commands, len(attachments))
+            count = self._fold(self._header, commands, len(attachments))
         if count >= 0:
-            events: Events = self._arrays["events"][:count].copy()
-            return events
+            return np.ndarray(count, EVENT, bytearray(self._event_bytes[: count * _EVENT_BYTES]))
         return self._step_on(count, commands, attachments)
 
     def _step_on(self, code: int, commands: Commands, attachments: bytes) -> Events:
         """The rest of a step whose kernel came back early."""
         h = self._header
-        parts: list[Events] = []
+        parts = bytearray()
         offsets = np.concatenate(([0], np.cumsum(commands["attachment"])))
         while code < 0:
             if code == at.BAD_SEQ:
@@ -53,21 +52,16 @@ class Fast(Rare):
             if code == at.BAD_CHAIN:
                 raise InputError("flags", int(commands["flags"][-1]), "must not link the last command of a batch")
             if code == at.FULL:
-                parts.append(self._drain())
+                parts += self._event_bytes[: int(h[at.EVENTS]) * _EVENT_BYTES]
+                h[at.EVENTS] = 0
             elif code == at.GROW:
                 self._grow()
             else:
                 index = int(h[at.AT]) - 1
                 self._rare(commands[index], attachments[offsets[index] : offsets[index + 1]])
-            code = self.kernels.fold(h, commands, len(attachments))
-        parts.append(self._drain())
-        return np.concatenate(parts)
-
-    def _drain(self) -> Events:
-        count = int(self._header[at.EVENTS])
-        self._header[at.EVENTS] = 0
-        events: Events = self._arrays["events"][:count].copy()
-        return events
+            code = self._fold(h, commands, at.GO_ON)
+        parts += self._event_bytes[: code * _EVENT_BYTES]
+        return np.ndarray(len(parts) // _EVENT_BYTES, EVENT, parts)
 
     # -- looks at the state ----------------------------------------------------------------------------------------
 

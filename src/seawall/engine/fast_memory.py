@@ -72,6 +72,7 @@ class Memory:
 
     def __init__(self, *, event_room: int = EVENT_ROOM, room: int = 256, gate_off: bool = False) -> None:
         self.kernels = load()
+        self._fold = self.kernels.fold
         self._arrays: dict[str, Any] = {}
         self._header = np.zeros(at.HEADER, np.int64)
         slots = 2 << room.bit_length()
@@ -108,13 +109,19 @@ class Memory:
 
     def _resize(self, name: str, count: int) -> None:
         """Room for `count` units; what was there is kept, what is new is zero."""
-        slot, dtype, unit = ARRAYS[name]
+        _, dtype, unit = ARRAYS[name]
         array = _aligned(count * unit, np.dtype(dtype))
         old = self._arrays.get(name)
         if old is not None:
             array[: len(old)] = old
+        self._adopt(name, array)
+
+    def _adopt(self, name: str, array: Any) -> None:
+        """Make `array` the one under a name."""
         self._arrays[name] = array
-        self._header[slot] = array.ctypes.data
+        self._header[ARRAYS[name][0]] = array.ctypes.data
+        if name == "events":  # copied out as bytes: NumPy copies records field by field
+            self._event_bytes = memoryview(array.view(np.uint8))
 
     def _ensure(self, names: str, count: int) -> None:
         """Room for at least `count` units, doubling."""
@@ -131,8 +138,7 @@ class Memory:
             if name in self._arrays:
                 kept = self._arrays[name].reshape(-1, old)
                 rows[: len(kept), : min(old, stride)] = kept[:, : min(old, stride)]
-            self._arrays[name] = rows.reshape(-1)
-            self._header[ARRAYS[name][0]] = self._arrays[name].ctypes.data
+            self._adopt(name, rows.reshape(-1))
         self._header[at.STRIDE] = stride
 
     def _grow(self) -> None:

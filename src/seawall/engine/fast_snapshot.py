@@ -107,7 +107,7 @@ def load(chunks: Iterable[memoryview]) -> Fast:
     kept = msgspec.msgpack.decode(next(parts), type=_Kept)
     engine = Fast()
     engine._header[:] = kept.header
-    for (name, (slot, dtype, _)), length, part in zip(ARRAYS.items(), kept.lengths, parts, strict=True):
+    for (name, (_, dtype, _)), length, part in zip(ARRAYS.items(), kept.lengths, parts, strict=True):
         array = np.zeros(length, dtype)  # memory that is not written to is not taken from the system
         if name in _TABLES:
             engine.kernels.rehash(np.frombuffer(part, np.int64).copy(), array, length // 2 - 1)
@@ -115,8 +115,7 @@ def load(chunks: Iterable[memoryview]) -> Fast:
             array[: len(engine._arrays["orders"])][_dressed(engine._arrays["orders"])] = np.frombuffer(part, dtype)
         else:
             array.view(np.uint8)[: len(part)] = part
-        engine._arrays[name] = array
-        engine._header[slot] = array.ctypes.data
+        engine._adopt(name, array)
     engine._halts, engine._pairs, engine._protections = kept.halts, kept.pairs, kept.protections
     _restore(engine.catalogue, kept)
     return engine

@@ -64,15 +64,16 @@ _STATUS_ACKNOWLEDGED, _STATUS_UNKNOWN = int(Status.ACKNOWLEDGED), int(Status.UNK
 
 @njit(**ENTRY)
 def fold(words: Any, commands: Any, size: Any) -> Any:
-    """Fold commands from AT on; `size` is the attachments' length in bytes.
+    """Fold commands; `size` is their attachments' length in bytes.
 
     Returns the count of events once all are done, or FULL, ADMIN (the command before AT is Python's), GROW, BAD_SEQ,
-    BAD_SIZE, BAD_CHAIN; after the first three the caller does its part and calls again.
+    BAD_SIZE, BAD_CHAIN; after the first three the caller does its part and calls again, with `size` GO_ON.
     """
     h = words_of(words)
     h[at.A_COMMANDS], h[at.COUNT] = commands.ctypes.data, len(commands)
     result = np.int64(0)
-    if h[at.AT] == 0 and h[at.PENDING] == at.NOTHING:
+    if size != at.GO_ON:
+        h[at.AT] = h[at.EVENTS] = 0
         result = _check(h, size)
     if result == 0:
         result = _fold(h)

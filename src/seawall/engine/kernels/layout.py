@@ -136,6 +136,9 @@ TIMERS, FIRE, CHAIN, CHAIN_REFUSED, PULL, CALL_ONE = range(8, 14)
 
 PULL_FRESH: Final = -2
 
+GO_ON: Final = -1
+"""Instead of a size of attachments: the fold goes on where it came back early."""
+
 FULL: Final = -1
 ADMIN: Final = -2
 GROW: Final = -3
