@@ -51,15 +51,14 @@ POOLS: Final = ("orders", "positions", "margins", "levels", "nodes")
 _AHEAD: Final = 8 * bounds.CHAIN_MAX + 8
 """Records of a pool that a kernel may ask for at once."""
 
-_LINE: Final = 64
 _UNLIMITED: Final = ("order_notional", "exposure", "open_orders", "open_notional", "drawdown", "repeats")
 LIMITED_INSTRUMENT: Final = ("collar", "window_collar", "interest_max", "velocity")
 
 
-def _aligned(count: int, dtype: Any) -> Any:
+def aligned(count: int, dtype: Any) -> Any:
     """Zeroed records that begin on a cache line: those of 128 bytes then take two lines, not three."""
-    space = np.zeros(count * dtype.itemsize + _LINE, np.uint8)
-    start = -space.ctypes.data % _LINE
+    space = np.zeros(count * dtype.itemsize + at.LINE, np.uint8)
+    start = -space.ctypes.data % at.LINE
     return space[start : start + count * dtype.itemsize].view(dtype)
 
 
@@ -110,10 +109,10 @@ class Memory:
     def _resize(self, name: str, count: int) -> None:
         """Room for `count` units; what was there is kept, what is new is zero."""
         _, dtype, unit = ARRAYS[name]
-        array = _aligned(count * unit, np.dtype(dtype))
+        array = aligned(count * unit, np.dtype(dtype))
         old = self._arrays.get(name)
         if old is not None:
-            array[: len(old)] = old
+            array.view(np.uint8)[: old.nbytes] = old.view(np.uint8)
         self._adopt(name, array)
 
     def _adopt(self, name: str, array: Any) -> None:
@@ -134,7 +133,7 @@ class Memory:
         """Rows of `stride` words for every margin record and instrument there is room for."""
         old = int(self._header[at.STRIDE])
         for name, of in (("scenarios", "margins"), ("risk", "instruments")):
-            rows = np.zeros((len(self._arrays[of]), stride), np.int64)
+            rows = aligned(len(self._arrays[of]) * stride, np.dtype(np.int64)).reshape(-1, stride)
             if name in self._arrays:
                 kept = self._arrays[name].reshape(-1, old)
                 rows[: len(kept), : min(old, stride)] = kept[:, : min(old, stride)]

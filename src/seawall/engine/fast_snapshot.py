@@ -16,7 +16,7 @@ import numpy as np
 
 from seawall.engine.catalogue import Catalogue, Row
 from seawall.engine.fast import Fast
-from seawall.engine.fast_memory import ARRAYS, POOLS
+from seawall.engine.fast_memory import ARRAYS, POOLS, aligned
 from seawall.engine.kernels import layout as at
 from seawall.vocabulary.instruments import Instrument
 from seawall.vocabulary.publication import InstrumentRisk
@@ -108,7 +108,7 @@ def load(chunks: Iterable[memoryview]) -> Fast:
     engine = Fast()
     engine._header[:] = kept.header
     for (name, (_, dtype, _)), length, part in zip(ARRAYS.items(), kept.lengths, parts, strict=True):
-        array = np.zeros(length, dtype)  # memory that is not written to is not taken from the system
+        array = aligned(length, np.dtype(dtype))  # memory that is not written to is not taken from the system
         if name in _TABLES:
             engine.kernels.rehash(np.frombuffer(part, np.int64).copy(), array, length // 2 - 1)
         elif name == "more":

@@ -5,7 +5,7 @@ views it needs from the addresses, which is free once compiled. Indices of -1 me
 and money are int64; ids and links int32 (bounds: 2^20 accounts, 2^14 instruments, 2^31 records in a pool).
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -150,32 +150,47 @@ BAD_CHAIN: Final = -6
 CURRENCIES_MAX: Final = bounds.CURRENCIES_MAX
 
 
-def _record(wide: str, narrow: str = "") -> np.dtype:
-    fields = [(name, "<i8") for name in wide.split()] + [(name, "<i4") for name in narrow.split()]
-    if len(narrow.split()) % 2:
-        fields.append(("pad", "<i4"))
-    return np.dtype(fields)
+LINE: Final = 64
+"""Bytes of a cache line."""
+
+
+def _fields(wide: str, narrow: str = "", small: str = "") -> list[tuple[Any, ...]]:
+    """Fields of 8, 4 and 1 bytes."""
+    return [(name, form) for names, form in ((wide, "<i8"), (narrow, "<i4"), (small, "u1")) for name in names.split()]
+
+
+def _record(fields: list[tuple[Any, ...]]) -> np.dtype:
+    """Records as long as whole cache lines, or an even part of one: none lies across one line more than it must."""
+    size = np.dtype(fields).itemsize
+    whole = -(-size // LINE) * LINE if size > LINE // 2 else 1 << (size - 1).bit_length()
+    return np.dtype([*fields, ("pad", "u1", (whole - size,))] if whole > size else fields)
 
 
 ACCOUNT: Final = _record(
-    "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve open_notional",
-    "tier open_orders oldest newest first_position last_position first_margin client_next"
-    " role desk firm owner state own_state restricted unknown limited"
-    " waiting oldest_waiting newest_waiting timer first_protection",
+    _fields(
+        "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve open_notional",
+        "tier open_orders oldest newest first_position last_position first_margin client_next"
+        " desk firm owner unknown waiting oldest_waiting newest_waiting timer first_protection",
+        "role state own_state restricted limited",
+    )
 )
 """`state` is the strictest of its own and its groups'; `limited` says whether its LIMITS record matters."""
 
 LIMITS: Final = _record(
-    "order_notional exposure open_orders open_notional drawdown confirmations message_each message_burst"
-    " cancel_each cancel_burst repeats repeats_window forbidden pairs due_message due_cancel highest drops dead_man"
+    _fields(
+        "message_each message_burst due_message forbidden pairs order_notional exposure open_orders"
+        " open_notional cancel_each cancel_burst due_cancel repeats repeats_window dead_man"
+        " confirmations drawdown highest drops"
+    )
 )
+"""The first line is what every order looks at."""
 
-PAIR: Final = _record("order_quantity position forbidden")
+PAIR: Final = _record(_fields("order_quantity position forbidden"))
 """Limits of an account or group in one instrument."""
 
-INSTRUMENT: Final = np.dtype(
+INSTRUMENT: Final = _record(
     [
-        *_record(
+        *_fields(
             "multiplier price_min price_max quantity_max expiry largest_position strike delivery_multiplier"
             " mark weight delta vega gain_cap position_bound index last index_at published_at open_interest"
             " collar collar_ticks window_collar window_ns interest_max velocity velocity_ns velocity_takers"
@@ -183,7 +198,7 @@ INSTRUMENT: Final = np.dtype(
             "product form currency block option_type delivery_form fee_class inexact published expired"
             " scenarios maintenance charged"
             " trie_depth first_holder last_holder state own_state upstream limited first_trailing last_trailing",
-        ).descr,
+        ),
         ("roots", "<i4", (8,)),
         ("best", "<i4", (8,)),
     ]
@@ -191,32 +206,37 @@ INSTRUMENT: Final = np.dtype(
 """`roots` and `best` by code: 0 asks, 1 bids, 2 + 2 * watched price + (0 rising, 1 falling) the waiting stops. In odd
 codes the highest price is the best."""
 
-BLOCK: Final = _record("", "scenarios charged touched underlying")
+BLOCK: Final = _record(_fields("", "scenarios charged touched underlying"))
 
 CHARGE: Final = np.dtype([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
 """(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""
 
 POSITION: Final = _record(
-    "quantity cash open_buy open_sell gain charge_initial charge_maintenance window_start window_price",
-    "account instrument margin live next_position previous_position next_holder desk firm owner",
+    _fields("quantity cash open_buy open_sell gain", "account instrument margin desk firm owner")
+    + _fields("charge_initial charge_maintenance window_start window_price")
+    + _fields("", "live next_position previous_position next_holder")
 )
 """`live` 1: an account's; 2: the sum of a group's, without cash. `desk`, `firm`, `owner`: the sums it belongs to."""
 
 MARGIN: Final = _record(
-    "initial maintenance charge_initial charge_maintenance"
-    " net_delta up_delta down_delta gross_delta net_vega up_vega down_vega gross_vega open_notional",
-    "account block next pad_",
+    _fields("net_delta up_delta down_delta gross_delta initial maintenance", "account block next pad_")
+    + _fields("charge_initial charge_maintenance net_vega up_vega down_vega gross_vega open_notional")
 )
 
 ORDER: Final = _record(
-    "id price remaining filled fee_accrued fee_posted client_id fixed shown",
-    "account instrument side maker_rate taker_rate position level next previous older newer flags status strategy",
+    _fields(
+        "id price remaining filled fee_accrued fee_posted client_id fixed shown",
+        "account instrument side maker_rate taker_rate position level next previous older newer flags status strategy",
+    )
 )
 """128 bytes. `flags`: the command's in the low byte, then HAS_MORE and LISTED."""
 
 MORE: Final = _record(
-    "display done until label",
-    "trigger distance type tif watch self_match timer cancel_wanted next_trailing previous_trailing",
+    _fields(
+        "display done until label",
+        "trigger distance timer next_trailing previous_trailing",
+        "type tif watch self_match cancel_wanted",
+    )
 )
 
 HAS_MORE: Final = 1 << 8
@@ -225,21 +245,23 @@ HAS_MORE: Final = 1 << 8
 LISTED: Final = 1 << 9
 """The order being matched is in its account's list already."""
 
-PROTECTION: Final = np.dtype(
+PROTECTION: Final = _record(
     [
-        *_record(
+        *_fields(
             "quantity delta vega window freeze frozen quarter reached limit",
             "account block next next_pulled",
-        ).descr,
+        ),
         ("sums", "<i8", (5, 3)),
     ]
 )
 
-LEVEL: Final = _record("price firm", "head tail")
+LEVEL: Final = _record(_fields("price firm", "head tail"))
 """`firm`: lots of its orders that are not reduce-only."""
 
 NODE: Final = np.dtype([("bits", "<i8"), ("child", "<i4", (64,))])
 
+LIMITS_BYTES: Final = LIMITS.itemsize
+MORE_BYTES: Final = MORE.itemsize
 ACCOUNT_BYTES: Final = ACCOUNT.itemsize
 INSTRUMENT_BYTES: Final = INSTRUMENT.itemsize
 CHARGE_BYTES: Final = CHARGE.itemsize
