@@ -4,12 +4,16 @@
 whatever comes from outside is checked where it enters (`fold`).
 """
 
+import operator
 from typing import Any, Final
 
+import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import from_dtype, njit, types
 from numba.core import sigutils
-from numba.extending import intrinsic
+from numba.core.typing import signature
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from seawall.engine.kernels import layout as at
 from seawall.vocabulary import bounds
@@ -37,8 +41,6 @@ def kernel(function: Any) -> Any:
     return dispatcher
 
 
-_ANY: Final = 1 << 40  # a length no index reaches; the true one is the caller's business
-
 Header = Any
 """Pointer to `layout.HEADER` int64 words.
 
@@ -47,14 +49,45 @@ to and another for each way out, which took half the time of the fold.
 """
 
 
-@intrinsic
-def _pointer(context: Any, address: Any) -> Any:
-    """An int64 as a pointer."""
+class _Rows(types.Type):  # type: ignore[misc]
+    """Pointer to records. An array would have a length to reckon negative indices from, at every access."""
+
+    def __init__(self, record: Any) -> None:
+        self.record = record
+        super().__init__(name=f"Rows({record})")
+
+
+register_model(_Rows)(models.OpaqueModel)
+
+
+@infer_global(operator.getitem)
+class _RowOf(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, arguments: Any, _: Any) -> Any:
+        if isinstance(arguments[0], _Rows) and isinstance(arguments[1], types.Integer):
+            return signature(arguments[0].record, arguments[0], types.int64)
+        return None
+
+
+@lower_builtin(operator.getitem, _Rows, types.int64)
+def _row_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    rows, index = arguments
+    record = signature.return_type
+    where = builder.gep(rows, [builder.mul(index, context.get_constant(types.int64, record.size))])
+    return builder.bitcast(where, context.get_value_type(record))
+
+
+def _rows(dtype: np.dtype) -> Any:
+    """What makes an address a pointer to records."""
+    kind = _Rows(from_dtype(dtype))
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
 
-    return types.voidptr(types.int64), codegen
+    @intrinsic
+    def rows_at(context: Any, address: Any) -> Any:
+        return kind(types.int64), codegen
+
+    return rows_at
 
 
 @intrinsic
@@ -115,10 +148,27 @@ def fetch(address: Any, lines: Any) -> None:
         prefetch(address + 64 * line)
 
 
+_COMMAND = _rows(COMMAND)
+_EVENT = _rows(EVENT)
+_ACCOUNT = _rows(at.ACCOUNT)
+_BLOCK = _rows(at.BLOCK)
+_CHARGE = _rows(at.CHARGE)
+_INSTRUMENT = _rows(at.INSTRUMENT)
+_LEVEL = _rows(at.LEVEL)
+_LIMITS = _rows(at.LIMITS)
+_MARGIN = _rows(at.MARGIN)
+_MORE = _rows(at.MORE)
+_NODE = _rows(at.NODE)
+_ORDER = _rows(at.ORDER)
+_PAIR = _rows(at.PAIR)
+_POSITION = _rows(at.POSITION)
+_PROTECTION = _rows(at.PROTECTION)
+
+
 @kernel
 def accounts_of(h: Header) -> Any:
     """ACCOUNT records."""
-    return carray(_pointer(h[at.A_ACCOUNTS]), _ANY, at.ACCOUNT)
+    return _ACCOUNT(h[at.A_ACCOUNTS])
 
 
 @kernel
@@ -136,25 +186,25 @@ def atoms_of(h: Header) -> Any:
 @kernel
 def instruments_of(h: Header) -> Any:
     """INSTRUMENT records."""
-    return carray(_pointer(h[at.A_INSTRUMENTS]), _ANY, at.INSTRUMENT)
+    return _INSTRUMENT(h[at.A_INSTRUMENTS])
 
 
 @kernel
 def blocks_of(h: Header) -> Any:
     """BLOCK records."""
-    return carray(_pointer(h[at.A_BLOCKS]), _ANY, at.BLOCK)
+    return _BLOCK(h[at.A_BLOCKS])
 
 
 @kernel
 def charges_of(h: Header) -> Any:
     """CHARGE records of single positions, index instrument * 2 + row; no lines: none."""
-    return carray(_pointer(h[at.A_CHARGES]), _ANY, at.CHARGE)
+    return _CHARGE(h[at.A_CHARGES])
 
 
 @kernel
 def block_charges_of(h: Header) -> Any:
     """CHARGE records of blocks, index (block * 4 + exposure) * 2 + row."""
-    return carray(_pointer(h[at.A_BLOCK_CHARGES]), _ANY, at.CHARGE)
+    return _CHARGE(h[at.A_BLOCK_CHARGES])
 
 
 @kernel
@@ -178,13 +228,13 @@ def rates_of(h: Header) -> Any:
 @kernel
 def positions_of(h: Header) -> Any:
     """POSITION records."""
-    return carray(_pointer(h[at.A_POSITIONS]), _ANY, at.POSITION)
+    return _POSITION(h[at.A_POSITIONS])
 
 
 @kernel
 def margins_of(h: Header) -> Any:
     """MARGIN records."""
-    return carray(_pointer(h[at.A_MARGINS]), _ANY, at.MARGIN)
+    return _MARGIN(h[at.A_MARGINS])
 
 
 @kernel
@@ -202,19 +252,19 @@ def risk_of(h: Header, instrument: Any) -> Any:
 @kernel
 def orders_of(h: Header) -> Any:
     """ORDER records."""
-    return carray(_pointer(h[at.A_ORDERS]), _ANY, at.ORDER)
+    return _ORDER(h[at.A_ORDERS])
 
 
 @kernel
 def levels_of(h: Header) -> Any:
     """LEVEL records."""
-    return carray(_pointer(h[at.A_LEVELS]), _ANY, at.LEVEL)
+    return _LEVEL(h[at.A_LEVELS])
 
 
 @kernel
 def nodes_of(h: Header) -> Any:
     """NODE records."""
-    return carray(_pointer(h[at.A_NODES]), _ANY, at.NODE)
+    return _NODE(h[at.A_NODES])
 
 
 @kernel
@@ -244,19 +294,19 @@ def client_ids_of(h: Header, account: Any) -> Any:
 @kernel
 def commands_of(h: Header) -> Any:
     """COMMAND records of the batch."""
-    return carray(_pointer(h[at.A_COMMANDS]), _ANY, COMMAND)
+    return _COMMAND(h[at.A_COMMANDS])
 
 
 @kernel
 def events_of(h: Header) -> Any:
     """EVENT records."""
-    return carray(_pointer(h[at.A_EVENTS]), _ANY, EVENT)
+    return _EVENT(h[at.A_EVENTS])
 
 
 @kernel
 def limits_of(h: Header) -> Any:
     """LIMITS records, by account."""
-    return carray(_pointer(h[at.A_LIMITS]), _ANY, at.LIMITS)
+    return _LIMITS(h[at.A_LIMITS])
 
 
 @kernel
@@ -268,7 +318,7 @@ def strategies_of(h: Header) -> Any:
 @kernel
 def more_of(h: Header) -> Any:
     """MORE records, by order."""
-    return carray(_pointer(h[at.A_MORE]), _ANY, at.MORE)
+    return _MORE(h[at.A_MORE])
 
 
 @kernel
@@ -280,13 +330,13 @@ def pair_table_of(h: Header) -> Any:
 @kernel
 def pairs_of(h: Header) -> Any:
     """PAIR records."""
-    return carray(_pointer(h[at.A_PAIRS]), _ANY, at.PAIR)
+    return _PAIR(h[at.A_PAIRS])
 
 
 @kernel
 def protections_of(h: Header) -> Any:
     """PROTECTION records."""
-    return carray(_pointer(h[at.A_PROTECTIONS]), _ANY, at.PROTECTION)
+    return _PROTECTION(h[at.A_PROTECTIONS])
 
 
 @kernel
