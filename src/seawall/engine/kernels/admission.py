@@ -6,8 +6,10 @@ any limit to look at, so that those who have none pay for none.
 
 from typing import Any
 
+import numpy as np
+
 from seawall.engine.kernels import layout as at
-from seawall.engine.kernels.book import deny, find_position, position_key
+from seawall.engine.kernels.book import deny, find_margin, find_position, position_key
 from seawall.engine.kernels.tables import Index, find, next_level
 from seawall.engine.kernels.views import (
     Header,
@@ -179,7 +181,7 @@ def admit(h: Header, o: Index, kind: Any, tif: Any, mode: Any) -> bool:
         most = limits_of(h)[order.account].order_notional
         if notional > most:
             return deny(h, _R_NOTIONAL, notional, most)
-    if not reducing and not _sums_pass(h, o, held, opened, reduce_only):
+    if not reducing and not _sums_pass(h, o, opened, reduce_only):
         return False
     if tif == _FOK and ins.upstream == 0:
         found = _fillable(h, o, mode)
@@ -371,7 +373,7 @@ def open_orders_pass(h: Header, account: Index) -> bool:
 
 
 @kernel
-def _sums_pass(h: Header, o: Index, held: Any, opened: Any, reduce_only: bool) -> bool:
+def _sums_pass(h: Header, o: Index, opened: Any, reduce_only: bool) -> bool:
     """C11, C12, C15: what an order that does not reduce adds to."""
     order = orders_of(h)[o]
     ins, entry = instruments_of(h)[order.instrument], accounts_of(h)[order.account]
@@ -385,7 +387,7 @@ def _sums_pass(h: Header, o: Index, held: Any, opened: Any, reduce_only: bool) -
                 return deny(h, _R_OPEN_NOTIONAL, notional, most)
     if reduce_only:
         return True
-    if not _position_limits_pass(h, o, held, opened):
+    if not _position_limits_pass(h, o):
         return False
     reached = ins.open_interest + opened + order.remaining
     if ins.interest_max != _NO_LIMIT and reached > ins.interest_max:
@@ -404,7 +406,18 @@ def _party(entry: Any, account: Index, index: Any) -> Index:
 
 
 @kernel
-def _position_limits_pass(h: Header, o: Index, held: Any, opened: Any) -> bool:
+def _sum_of(h: Header, p: Index, index: Any) -> Index:
+    """A position itself, or the sum of its desk, firm, owner that it belongs to; -1 where there is no position yet."""
+    if p < 0 or index == 0:
+        return p
+    pos = positions_of(h)[p]
+    if index == 1:
+        return np.int64(pos.desk)
+    return np.int64(pos.firm) if index == 2 else np.int64(pos.owner)
+
+
+@kernel
+def _position_limits_pass(h: Header, o: Index) -> bool:
     """C12 of the account and of its groups."""
     order = orders_of(h)[o]
     entry = accounts_of(h)[order.account]
@@ -412,14 +425,13 @@ def _position_limits_pass(h: Header, o: Index, held: Any, opened: Any) -> bool:
         party = _party(entry, order.account, index)
         pair = _pair(h, party, order.instrument) if party > 0 else -1
         if pair >= 0 and pairs_of(h)[pair].position != _NO_LIMIT:
-            reached = order.side * held + opened
-            if index > 0:
-                reached = 0
+            reached = order.remaining
+            p = _sum_of(h, order.position, index)
+            if p < 0 and index > 0:
                 p = find_position(h, party, order.instrument)
-                if p >= 0:
-                    pos = positions_of(h)[p]
-                    reached = order.side * pos.quantity + (pos.open_buy if order.side > 0 else pos.open_sell)
-            reached += order.remaining
+            if p >= 0:
+                pos = positions_of(h)[p]
+                reached += order.side * pos.quantity + (pos.open_buy if order.side > 0 else pos.open_sell)
             if reached > pairs_of(h)[pair].position:
                 deny(h, _R_POSITION, reached, pairs_of(h)[pair].position)
                 h[at.D_ACCOUNT] = party
@@ -439,9 +451,8 @@ def _exposures_pass(h: Header, o: Index) -> bool:
     for index in range(4):
         party = _party(entry, order.account, index)
         if party > 0 and accounts_of(h)[party].limited != 0 and limits_of(h)[party].exposure != _NO_LIMIT:
-            m = accounts_of(h)[party].first_margin
-            while m >= 0 and margins[m].block != ins.block:
-                m = margins[m].next
+            p = _sum_of(h, order.position, index)
+            m = np.int64(positions_of(h)[p].margin) if p >= 0 else find_margin(h, party, ins.block)
             reached = abs(change)
             if m >= 0:
                 net = margins[m].net_delta

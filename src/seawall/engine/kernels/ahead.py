@@ -148,6 +148,8 @@ def _record(h: Header, command: Any) -> None:
         prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * accounts_of(h)[command.account].newest + at.LINE)
         prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * find(level_table_of(h), h[at.LEVEL_MASK], _key(command)))
         _limits(h, command.account)
+        if command.strategy != 0:
+            prefetch(h[at.A_STRATEGIES] + 8 * (bounds.STRATEGIES * command.account + command.strategy))
         if _immediate(command):
             fetch(h[at.A_ORDERS] + at.ORDER_BYTES * _facing(h, command), 2)
     elif _names_order(command):

@@ -124,16 +124,23 @@ def find_position(h: Header, account: Index, instrument: Index) -> Index:
 
 
 @kernel
+def find_margin(h: Header, account: Index, block: Index) -> Index:
+    """The account's margin record in a block, or -1."""
+    margins = margins_of(h)
+    m = np.int64(accounts_of(h)[account].first_margin)
+    while m >= 0 and margins[m].block != block:
+        m = np.int64(margins[m].next)
+    return m
+
+
+@kernel
 def _margin_for(h: Header, account: Index, block: Index) -> Index:
     """The account's margin record in a block, made empty if there is none."""
-    margins = margins_of(h)
-    m = accounts_of(h)[account].first_margin
-    while m >= 0:
-        if margins[m].block == block:
-            return m
-        m = margins[m].next
+    m = find_margin(h, account, block)
+    if m >= 0:
+        return m
     m = fresh(h, 2)
-    margin = margins[m]
+    margin = margins_of(h)[m]
     margin.account, margin.block = account, block
     margin.next = accounts_of(h)[account].first_margin
     accounts_of(h)[account].first_margin = m

@@ -29,6 +29,7 @@ from seawall.engine.kernels.trading import (
     client_passes,
     first_under,
     instrument_passes,
+    is_plain,
     keep_client_id,
     message_passes,
     order_passes,
@@ -199,7 +200,8 @@ def _count_cancelled(h: Header, o: Any, sign: Any) -> None:
 def _take_order(h: Header, command: Any, leg: Any) -> bool:
     if not client_passes(h, command) or not instrument_passes(h, command):
         return False
-    if not order_passes(h, command) or not message_passes(h, command):
+    plain = is_plain(command)
+    if not order_passes(h, command, plain) or not message_passes(h, command, plain):
         return False
     package = h[at.PACKAGE] != 0
     unfit = instruments_of(h)[command.instrument].upstream > 0
@@ -207,7 +209,7 @@ def _take_order(h: Header, command: Any, leg: Any) -> bool:
         unfit = unfit or orders_of(h)[legs_of(h)[3 * other]].instrument == command.instrument
     if unfit:
         return deny(h, _R_CHAIN, leg + 1, 0)
-    o = prepare(h, command)
+    o = prepare(h, command, plain)
     order = orders_of(h)[o]
     tif = _FOK if package else np.int64(command.tif)
     if not admit(h, o, np.int64(command.type), tif, np.int64(command.self_match)):

@@ -134,13 +134,13 @@ def _stamp(h: Header) -> bool:
     """Take the next command, or the next chain, at its time; False where a pool or table has no room for it."""
     commands = commands_of(h)
     command = commands[h[at.AT]]
-    count = 1
+    count, legs = np.int64(1), np.int64(0)
     if h[at.RULES] > 1 and chained(command):
-        count = chain_length(h, h[at.AT])
+        count = legs = chain_length(h, h[at.AT])
     if not _spacious(h, min(count, bounds.CHAIN_MAX)):
         return False
     look_ahead(h)
-    h[at.CHAIN_END] = count if h[at.RULES] > 1 and chained(command) else 0
+    h[at.CHAIN_END] = legs
     h[at.SEQ] = command.seq
     for k in range(count):
         h[at.CLOCK] = max(h[at.CLOCK], commands[h[at.AT] + k].time)

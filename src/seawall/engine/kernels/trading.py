@@ -164,7 +164,7 @@ def keep_client_id(h: Header, account: Index, client_id: Any, order_id: Any) -> 
 
 
 @kernel
-def _is_plain(command: Any) -> bool:
+def is_plain(command: Any) -> bool:
     """Whether an ORDER command asks for nothing but a limit order, good till cancelled or immediate or cancel."""
     words = command.label | command.display | command.until | command.trigger | command.strategy
     small = command.type | command.flags | command.watch | command.self_match
@@ -177,17 +177,18 @@ def place(h: Header, command: Any) -> bool:
     if not client_passes(h, command) or not instrument_passes(h, command):
         refuse_denied(h, command)
         return True
-    if not order_passes(h, command):
+    plain = is_plain(command)
+    if not order_passes(h, command, plain):
         refuse_denied(h, command)
         return True
     first = first_under(h, np.int64(command.account), command.client_id)
     if first != 0:
         tell_duplicate(h, command, command.account, first)
         return True
-    if not message_passes(h, command):
+    if not message_passes(h, command, plain):
         refuse_denied(h, command)
         return True
-    o = prepare(h, command)
+    o = prepare(h, command, plain)
     kind = np.int64(command.type)
     if is_stop(kind):
         if not _place_stop(h, o, kind):
@@ -206,29 +207,28 @@ def place(h: Header, command: Any) -> bool:
 
 
 @kernel
-def order_passes(h: Header, command: Any) -> bool:
+def order_passes(h: Header, command: Any, plain: bool) -> bool:
     """Side, time in force, and that rules 1 know nothing but plain orders."""
     old = h[at.RULES] < 2
     if (command.side != 1 and command.side != -1) or command.tif > (1 if old else 3):
         return deny(h, _R_SIDE, command.side, command.tif)
-    if old and not _is_plain(command):
+    if old and not plain:
         return deny(h, _R_FORM, command.type, command.flags)
     return True
 
 
 @kernel
-def message_passes(h: Header, command: Any) -> bool:
+def message_passes(h: Header, command: Any, plain: bool) -> bool:
     """Form and budget of an ORDER command."""
     if h[at.RULES] < 2:
         return True
-    flags = np.int64(command.flags) & ~_CHAINED
     if not spend(h, command.account, False):
         return False
-    return _is_plain(command) or form_passes(h, command, flags)
+    return plain or form_passes(h, command, np.int64(command.flags) & ~_CHAINED)
 
 
 @kernel
-def prepare(h: Header, command: Any) -> Index:
+def prepare(h: Header, command: Any, plain: bool) -> Index:
     """An ORDER record of the command, not yet in any list; its position may be -1."""
     o = take_order(h)
     order = orders_of(h)[o]
@@ -245,7 +245,7 @@ def prepare(h: Header, command: Any) -> Index:
     order.level = order.next = order.previous = order.older = order.newer = -1
     order.fixed = 0
     order.flags, order.status, order.strategy = command.flags & ~_CHAINED, _RESTING, command.strategy
-    if not _is_plain(command):
+    if not plain:
         order.flags |= at.HAS_MORE
         more = more_of(h)[o]
         more.display, more.done, more.until, more.label = command.display, 0, command.until, command.label
