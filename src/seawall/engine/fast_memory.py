@@ -169,7 +169,7 @@ class Memory:
         entry["tier"], entry["role"] = tier, role
         for link in ("oldest", "newest", "first_position", "last_position", "first_margin", "first_protection"):
             entry[link] = -1
-        entry["oldest_waiting"] = entry["newest_waiting"] = entry["timer"] = -1
+        entry["timer"] = -1
         for name in _UNLIMITED:
             self._arrays["limits"][number][name] = bounds.NO_LIMIT
         self._header[at.ACCOUNTS] = number + 1

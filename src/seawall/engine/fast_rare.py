@@ -278,7 +278,7 @@ class Rare(Memory):
                 members = np.flatnonzero(accounts[slot] == number).tolist()
             if members:
                 h[at.PENDING], h[at.GROUP], h[at.CALL], h[at.CURSOR_2] = at.CLEAR_ACCOUNT, number, members[0], -1
-                h[at.CURSOR], h[at.STAGE] = accounts[members[0]]["newest"], 0
+                h[at.CURSOR], h[at.STAGE] = accounts[members[0]]["newest"][at.OPEN], 0
             return
         first, last = (number, number + 1) if scope == Scope.INSTRUMENT else (0, int(h[at.INSTRUMENTS]))
         if scope == Scope.UNDERLYING:

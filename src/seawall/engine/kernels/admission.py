@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from seawall.engine.kernels import layout as at
-from seawall.engine.kernels.book import deny, find_margin, find_position, position_key
+from seawall.engine.kernels.book import book_code, deny, find_margin, find_position, position_key
+from seawall.engine.kernels.stops import going_price
 from seawall.engine.kernels.tables import Index, find, next_level
 from seawall.engine.kernels.views import (
     Header,
@@ -242,7 +243,7 @@ def _window_edge(h: Header, ins: Any, p: Index, side: Any) -> Any:
     """C04: as far as one account may move the price from where it was when its window began."""
     if ins.window_collar == _NO_LIMIT:
         return bounds.PRICE_MAX if side > 0 else 0
-    start = ins.last if ins.last != 0 else ins.mark
+    start = going_price(ins)
     if p >= 0:
         pos = positions_of(h)[p]
         if pos.window_start >= 0 and h[at.CLOCK] - pos.window_start <= ins.window_ns:
@@ -269,7 +270,7 @@ def _set_price(h: Header, o: Index, kind: Any) -> bool:
         collar, window = _collar(h, ins, side), _window_edge(h, ins, order.position, side)
         order.price = min(collar, window) if side > 0 else max(collar, window)
     if order.flags & FLAG_POST_ONLY and ins.upstream == 0:
-        level = ins.best[0 if side > 0 else 1]
+        level = ins.best[book_code(-side)]
         if level >= 0:
             best = levels_of(h)[level].price
             if side * (order.price - best) >= 0:
@@ -478,7 +479,7 @@ def owner_of(h: Header, account: Index) -> Any:
 def _fillable(h: Header, o: Index, mode: Any) -> Any:
     """Lots a fill-or-kill could have at once, counted up to what it asks; hidden ones count, reduce-only ones not."""
     order = orders_of(h)[o]
-    levels, code = levels_of(h), 0 if order.side > 0 else 1
+    levels, code = levels_of(h), book_code(-order.side)
     level = instruments_of(h)[order.instrument].best[code]
     owner = owner_of(h, order.account)
     p = find_position(h, owner, order.instrument)

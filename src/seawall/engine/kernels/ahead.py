@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seawall.engine.kernels import layout as at
-from seawall.engine.kernels.book import find_position, position_key
+from seawall.engine.kernels.book import book_code, find_position, position_key
 from seawall.engine.kernels.margin import fetch_margin
 from seawall.engine.kernels.tables import Index, find, home, level_key
 from seawall.engine.kernels.views import (
@@ -64,7 +64,7 @@ def _known(h: Header, command: Any) -> bool:
 
 @kernel
 def _key(command: Any) -> Any:
-    return level_key(command.instrument, 1 if command.side > 0 else 0, command.price & bounds.PRICE_MAX)
+    return level_key(command.instrument, book_code(command.side), command.price & bounds.PRICE_MAX)
 
 
 @kernel
@@ -76,7 +76,7 @@ def _immediate(command: Any) -> bool:
 def _facing(h: Header, command: Any) -> Index:
     """The order an immediate order would meet first, or -1."""
     ins = instruments_of(h)[command.instrument]
-    best = ins.best[0 if command.side > 0 else 1]
+    best = ins.best[book_code(-command.side)]
     return levels_of(h)[best].head if best >= 0 else -1
 
 
@@ -145,7 +145,7 @@ def _table(h: Header, command: Any) -> None:
 def _record(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
         fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * find_position(h, command.account, command.instrument), 2)
-        prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * accounts_of(h)[command.account].newest + at.LINE)
+        prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * accounts_of(h)[command.account].newest[at.OPEN] + at.LINE)
         prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * find(level_table_of(h), h[at.LEVEL_MASK], _key(command)))
         _limits(h, command.account)
         if command.strategy != 0:

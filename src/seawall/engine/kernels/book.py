@@ -234,39 +234,56 @@ def reserve_of(h: Header, instrument: Index) -> Any:
 
 
 @kernel
-def enlist(h: Header, o: Index) -> None:
-    """Enter an order into its account's list and the table of ids, and reserve its atoms."""
+def _link(h: Header, o: Index, which: Any) -> None:
+    """Enter an order as the newest of one of its account's lists, and into the table of ids."""
     orders = orders_of(h)
     order = orders[o]
     entry = accounts_of(h)[order.account]
-    order.older, order.newer = entry.newest, -1
-    if entry.newest >= 0:
-        orders[entry.newest].newer = o
+    newest = np.int64(entry.newest[which])
+    order.older, order.newer = newest, -1
+    if newest >= 0:
+        orders[newest].newer = o
     else:
-        entry.oldest = o
-    entry.newest = o
-    entry.open_orders += 1
-    entry.reserve += reserve_of(h, order.instrument)
+        entry.oldest[which] = o
+    entry.newest[which] = o
     insert(order_table_of(h), h[at.ORDER_MASK], order.id, o)
 
 
 @kernel
-def delist(h: Header, o: Index) -> None:
-    """Undo `enlist`."""
+def _unlink(h: Header, o: Index, which: Any) -> None:
+    """Undo `_link`."""
     orders = orders_of(h)
     order = orders[o]
     entry = accounts_of(h)[order.account]
     if order.older >= 0:
         orders[order.older].newer = order.newer
     else:
-        entry.oldest = order.newer
+        entry.oldest[which] = order.newer
     if order.newer >= 0:
         orders[order.newer].older = order.older
     else:
-        entry.newest = order.older
+        entry.newest[which] = order.older
+    remove(order_table_of(h), h[at.ORDER_MASK], order.id)
+
+
+@kernel
+def enlist(h: Header, o: Index) -> None:
+    """Enter an order into its account's list and the table of ids, and reserve its atoms."""
+    order = orders_of(h)[o]
+    entry = accounts_of(h)[order.account]
+    _link(h, o, at.OPEN)
+    entry.open_orders += 1
+    entry.reserve += reserve_of(h, order.instrument)
+
+
+@kernel
+def delist(h: Header, o: Index) -> None:
+    """Undo `enlist`."""
+    order = orders_of(h)[o]
+    entry = accounts_of(h)[order.account]
+    _unlink(h, o, at.OPEN)
     entry.open_orders -= 1
     entry.reserve -= reserve_of(h, order.instrument)
-    remove(order_table_of(h), h[at.ORDER_MASK], order.id)
 
 
 @kernel
@@ -384,18 +401,10 @@ def waiting_code(h: Header, o: Index) -> Any:
 @kernel
 def wait(h: Header, o: Index) -> None:
     """Enter a stop into its account's list of waiting orders, the table of ids and the level of its trigger."""
-    orders, more = orders_of(h), more_of(h)
-    order = orders[o]
-    entry = accounts_of(h)[order.account]
+    order, more = orders_of(h)[o], more_of(h)
     order.status = _WAITING
-    order.older, order.newer = entry.newest_waiting, -1
-    if entry.newest_waiting >= 0:
-        orders[entry.newest_waiting].newer = o
-    else:
-        entry.oldest_waiting = o
-    entry.newest_waiting = o
-    entry.waiting += 1
-    insert(order_table_of(h), h[at.ORDER_MASK], order.id, o)
+    _link(h, o, at.WAITING)
+    accounts_of(h)[order.account].waiting += 1
     set_order_timer(h, o)
     if more[o].type == _TRAILING:
         ins = instruments_of(h)[order.instrument]
@@ -411,19 +420,9 @@ def wait(h: Header, o: Index) -> None:
 @kernel
 def unwait(h: Header, o: Index) -> None:
     """Undo `wait`, but for the level, which the order must have left."""
-    orders, more = orders_of(h), more_of(h)
-    order = orders[o]
-    entry = accounts_of(h)[order.account]
-    if order.older >= 0:
-        orders[order.older].newer = order.newer
-    else:
-        entry.oldest_waiting = order.newer
-    if order.newer >= 0:
-        orders[order.newer].older = order.older
-    else:
-        entry.newest_waiting = order.older
-    entry.waiting -= 1
-    remove(order_table_of(h), h[at.ORDER_MASK], order.id)
+    order, more = orders_of(h)[o], more_of(h)
+    _unlink(h, o, at.WAITING)
+    accounts_of(h)[order.account].waiting -= 1
     drop_order_timer(h, o)
     if more[o].type == _TRAILING:
         ins = instruments_of(h)[order.instrument]
@@ -445,7 +444,7 @@ def margin_call(h: Header, account: Index) -> bool:
     Those upstream are asked for and stay. Then who is below maintenance is restricted, or no longer.
     """
     orders = orders_of(h)
-    o = accounts_of(h)[account].newest
+    o = np.int64(accounts_of(h)[account].newest[at.OPEN])
     while o >= 0:
         if not has_room(h):
             return False

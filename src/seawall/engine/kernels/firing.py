@@ -6,7 +6,17 @@ import numpy as np
 
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.admission import at_market
-from seawall.engine.kernels.book import close, emit, find_position, has_room, join_level, tell, unwait, waiting_code
+from seawall.engine.kernels.book import (
+    announce_cancel,
+    close,
+    emit,
+    find_position,
+    has_room,
+    join_level,
+    tell,
+    unwait,
+    waiting_code,
+)
 from seawall.engine.kernels.matching import release
 from seawall.engine.kernels.stops import watched_price
 from seawall.engine.kernels.tables import give_order
@@ -16,7 +26,7 @@ from seawall.engine.kernels.views import Header, accounts_of, instruments_of, ke
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import EventKind, Status, TimeInForce, VenueState
 
-_ACCEPTED, _CANCELLED, _TRIGGERED = int(EventKind.ACCEPTED), int(EventKind.CANCELLED), int(EventKind.TRIGGERED)
+_ACCEPTED, _TRIGGERED = int(EventKind.ACCEPTED), int(EventKind.TRIGGERED)
 _HALTED, _RESTING, _WAITING = int(VenueState.HALTED), int(Status.RESTING), int(Status.WAITING)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _R_TILL_DATE, _R_DEAD_MAN = int(Reason.GOOD_TILL_DATE), int(Reason.DEAD_MAN)
@@ -46,7 +56,7 @@ def fire(h: Header) -> bool:
         more.tif = _IOC  # what is at market never rests
     kind, tif, mode = np.int64(more.type), np.int64(more.tif), np.int64(more.self_match)
     if not enter(h, o, kind, tif, mode):
-        tell(h, _CANCELLED, o, h[at.D_REASON], h[at.D_A], h[at.D_B])
+        announce_cancel(h, o, h[at.D_REASON], h[at.D_A], h[at.D_B])
         give_order(h, o)
         return True
     tell(h, _ACCEPTED, o, 0, h[at.CHAIN_NEEDED], h[at.CHAIN_HELD])
@@ -92,7 +102,7 @@ def close_due(h: Header, o: Any, time: Any) -> None:
 @kernel
 def begin_clearing(h: Header, account: Any) -> None:
     """Begin to cancel an account's orders: CURSOR runs through its open ones, then STAGE 1, its waiting ones."""
-    h[at.CURSOR], h[at.STAGE] = accounts_of(h)[account].newest, 0
+    h[at.CURSOR], h[at.STAGE] = accounts_of(h)[account].newest[at.OPEN], 0
 
 
 @kernel
@@ -116,4 +126,4 @@ def clear_account(h: Header, account: Any, reason: Any, instrument: Any, label: 
         if h[at.STAGE] == 1:
             h[at.STAGE] = 0
             return True
-        h[at.CURSOR], h[at.STAGE] = accounts_of(h)[account].newest_waiting, 1
+        h[at.CURSOR], h[at.STAGE] = accounts_of(h)[account].newest[at.WAITING], 1

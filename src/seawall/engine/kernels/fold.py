@@ -311,7 +311,7 @@ def _ask_upstream(h: Header) -> bool:
     """
     orders = orders_of(h)
     for account in range(h[at.ACCOUNTS]):
-        o = np.int64(accounts_of(h)[account].newest)
+        o = np.int64(accounts_of(h)[account].newest[at.OPEN])
         while o >= 0:
             if not has_room(h):
                 return False

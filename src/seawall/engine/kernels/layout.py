@@ -167,14 +167,22 @@ def _record(fields: list[tuple[Any, ...]]) -> np.dtype:
 
 
 ACCOUNT: Final = _record(
-    _fields(
-        "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve open_notional",
-        "tier open_orders oldest newest first_position last_position first_margin client_next"
-        " desk firm owner unknown waiting oldest_waiting newest_waiting timer first_protection",
-        "role state own_state restricted limited",
-    )
+    [
+        ("oldest", "<i4", (2,)),
+        ("newest", "<i4", (2,)),
+        *_fields(
+            "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve open_notional",
+            "tier open_orders first_position last_position first_margin client_next"
+            " desk firm owner unknown waiting timer first_protection",
+            "role state own_state restricted limited",
+        ),
+    ]
 )
-"""`state` is the strictest of its own and its groups'; `limited` says whether its LIMITS record matters."""
+"""`oldest`, `newest`: of the orders that are OPEN, and of those WAITING. `state` is the strictest of its own and its
+groups'; `limited` says whether its LIMITS record matters."""
+
+OPEN, WAITING = 0, 1
+"""An account's lists of orders."""
 
 LIMITS: Final = _record(
     _fields(

@@ -24,7 +24,7 @@ from seawall.engine.kernels.book import (
 )
 from seawall.engine.kernels.gate import dearer
 from seawall.engine.kernels.margin import move, order_fixed, refresh_gain
-from seawall.engine.kernels.stops import reach
+from seawall.engine.kernels.stops import going_price, reach
 from seawall.engine.kernels.tables import Index, give_order
 from seawall.engine.kernels.timers import set_order_timer
 from seawall.engine.kernels.views import (
@@ -73,7 +73,7 @@ _OLDEST, _BOTH = int(SelfMatch.CANCEL_OLDEST), int(SelfMatch.CANCEL_BOTH)
 _DECREMENT = int(SelfMatch.DECREMENT)
 _PENDING = int(Status.PENDING)
 _NO_LIMIT, _PARTS = bounds.NO_LIMIT, bounds.PARTS
-_SUM_MAX = 2**59
+_SUM_MAX = bounds.PROTECTION_SUM_MAX
 
 
 @kernel
@@ -126,7 +126,7 @@ def match(h: Header) -> bool:
     order = orders[o]
     ins = instruments_of(h)[order.instrument]
     levels = levels_of(h)
-    code = 0 if order.side > 0 else 1
+    code = book_code(-order.side)
     whole = h[at.TIF] == _FOK  # one trade, whatever it sets off
     while True:
         if h[at.PULL_HEAD] >= 0 and not whole and not pull(h):
@@ -412,7 +412,7 @@ def _begin_windows(h: Header, p: Index) -> None:
     """C04, C22: the price before the first trade of a window is what its moves are measured from."""
     pos = positions_of(h)[p]
     ins = instruments_of(h)[pos.instrument]
-    going = ins.last if ins.last != 0 else ins.mark
+    going = going_price(ins)
     over = pos.window_start < 0 or h[at.CLOCK] - pos.window_start > ins.window_ns
     if ins.window_collar != _NO_LIMIT and over:
         pos.window_start, pos.window_price = h[at.CLOCK], going
@@ -497,7 +497,7 @@ def pull(h: Header) -> bool:
         if not has_room(h):
             return False
         if h[at.PULL_AT] == at.PULL_FRESH:
-            h[at.PULL_AT] = accounts_of(h)[protection.account].newest
+            h[at.PULL_AT] = accounts_of(h)[protection.account].newest[at.OPEN]
             emit(
                 h, _FROZEN, 0, 0, 0, 0, protection.account, protection.block, 0, 0, 0, protection.reached,
                 protection.limit,

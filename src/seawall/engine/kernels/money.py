@@ -21,6 +21,7 @@ from seawall.engine.kernels.book import (
     watch_maintenance,
     wipe_scenarios,
 )
+from seawall.engine.kernels.gate import count_order
 from seawall.engine.kernels.margin import (
     charge_block,
     charge_position,
@@ -28,7 +29,6 @@ from seawall.engine.kernels.margin import (
     equity,
     fetch_margin,
     move,
-    order_fixed,
     refresh_gain,
     requirement,
 )
@@ -347,7 +347,7 @@ def _end_all_upstream(h: Header, instrument: Any) -> bool:
         return True
     orders = orders_of(h)
     for account in range(SYSTEM_ACCOUNTS, h[at.ACCOUNTS]):
-        o = np.int64(accounts_of(h)[account].newest)
+        o = np.int64(accounts_of(h)[account].newest[at.OPEN])
         while o >= 0:
             if not has_room(h):
                 return False
@@ -392,9 +392,7 @@ def remark(words: Any) -> None:
             entry.reserve += reserve_of(h, order.instrument)
             ins = instruments_of(h)[order.instrument]
             if blocks[ins.block].touched != 0:
-                dearer = max(order.maker_rate, order.taker_rate, 0)
-                order.fixed = order_fixed(h, ins, order.side, order.remaining, order.price, dearer)
-                move(h, order.position, order.side, 0, 0, order.remaining, order.fixed, 0)
+                count_order(h, o)
     for m in range(h[at.USED_MARGINS]):
         role = accounts_of(h)[margins[m].account].role
         if blocks[margins[m].block].touched != 0 and (role < _DESK or role > _OWNER):
@@ -475,7 +473,7 @@ def _watch_drawdown(h: Header, account: Any) -> None:
         entry.own_state = _REDUCE
         entry.state = max(entry.state, _REDUCE)
         h[at.HALTS] += 1
-    h[at.STAGE], h[at.FELL], h[at.FELL_LIMIT], h[at.CURSOR_2] = 1, fell, limits.drawdown, entry.newest
+    h[at.STAGE], h[at.FELL], h[at.FELL_LIMIT], h[at.CURSOR_2] = 1, fell, limits.drawdown, entry.newest[at.OPEN]
 
 
 @kernel

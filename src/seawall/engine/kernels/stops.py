@@ -24,6 +24,12 @@ def watched_price(ins: Any, watch: Any) -> Any:
 
 
 @kernel
+def going_price(ins: Any) -> Any:
+    """The last price, or the mark before there is one."""
+    return ins.last if ins.last != 0 else ins.mark
+
+
+@kernel
 def reach(h: Header, instrument: Index, watch: Any, price: Any) -> None:
     """A watched price moved: the stops it reached leave for the queue, nearest trigger first, oldest first."""
     ins = instruments_of(h)[instrument]

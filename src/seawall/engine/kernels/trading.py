@@ -20,6 +20,7 @@ from seawall.engine.kernels.admission import (
 )
 from seawall.engine.kernels.book import (
     add_holder,
+    announce_cancel,
     book_code,
     close,
     deny,
@@ -84,7 +85,7 @@ from seawall.vocabulary.records import (
 
 _KEPT = bounds.CLIENT_IDS_KEPT
 _ACCEPTED, _EDITED, _DUPLICATE = int(EventKind.ACCEPTED), int(EventKind.EDITED), int(EventKind.DUPLICATE)
-_DEFINED, _CANCELLED, _STATUS = int(EventKind.DEFINED), int(EventKind.CANCELLED), int(EventKind.STATUS)
+_DEFINED, _STATUS = int(EventKind.DEFINED), int(EventKind.STATUS)
 _BY_NAME = {reason.name: int(reason) for reason in Reason}
 _R_ACCOUNT, _R_SYSTEM, _R_ROLE = _BY_NAME["UNKNOWN_ACCOUNT"], _BY_NAME["SYSTEM_ACCOUNT"], _BY_NAME["ROLE"]
 _R_INSTRUMENT, _R_SIDE, _R_FORM = _BY_NAME["UNKNOWN_INSTRUMENT"], _BY_NAME["BAD_SIDE"], _BY_NAME["ORDER_FORM"]
@@ -509,7 +510,7 @@ def end_upstream(h: Header, o: Index, reason: Any) -> None:
     if order.status == _UNKNOWN:
         accounts_of(h)[order.account].unknown -= 1
     h[at.UPSTREAM_LIVE] -= 1
-    tell(h, _CANCELLED, o, reason, 0, 0)
+    announce_cancel(h, o, reason, 0, 0)
     move(h, order.position, order.side, order.remaining, order.fixed, 0, 0, 0)
     forget(h, o)
 
