@@ -7,10 +7,12 @@ import fcntl
 import mmap
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import ClassVar, Protocol
+
+from seawall.journal.kernel import Queue
 
 Bytes = bytes | bytearray | memoryview
 Job = Iterator[None]
@@ -84,11 +86,37 @@ class Disk(Protocol):
         """A descriptor that holds the only lock on the file; BlockingIOError if another has it."""
 
 
+def write_fully(disk: Disk, descriptor: int, data: Bytes, offset: int) -> None:
+    """One write. Raises OSError also when the disk took less than all of it."""
+    done = disk.pwrite(descriptor, data, offset)
+    if done != len(data):
+        raise OSError(f"short write: {done} of {len(data)} bytes at offset {offset}")
+
+
+class Write(Iterator[None]):
+    """The job of a commit, one write and a sync. A lane may look into it and have it done in another way."""
+
+    def __init__(self, disk: Disk, descriptor: int, data: memoryview, offset: int) -> None:
+        self.descriptor, self.data, self.offset = descriptor, data, offset
+        self._steps = self._run(disk)
+
+    def __next__(self) -> None:
+        return next(self._steps)
+
+    def _run(self, disk: Disk) -> Job:
+        write_fully(disk, self.descriptor, self.data, self.offset)
+        yield
+        disk.fdatasync(self.descriptor)
+
+
 class OsDisk:
     """The real one (POSIX)."""
 
     _synced: ClassVar[set[int]] = set()
     """Descriptors, the process's own, each of whose writes is durable when it returns."""
+
+    _direct: ClassVar[set[int]] = set()
+    """Those of them that write past the cache."""
 
     def make_folder(self, folder: Path) -> None:
         """See Disk."""
@@ -111,14 +139,16 @@ class OsDisk:
             if _takes_direct(path):
                 flags |= os.O_DIRECT  # measured: two copies in 0.32 ms instead of 0.48 ms for a group of 1,000
         descriptor = os.open(path, flags | (os.O_CREAT | os.O_TRUNC if create else 0), 0o640)
-        self._synced.discard(descriptor)  # somebody may have closed one without us
+        self._forget(descriptor)  # somebody may have closed one without us
         if direct:
             self._synced.add(descriptor)
+            if flags & os.O_DIRECT:
+                self._direct.add(descriptor)
         return descriptor
 
     def close(self, descriptor: int) -> None:
         """See Disk."""
-        self._synced.discard(descriptor)
+        self._forget(descriptor)
         os.close(descriptor)
 
     def size(self, descriptor: int) -> int:
@@ -160,7 +190,7 @@ class OsDisk:
 
     def lane(self, name: str) -> Lane:
         """See Disk."""
-        return _Thread(name)
+        return _Lane(name, self._passes_on)
 
     def lock(self, path: Path) -> int:
         """See Disk."""
@@ -171,6 +201,42 @@ class OsDisk:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _forget(self, descriptor: int) -> None:
+        self._synced.discard(descriptor)
+        self._direct.discard(descriptor)
+
+    def _passes_on(self, job: Write) -> bool:
+        """Whether the kernel may do it: not if somebody has put other writes or syncs in the place of ours."""
+        ours = type(self).pwrite is OsDisk.pwrite and type(self).fdatasync is OsDisk.fdatasync
+        return ours and job.descriptor in self._direct
+
+
+class _Lane:
+    """Has the kernel do the writes that it does beside us, and a thread all else."""
+
+    def __init__(self, name: str, passes_on: Callable[[Write], bool]) -> None:
+        self._thread, self._passes_on = _Thread(name), passes_on
+        self._queue: Queue | None = None
+        self._last: tuple[bool, Running] | None = None
+
+    def start(self, job: Job) -> Running:
+        passed = isinstance(job, Write) and self._passes_on(job)
+        if passed and self._queue is None:
+            self._queue = Queue.take()
+        if self._last is not None and self._last[0] != passed:
+            self._last[1].wait()  # one after the other, whoever does it
+        if isinstance(job, Write) and passed and self._queue is not None:
+            running: Running = self._queue.start(job.descriptor, job.data, job.offset)
+        else:
+            running = self._thread.start(job)
+        self._last = passed, running
+        return running
+
+    def close(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
+        self._thread.close()
 
 
 class _Task:

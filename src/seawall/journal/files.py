@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from seawall.journal.disk import Bytes, Disk, Job
+from seawall.journal.disk import Bytes, Disk, Job, write_fully
 from seawall.journal.layout import (
     BASE_PAGE,
     PAGE_BYTES,
@@ -23,13 +23,6 @@ from seawall.vocabulary.errors import JournalBusy
 CHUNK_BYTES: Final = 1 << 20
 BASE_NAME: Final = "base"
 LOCK_NAME: Final = "lock"
-
-
-def write_fully(disk: Disk, descriptor: int, data: Bytes, offset: int) -> None:
-    """One write. Raises OSError also when the disk took less than all of it."""
-    done = disk.pwrite(descriptor, data, offset)
-    if done != len(data):
-        raise OSError(f"short write: {done} of {len(data)} bytes at offset {offset}")
 
 
 def write_file(disk: Disk, path: Path, data: Bytes) -> None:

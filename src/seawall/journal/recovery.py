@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seawall.journal.disk import Disk, OsDisk
-from seawall.journal.files import BASE_NAME, read_file, write_base, write_fully, write_segment
+from seawall.journal.disk import Disk, OsDisk, write_fully
+from seawall.journal.files import BASE_NAME, read_file, write_base, write_segment
 from seawall.journal.layout import (
     FIRST_FRAME,
     PAGE_BYTES,

@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from seawall.journal.disk import Bytes, Disk, OsDisk
-from seawall.journal.files import new_name, open_new, write_fully
+from seawall.journal.disk import Bytes, Disk, OsDisk, write_fully
+from seawall.journal.files import new_name, open_new
 from seawall.journal.horizon import Durable
 from seawall.journal.layout import HASH_BYTES, PAGE_BYTES
 from seawall.journal.reading import Mirror, next_frame, position_before

@@ -9,13 +9,12 @@ from typing import Final, Self
 
 import numpy as np
 
-from seawall.journal.disk import Disk, Job, OsDisk, Running
+from seawall.journal.disk import Disk, Job, OsDisk, Running, Write, write_fully
 from seawall.journal.files import (
     BASE_NAME,
     lock_folder,
     read_file,
     write_file,
-    write_fully,
     write_segment,
     writing_file,
 )
@@ -291,7 +290,8 @@ class Journal:
         data, offset = raw(pages), (0 if at.page == 1 else at.page) * PAGE_BYTES
         try:
             writes = [
-                lane.start(self._write(file, data, offset)) for lane, file in zip(self._lanes, self._files, strict=True)
+                lane.start(Write(self._disk, file, data, offset))
+                for lane, file in zip(self._lanes, self._files, strict=True)
             ]
         except BaseException as error:  # one copy may be on its way already
             self._die(f"frame {at.frame}: {error!r}")
@@ -347,11 +347,6 @@ class Journal:
         for folder in self.folders:
             if segment not in segments_in(folder, self._disk):  # one found at opening was checked to be all zero
                 yield from writing_file(self._disk, folder / segment_name(segment), raw(rows))
-
-    def _write(self, file: int, data: memoryview, offset: int) -> Job:
-        write_fully(self._disk, file, data, offset)
-        yield
-        self._disk.fdatasync(file)
 
     def _usable(self) -> None:
         if self._death is not None:
