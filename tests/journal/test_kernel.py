@@ -12,7 +12,8 @@ from journal_world import PAGE, commit, history
 
 from seawall.journal import Journal, OsDisk, folders_of, kernel, verify
 from seawall.journal.disk import Write
-from seawall.journal.layout import blank_pages, raw
+from seawall.journal.layout import Identity, blank_pages, raw
+from seawall.journal.reading import SegmentCopy
 from seawall.vocabulary.errors import OutcomeUnknown
 
 PAGES = 8
@@ -165,3 +166,14 @@ def test_a_lane_does_its_jobs_in_order_whoever_does_them(file):
     lane.close()
     assert [one.wait() for one in running] == [None] * 16
     assert order == [(number, number) for number in range(1, 9)]
+
+
+@pytest.mark.parametrize("size", [0, 1, PAGE, 2 * PAGE + 100, 8 * PAGE - 1, 8 * PAGE, 8 * PAGE + 1])
+def test_a_segment_cut_anywhere_reads_alike_past_the_cache(tmp_path, size):
+    folder, identity = tmp_path, Identity(bytes(16), 8 * PAGE)
+    (folder / "00000000.seg").write_bytes(bytes([7]) * size)
+    through, past = (
+        SegmentCopy(folder, 0, identity, OsDisk(), present=True, direct=direct) for direct in (False, True)
+    )
+    assert np.array_equal(through.rows, past.rows) and through.file_bytes == past.file_bytes == size
+    assert through.unreadable == past.unreadable == set()

@@ -30,6 +30,7 @@ from seawall.journal.layout import (
     Pages,
     Position,
     after,
+    blank_pages,
     decode_frame,
     decode_header,
     raw,
@@ -61,9 +62,11 @@ class FoundFrame:
 class SegmentCopy:
     """One segment as one folder holds it, in memory, every page judged."""
 
-    def __init__(self, folder: Path, segment: int, identity: Identity, disk: Disk, *, present: bool) -> None:
-        self.folder, self.segment = folder, segment
-        self.rows: Pages = np.zeros((identity.pages, PAGE_BYTES), np.uint8)
+    def __init__(
+        self, folder: Path, segment: int, identity: Identity, disk: Disk, *, present: bool, direct: bool = False
+    ) -> None:
+        self.folder, self.segment, self._direct = folder, segment, direct
+        self.rows = blank_pages(identity.pages)
         self.unreadable: set[int] = set()
         self.file_bytes = 0
         self.present = present
@@ -123,17 +126,17 @@ class SegmentCopy:
 
     def _read(self, path: Path, disk: Disk) -> None:
         try:
-            descriptor = disk.open(path)
+            descriptor = disk.open(path, direct=self._direct)
         except OSError:
             self.file_bytes = self.rows.nbytes
             self.unreadable.update(range(len(self.rows)))  # a file that cannot be opened is a copy without sound pages
             return
         try:
             self.file_bytes = disk.size(descriptor)
-            view = raw(self.rows)[: self.file_bytes]
-            offset = 0
-            while offset < len(view):
+            view, offset = raw(self.rows), 0
+            while offset < min(self.file_bytes, len(view)):
                 offset += self._read_part(descriptor, view[offset : offset + READ_BYTES], offset, disk)
+            self.rows.reshape(-1)[self.file_bytes :] = 0  # past the cache a disk may read what lies behind the end
         finally:
             disk.close(descriptor)
 
@@ -203,11 +206,12 @@ class Mirror:
     """The folders of one journal, read segment by segment, a copy only when it is asked for.
 
     It begins at `base`: frame 1, or where the markers of retired segments say; the furthest marker that is sound, for
-    one is durable in both copies before anything is removed. With `whole` it begins as early as any folder allows.
+    one is durable in both copies before anything is removed. With `whole` it begins as early as any folder allows;
+    with `direct` it is read past the system's cache, from which every segment read once would push all else.
     """
 
-    def __init__(self, folders: Sequence[Path], disk: Disk, *, whole: bool = False) -> None:
-        self.folders, self.disk, self._whole = tuple(folders), disk, whole
+    def __init__(self, folders: Sequence[Path], disk: Disk, *, whole: bool = False, direct: bool = False) -> None:
+        self.folders, self.disk, self._whole, self._direct = tuple(folders), disk, whole, direct
         self._loaded: dict[tuple[int, int], SegmentCopy] = {}
         self.forget()
 
@@ -216,8 +220,9 @@ class Mirror:
         key = (which, segment)
         if key not in self._loaded:
             self._loaded = {kept: copy for kept, copy in self._loaded.items() if abs(kept[1] - segment) <= 1}
+            folder, present = self.folders[which], segment in self._held[which]
             self._loaded[key] = SegmentCopy(
-                self.folders[which], segment, self.identity, self.disk, present=segment in self._held[which]
+                folder, segment, self.identity, self.disk, present=present, direct=self._direct
             )
         return self._loaded[key]
 

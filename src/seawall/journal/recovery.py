@@ -110,7 +110,7 @@ def verify(folders: Sequence[Path], *, start: int = FIRST_FRAME, disk: Disk | No
     Of a journal that is being written the frame in flight may be named. Raises InputError without a journal and
     JournalCorrupt when the folders hold different journals or no header can be read.
     """
-    mirror = Mirror(folders, disk or OsDisk())
+    mirror = Mirror(folders, disk or OsDisk(), direct=True)
     damage: list[Damage] = []
     corrupt: JournalCorrupt | None = None
     begin = end = position_before(mirror, start)

@@ -140,7 +140,7 @@ class Journal:
         """
 
         def begin(disk: Disk) -> "Journal":
-            mirror = Mirror(folders, disk)
+            mirror = Mirror(folders, disk, direct=True)
             kept = _kept_id(home, disk)
             if kept is not None:
                 _check_mounts(folders, kept, mirror.identity.journal, rebuild, disk)
