@@ -83,7 +83,7 @@ def test_only_what_is_durable_goes_into_a_snapshot():
     pending.wait()
     assert journal.durable == ahead
     write_snapshot(journal, ahead, bytes(32), b"", [], disk=disk)
-    assert read_snapshot(FOLDERS, disk=disk).chunks == ()
+    assert read_snapshot(FOLDERS, disk=disk).chunks == []
     for digest, tag in ((bytes(31), b""), (bytes(32), bytes(65))):
         with pytest.raises(InputError):
             write_snapshot(journal, ahead, digest, tag, [], disk=disk)

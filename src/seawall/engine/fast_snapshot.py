@@ -8,7 +8,7 @@ use, in the order of `ARRAYS`: records ever handed out (what lies beyond is zero
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -101,13 +101,18 @@ def dump(engine: Fast) -> Iterator[memoryview]:
         yield part.view(np.uint8).data
 
 
-def load(chunks: Iterable[memoryview]) -> Fast:
-    """An engine in the state that `dump` gave under the same `TAG`."""
-    parts = iter(chunks)
-    kept = msgspec.msgpack.decode(next(parts), type=_Kept)
+def load(chunks: list[memoryview]) -> Fast:
+    """An engine in the state that `dump` gave under the same `TAG`.
+
+    Each chunk is taken out when it was used, so that its memory serves the arrays that follow: memory that a process
+    never had is what a start waits for longest.
+    """
+    chunks.reverse()
+    kept = msgspec.msgpack.decode(chunks.pop(), type=_Kept)
     engine = Fast()
     engine._header[:] = kept.header
-    for (name, (_, dtype, _)), length, part in zip(ARRAYS.items(), kept.lengths, parts, strict=True):
+    for (name, (_, dtype, _)), length in zip(ARRAYS.items(), kept.lengths, strict=True):
+        part = chunks.pop()
         array = aligned(length, np.dtype(dtype))  # memory that is not written to is not taken from the system
         if name in _TABLES:
             engine.kernels.rehash(np.frombuffer(part, np.int64).copy(), array, length // 2 - 1)

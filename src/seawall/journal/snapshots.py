@@ -39,7 +39,7 @@ class Snapshot:
     """State after frame `frame`, whose last command has `seq` and whose hash is `hash`.
 
     `digest` is the cumulative digest of the events up to there, `tag` names the layout of `chunks`, which are read-only
-    and begin at multiples of 64 bytes in memory.
+    and begin at multiples of 64 bytes in memory. Each has memory of its own, given back once it is taken out.
     """
 
     frame: int
@@ -47,7 +47,7 @@ class Snapshot:
     hash: bytes
     digest: bytes
     tag: bytes
-    chunks: tuple[memoryview, ...]
+    chunks: list[memoryview]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,18 +279,44 @@ def _read_body(disk: Disk, descriptor: int, header: _Header) -> Snapshot | None:
         return None
     lengths = table[: 8 * header.chunks].view("<u8").tolist()
     crcs = table[8 * header.chunks :].view("<u4").tolist()
-    body = _aligned(header.body_bytes)
-    for block, crc in enumerate(crcs):
-        part = body[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
-        if not _fill(disk, descriptor, part, PAGE_BYTES + block * BLOCK_BYTES) or zlib.crc32(part.data) != crc:
-            return None
-    body.flags.writeable = False
-    view, start, chunks = body.data, 0, []
+    if sum(length + -length % ALIGNMENT for length in lengths) != header.body_bytes:
+        return None
+    body = _Reading(disk, descriptor, header.body_bytes, crcs)
+    chunks = []
     for length in lengths:
-        chunks.append(view[start : start + length])
-        start += length + -length % ALIGNMENT
+        chunk = _aligned(length + -length % ALIGNMENT)
+        if not body.fill(chunk):
+            return None
+        chunk.flags.writeable = False
+        chunks.append(chunk.data[:length])
     covers = header.covers
-    return Snapshot(covers.frame, covers.seq, covers.hash, header.digest, header.tag, tuple(chunks))
+    return Snapshot(covers.frame, covers.seq, covers.hash, header.digest, header.tag, chunks)
+
+
+class _Reading:
+    """The body from its beginning on, each block held against its CRC once all of it is read."""
+
+    def __init__(self, disk: Disk, descriptor: int, size: int, crcs: list[int]) -> None:
+        self.bytes = 0
+        self._disk, self._descriptor, self._size, self._crcs = disk, descriptor, size, crcs
+        self._crc = 0
+
+    def fill(self, part: npt.NDArray[np.uint8]) -> bool:
+        """Fill the part with what comes next; whether all is well so far."""
+        done = 0
+        while done < len(part):
+            block = self.bytes // BLOCK_BYTES
+            piece = part[done : done + (block + 1) * BLOCK_BYTES - self.bytes]
+            if not _fill(self._disk, self._descriptor, piece, PAGE_BYTES + self.bytes):
+                return False
+            self._crc = zlib.crc32(piece.data, self._crc)
+            self.bytes += len(piece)
+            done += len(piece)
+            if self.bytes % BLOCK_BYTES == 0 or self.bytes == self._size:
+                if self._crc != self._crcs[block]:
+                    return False
+                self._crc = 0
+        return True
 
 
 def _aligned(size: int) -> npt.NDArray[np.uint8]:

@@ -24,7 +24,7 @@ class Form(NamedTuple):
 
     tag: bytes
     dump: Callable[[Any], Iterable[memoryview]]
-    load: Callable[[Iterable[memoryview]], Engine]
+    load: Callable[[list[memoryview]], Engine]
 
 
 def _fast() -> Form:
