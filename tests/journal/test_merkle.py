@@ -4,7 +4,7 @@ import hashlib
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.journal.merkle import (
@@ -151,6 +151,7 @@ def altered(draw, proof):
     return proof
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 3 * EVERY_SIZE), st.integers(0, 9))
 def test_nothing_altered_proves_inclusion(data, size, seed):
     leaves = some(size, seed)
@@ -165,6 +166,7 @@ def test_nothing_altered_proves_inclusion(data, size, seed):
     assert size == 1 or not proves_inclusion(leaf, index, index, proof, root)
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 3 * EVERY_SIZE), st.integers(0, 9))
 def test_nothing_altered_proves_consistency(data, new, seed):
     leaves = some(new, seed)
@@ -184,6 +186,7 @@ def test_nothing_altered_proves_consistency(data, new, seed):
     assert not proves_consistency(old, new, fork[1], before, fork[0])
 
 
+@settings(deadline=None)  # another program on the machine is no defect
 @given(st.lists(st.integers(0, 700), max_size=6), st.integers(0, 9))
 def test_a_tree_does_not_depend_on_how_it_grew(parts, seed):
     leaves = hashes(some(sum(parts), seed))
