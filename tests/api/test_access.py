@@ -14,7 +14,7 @@ from seawall.api import access as access_module
 from seawall.api.access import SESSIONS_MAX, TOKENS_MAX, WINDOW_MS, Access, Failures, Scope, host_of
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
-from seawall.api.keystore import KEY_NAME, STORE_NAME, Key, Keystore
+from seawall.api.keystore import KEY_NAME, STORE_NAME, Key, Keystore, Operator
 from seawall.api.rpc import Call, parse
 from seawall.api.session import Session
 from seawall.vocabulary.errors import InputError, JournalError
@@ -263,11 +263,21 @@ def test_a_token_ends_when_it_was_asked_to(access):
     assert code(access.bearer, token, 1_006) == 13009
 
 
+def test_a_login_for_another_address_logs_nobody_in(venue):
+    socket = venue.socket()
+    assert auth(venue, socket, scope="ip:10.0.0.1")["error"]["code"] == 13009
+    assert socket.session.identity is None
+    assert "result" in auth(venue, socket, scope="ip:127.0.0.1")
+
+
 def test_a_token_for_an_address_is_good_from_there(access):
     token = access.issue(access.identity(access.login("id", "secret"), "ip:10.1.2.0/24"))["access_token"]
     assert access.bearer(token, time.time(), "10.1.2.3:1234").account == ALICE
     assert code(access.bearer, token, time.time(), "10.1.3.3:1234") == 13009
     assert code(access.bearer, token, time.time()) == 13009
+    refresh = access.issue(access.identity(access.login("id", "secret"), "ip:10.1.2.0/24"))["refresh_token"]
+    assert code(access.refresh, refresh, time.time(), "", "10.1.3.3:1234") == 13009
+    assert access.refresh(refresh, time.time(), "", "10.1.2.3:1").network is not None
     nowhere = access.issue(access.identity(access.login("id", "secret"), "ip:somewhere"))["access_token"]
     assert code(access.bearer, nowhere, time.time(), "10.1.2.3:1") == 13009
 
@@ -328,6 +338,14 @@ def test_logout_closes_without_an_answer_and_ends_the_tokens(venue):
     assert socket.session.logged_out and socket.session.closing == (1000, "logged out")
     assert code(venue.service.access.bearer, token, time.time()) == 13009
     assert venue.call("private/logout", ALICE)["error"]["code"] == 10030
+
+
+def test_logout_ends_the_tokens_of_a_named_session_too(venue):
+    socket = venue.socket()
+    result = auth(venue, socket, scope="session:bot")["result"]
+    venue.service.serve(Call(socket.session, 1, lambda *_: None), parse(b'{"method":"private/logout"}'))
+    assert code(venue.service.access.bearer, result["access_token"], time.time()) == 13009
+    assert code(venue.service.access.refresh, result["refresh_token"], time.time()) == 13009
 
 
 def test_logout_may_leave_the_tokens(venue):
@@ -541,6 +559,15 @@ def test_a_restriction_holds_though_it_cannot_be_written_what_gives_access_does_
     assert store.registry.keys[key.id].revoked
     assert other.id not in store.registry.keys
     assert not Keystore.open(tmp_path).registry.keys[key.id].revoked
+
+
+@pytest.mark.parametrize("restricts", [False, True])
+def test_a_change_is_made_once(tmp_path, restricts):
+    store = Keystore.open(tmp_path)
+    operator = Operator("zoe", "auditor", "hash")
+    asyncio.run(store.change(lambda registry: registry.operators.append(operator), restricts=restricts))
+    assert len(store.registry.operators) == 1
+    assert len(Keystore.open(tmp_path).registry.operators) == 1
 
 
 def test_a_store_is_whole_whenever_its_writing_is_interrupted(tmp_path, monkeypatch):

@@ -17,12 +17,12 @@ from seawall.api.operations.actions import check_enough
 from seawall.api.operations.approvals import LIFETIME_MS, Proposals, check_approval
 from seawall.api.operations.record import Record
 from seawall.api.operations.roles import SIGNING
-from seawall.api.operations.wording import words
+from seawall.api.operations.wording import LIMITS, words
 from seawall.journal import frames
 from seawall.journal.checkpoint import SigningKey
 from seawall.node.node import Group
 from seawall.vocabulary.errors import InputError
-from seawall.vocabulary.records import FLAG_APPROVED, Kind, Scope, VenueState
+from seawall.vocabulary.records import FLAG_APPROVED, Kind, Limit, Scope, VenueState
 
 HALT = {"scope": "venue", "reason": "drill"}
 LIFT = {"scope": "venue", "state": "open", "reason": "drill over"}
@@ -268,6 +268,36 @@ def test_who_was_removed_meanwhile_does_not_count(tmp_path):
     run(scenario, tmp_path)
 
 
+@pytest.mark.parametrize("state", ["halted", "reduce_only"])
+def test_a_later_halt_is_not_lifted_by_an_earlier_consent(tmp_path, state):
+    async def scenario(d):
+        await d.post("/halt", scope="venue", state="reduce_only", reason="thin")
+        id_, payload = await d.propose("/halt", **LIFT)
+        await d.sign(id_, payload, "rita")
+        await d.post("/halt", "carl", scope="venue", state=state, reason="worse")
+        answer = await d.sign(id_, payload, "carl", status=400)
+        assert "propose it again" in answer["rule"]
+        assert d.view.venue == (VenueState.HALTED if state == "halted" else VenueState.REDUCE_ONLY)
+        id_, payload = await d.propose("/halt", **LIFT)
+        await d.sign(id_, payload, "rita", "carl")
+        assert d.view.venue == VenueState.OPEN
+
+    run(scenario, tmp_path)
+
+
+def test_a_limit_changed_meanwhile_is_proposed_anew(tmp_path):
+    async def scenario(d):
+        asked = {"limit": "OPEN_ORDERS", "account": "alice", "reason": "x"}
+        await d.post("/limits", "rita", amount="9", **asked)
+        id_, payload = await d.propose("/limits", amount="50", **asked)
+        await d.sign(id_, payload, "rita")
+        await d.post("/limits", "rita", amount="1", **asked)
+        await d.sign(id_, payload, "carl", status=400)
+        assert (await d.get("/parameters"))["limits"][0]["row"][0] == "1"
+
+    run(scenario, tmp_path)
+
+
 def test_withdrawn_is_over(tmp_path):
     async def scenario(d):
         id_, payload = await halted(d)
@@ -471,6 +501,7 @@ def test_a_new_key_counts_from_its_approval_on(tmp_path):
         assert made["secret"].encode() not in payload
         await d.sign(made["proposal"]["id"], payload, "rita", "carl")
         assert access.login(made["id"], made["secret"]).key.rights == {"trade": "read"}
+        assert d.operations.proposals.rows[made["proposal"]["id"]].sealed == ""
         assert made["secret"] not in json.dumps(await d.get("/keys"))
         for _, data in journalled(d):
             assert made["secret"].encode() not in data
@@ -646,6 +677,8 @@ def test_the_words_say_all_that_is_signed(action, more):
     for name, value in parameters.items():
         if name == "until":
             assert "1970-01-02" in text
+        elif name in ("not_before", "expires"):
+            assert "1970-01-01 00:00:00 UTC" in text
         elif name in ("state", "was") and action == "state":
             assert value.upper() in text
         else:
@@ -653,6 +686,15 @@ def test_the_words_say_all_that_is_signed(action, more):
             assert shown in text, name
     for said in ("olivia", "ID", "V", "1970-01-01"):
         assert said in text
+
+
+def test_the_numbers_of_every_limit_have_their_units():
+    assert set(LIMITS) == set(Limit.__members__)
+    parameters = {"limit": "VELOCITY", "instrument": "X", "row": ["111", "222", "333"], "was": "none"}
+    text = words(payload_of("limit", parameters))[0]
+    assert "111 millionths of move in 333 ns, confirmed by 222 takers" in text and "It is no limit" in text
+    strange = parameters | {"row": ["1", "2", {"a": "b"}, "4"], "limit": "WHATEVER"}
+    assert '["1","2",{"a":"b"},"4"]' in words(payload_of("limit", strange))[0]
 
 
 def test_an_unknown_action_is_said_as_it_is():

@@ -23,7 +23,7 @@ def venue(tmp_path_factory):
     with dev_venue(tmp_path_factory.mktemp("ccxt") / "venue", market="sim") as started:
         yield started
         assert started.stop() == 0
-        assert "defect" not in started.log.read_text()
+        assert "Traceback" not in started.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,9 @@ def alice(venue):
 
 @pytest.fixture(scope="module")
 def bid(alice):
-    """The best bid as the module began; what must not trade is placed far below."""
+    """The best bid as the module began; what must not trade is placed far below. There is a last price from here on."""
+    alice.create_order(PERPETUAL, "market", "buy", 10)
+    alice.create_order(PERPETUAL, "market", "sell", 10)
     return alice.fetch_ticker(PERPETUAL)["bid"]
 
 
@@ -102,7 +104,6 @@ def test_greeks_option_chain_and_volatility(alice):
 
 
 def test_trades_candles_and_open_interest_show_an_execution(alice):
-    before = alice.fetch_open_interest(PERPETUAL)["openInterestValue"]
     done = alice.create_order(PERPETUAL, "market", "buy", 120)
     assert done["status"] == "closed" and done["filled"] == 120
     trades = alice.fetch_trades(PERPETUAL, limit=100)
@@ -114,8 +115,7 @@ def test_trades_candles_and_open_interest_show_an_execution(alice):
     last = candles[-1]
     assert last[3] <= done["average"] <= last[2] and last[5] > 0 and last[0] % 60_000 == 0
     assert alice.fetch_ohlcv(PERPETUAL, "1h", since=alice.milliseconds() - 7_200_000)[-1][5] >= last[5]
-    after = alice.fetch_open_interest(PERPETUAL)["openInterestValue"]
-    assert after > 0 and after != before
+    assert alice.fetch_open_interest(PERPETUAL)["openInterestValue"] >= 120
     alice.create_order(PERPETUAL, "market", "sell", 120, params={"reduceOnly": True})
 
 
@@ -256,11 +256,9 @@ def test_positions_fills_and_finished_orders_agree(venue):
     second = bob.create_order(PERPETUAL, "limit", "buy", 50, round(first["average"] * 1.02))
     assert second["status"] == "closed"
     position = bob.fetch_position(PERPETUAL)
-    paid = (first["cost"] or 0) + (second["cost"] or 0)
-    assert (position["side"], position["contracts"], position["notional"]) == (
-        "long", 150, pytest.approx(150 / position["markPrice"], rel=1e-3),
-    )  # fmt: skip
-    assert paid > 0 and position["entryPrice"] == pytest.approx(first["average"], rel=0.01)
+    assert (position["side"], position["contracts"]) == ("long", 150)
+    assert position["notional"] == pytest.approx(150 / position["markPrice"], rel=1e-3)
+    assert position["entryPrice"] == pytest.approx(first["average"], rel=0.01)
     assert [row["symbol"] for row in bob.fetch_positions()] == [PERPETUAL]
     trades = bob.fetch_my_trades(PERPETUAL, since)
     assert sum(trade["amount"] for trade in trades) == 150
@@ -297,7 +295,7 @@ def test_refusals_come_as_the_exceptions_that_programs_catch(venue, alice, bid):
 
 
 def test_wrong_keys_are_authentication_errors(venue, alice):
-    for key, secret in (("alice-key", "wrong"), ("nobody", "wrong"), (alice.apiKey, alice.secret[::-1])):
+    for key, secret in ((alice.apiKey, "wrong"), ("nobody", "wrong"), (alice.apiKey, alice.secret[::-1])):
         stranger = ccxt.deribit({"apiKey": key, "secret": secret})
         stranger.urls["api"] = {"rest": venue.ready["http"]}
         with pytest.raises(ccxt.AuthenticationError):
@@ -319,7 +317,8 @@ def test_too_many_requests_are_refused_and_cancels_still_taken(tmp_path):
             for _ in range(200):
                 placed.append(hasty.create_order(PERPETUAL, "limit", "buy", 10, 50_000)["id"])
         assert 20 <= len(placed) < 60 and '"wait":' in str(refusal.value)
-        assert hasty.cancel_order(placed[0])["status"] == "canceled"  # risk may always be taken down
+        for number in placed:  # risk may always be taken down
+            assert hasty.cancel_order(number)["status"] == "canceled"
         with pytest.raises((ccxt.RateLimitExceeded, ccxt.DDoSProtection), match="10028"):
             for _ in range(2000):
                 hasty.fetch_time()

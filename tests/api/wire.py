@@ -17,7 +17,7 @@ class Wire:
         self.answers = {}
         self.notifications = []
         self.ended = asyncio.Event()
-        self.on_answer = lambda answer: None
+        self.on_message = lambda message: None
         self._waiting = {}
         self._ids = itertools.count(1)
 
@@ -40,11 +40,11 @@ class Wire:
         await self.raw(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
         return answered
 
-    async def raw(self, text):
-        """Send a text frame."""
+    async def raw(self, data):
+        """Send a frame, of text or of bytes."""
         if self._socket.closed or self.ended.is_set():
             raise ConnectionError("closed")
-        await self._socket.send_str(text)
+        await (self._socket.send_str(data) if isinstance(data, str) else self._socket.send_bytes(data))
 
     async def ask(self, method, **params):
         """The whole answer to a request."""
@@ -72,6 +72,7 @@ class Wire:
         try:
             async for message in self._socket:
                 answer = json.loads(message.data)
+                self.on_message(answer)
                 number = answer.get("id")
                 if number is None:
                     self.notifications.append(answer)
@@ -80,7 +81,6 @@ class Wire:
                 waiting = self._waiting.pop(number, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
-                self.on_answer(answer)
         finally:
             self.ended.set()
             for waiting in self._waiting.values():

@@ -5,6 +5,7 @@ SHA-256 only, and in memory only. Nobody is locked out by another's failures: se
 bounded is how often a failure is answered as one, and how much memory failures, tokens and signatures take.
 """
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -159,12 +160,12 @@ class Failures:
 class Access:
     """Keys and tokens of the trading door."""
 
-    def __init__(self, store: Keystore | None = None, tell: Callable[..., None] | None = None) -> None:
+    def __init__(self, store: Keystore | None = None, tell: Callable[..., object] | None = None) -> None:
         """`tell` raises an alert: a kind and its facts."""
         self.store = store or Keystore()
         self.keys = self.store.registry.keys
         self.failures = Failures()
-        self.tell: Callable[..., None] = tell or (lambda kind, **facts: None)
+        self.tell: Callable[..., object] = tell or (lambda kind, **facts: None)
         self.started_ms = 0
         """Signatures from before are refused where they change something: they may have been used already."""
         self._tokens: dict[bytes, Identity] = {}
@@ -263,10 +264,7 @@ class Access:
         """Whose token it is. Raises RpcError 13009 for one that is unknown, expired, or of a revoked key."""
         identity = self._tokens.get(_hash(token))
         if identity is None:
-            wait = self.failures.note(client, now)
-            if wait:
-                raise RpcError(10028, wait=round(wait, 3))
-            raise RpcError(13009, reason="invalid_token")
+            raise self._failed(client, 13009, reason="invalid_token")
         self.check(identity, now, client)
         return identity
 
@@ -322,10 +320,10 @@ class Access:
             raise self._failed(client)
         return Login(key, secret)
 
-    def _failed(self, client: str, **data: Any) -> RpcError:
+    def _failed(self, client: str, code: int = 13004, **data: Any) -> RpcError:
         wait = self.failures.note(client, time.time())
         if not wait:
-            return RpcError(13004, **data)
+            return RpcError(code, **data)
         self.tell("failed_logins", address=host_of(client), door="trading")
         return RpcError(10028, wait=round(wait, 3))
 
@@ -383,6 +381,7 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(_bytes(token)).digest()
 
 
+@functools.lru_cache(maxsize=4_096)
 def _network(text: str) -> Any:
     """A network of a CIDR text; of one that is none nothing is part."""
     try:

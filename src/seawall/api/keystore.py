@@ -162,7 +162,7 @@ class Keystore:
         if restricts:
             edit(self.registry)
         async with self._writing:
-            draft = self._draft(edit)
+            draft = msgspec.json.encode(self.registry) if restricts else self._draft(edit)
             await asyncio.to_thread(self._write, draft)
             if not restricts:
                 edit(self.registry)

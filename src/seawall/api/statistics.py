@@ -204,9 +204,9 @@ class Statistics:
         if listing is None:
             return
         rows = self.funding.setdefault(number, deque(maxlen=HOURS_KEPT))
-        hour = view.now_ms - view.now_ms % HOUR_MS
+        hour = int(note.get("hour_ms", view.now_ms - view.now_ms % HOUR_MS))  # one that was missed is made up for later
         index = view.index_prices.get(listing.index, 0.0)
-        if rows and rows[-1]["timestamp"] >= hour:  # made up for hours that were missed
+        if rows and rows[-1]["timestamp"] >= hour:
             hour = rows[-1]["timestamp"]
             rows.pop()
         rows.append(

@@ -54,6 +54,25 @@ DISCONNECTED: Final = b'{"why":"disconnect"}'
 OPEN, UNTRIGGERED, FILLED, CANCELLED = "open", "untriggered", "filled", "cancelled"
 
 
+class OrderNote(msgspec.Struct, frozen=True):
+    """What travels as the attachment of an ORDER: the owner's label, a client id, and of a mass quote its marks."""
+
+    label: str = ""
+    client: str = ""
+    quote: list[str] | None = None
+
+
+_NO_NOTE: Final = OrderNote()
+_decode_note: Final = msgspec.json.Decoder(OrderNote).decode
+
+
+def _order_note(data: bytes) -> OrderNote:
+    try:
+        return _decode_note(data)
+    except msgspec.MsgspecError:
+        return _NO_NOTE  # not of ours: the journal may carry others'
+
+
 class Order:
     """One order as its owner knows it, in ticks and lots; `amount` is the whole, `filled` what traded of it."""
 
@@ -63,22 +82,15 @@ class Order:
         "resting", "side", "state", "tif", "trigger", "triggered", "type", "until", "updated_ms", "watch",
     )  # fmt: skip
 
-    def __init__(self, record: tuple[Any, ...], now_ms: int, note: dict[str, Any]) -> None:
-        self.id: int = record[_C["seq"]]
-        self.account: int = record[_C["account"]]
-        self.instrument: int = record[_C["instrument"]]
-        self.side: int = record[_C["side"]]
-        self.type: int = record[_C["type"]]
-        self.tif: int = record[_C["tif"]]
-        self.flags: int = record[_C["flags"]]
-        self.watch: int = record[_C["watch"]]
-        self.trigger: int = record[_C["trigger"]]
-        self.distance = self.trigger
+    def __init__(self, record: tuple[Any, ...], now_ms: int, data: bytes) -> None:
+        # One unpacking: a start makes a million of these.
+        (
+            self.id, _, _, self.side, self.tif, _, self.flags, self.type, self.watch, _,
+            self.account, self.instrument, _, _, _, _, self.price, self.amount, _, _, _,
+            self.trigger, _, self.display, self.until, _,
+        ) = record  # fmt: skip
+        self.distance: int = self.trigger
         """Of a trailing stop; its trigger follows."""
-        self.price: int = record[_C["price"]]
-        self.amount: int = record[_C["quantity"]]
-        self.display: int = record[_C["display"]]
-        self.until: int = record[_C["until"]]
         self.asked = (self.amount, self.price, self.trigger, self.flags, self.display)
         """Amount, price, trigger, flags and display as they were first sent."""
         self.remaining = self.amount
@@ -88,9 +100,8 @@ class Order:
         self.resting = 0
         """Lots it shows in the book."""
         self.created_ms = self.updated_ms = now_ms
-        self.label: str = note.get("label", "")
-        self.client: str = note.get("client", "")
-        self.quote: list[str] | None = note.get("quote")
+        note = _order_note(data) if data else _NO_NOTE
+        self.label, self.client, self.quote = note.label, note.client, note.quote
         """Of a mass quote: the quote's id, its set's, the group."""
         self.state = OPEN
         self.triggered = self.replaced = False
@@ -364,7 +375,7 @@ class View:
         number = event[_E["order_id"]]
         order = self.orders.get(number)
         if order is None:
-            order = Order(record, self.now_ns // 1_000_000, _order_note(data))
+            order = Order(record, self.now_ns // 1_000_000, data)
             self.orders[number] = order
             self.client(order.account).open[number] = order
             if order.client:
@@ -465,7 +476,8 @@ class View:
             order.amount = order.filled + left
             order.flags = order.flags & ~3 | record[_C["flags"]] & 3
             order.replaced = True
-            order.quote = _order_note(data).get("quote", order.quote)
+            if data:
+                order.quote = _order_note(data).quote or order.quote
         order.remaining, order.price = left, price
         if order.state == UNTRIGGERED:
             order.trigger = order.distance = record[_C["trigger"]]
@@ -500,7 +512,7 @@ class View:
 
     def _killed(self, record: tuple[Any, ...], data: bytes) -> None:
         """A fill-or-kill order that could not be had whole: to its owner an order, cancelled at once."""
-        order = Order(record, self.now_ns // 1_000_000, _order_note(data))
+        order = Order(record, self.now_ns // 1_000_000, data)
         order.done_reason, order.done_seq = Reason.FILL_OR_KILL, order.id
         self.orders[order.id] = order
         if order.client:
@@ -653,14 +665,3 @@ class View:
     def is_client(self, account: int) -> bool:
         """Whether an account is a client's."""
         return account >= SYSTEM_ACCOUNTS and account in self.account_tiers
-
-
-def _order_note(data: bytes) -> dict[str, Any]:
-    """Label and client id, which travel as the attachment of an ORDER."""
-    if not data:
-        return {}
-    try:
-        note = msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        return {}
-    return note if isinstance(note, dict) else {}

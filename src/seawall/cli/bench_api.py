@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +60,7 @@ def api_rows() -> list[Row]:
             rows += asyncio.run(_subscribers(venue))
             rows += asyncio.run(_flood(venue, folder / "venue"))
             rows += asyncio.run(_many(venue))
+        rows += _restart(folder / "killed")
     return rows
 
 
@@ -387,6 +390,57 @@ async def _many(venue: _Process) -> list[Row]:
         f"{REQUESTS:,} orders and {RECONNECTIONS:,} connections after a fifth of both; {warm / 2**20:.0f} MiB when warm"
     )
     return [at_most("api: memory grown", grown, "%", 5, what)]
+
+
+_FILL: Final = """
+import os, sys, time
+import numpy as np
+from seawall.node import Configuration, Node
+from seawall.vocabulary.records import BUY, SYSTEM_ACCOUNTS, Kind, commands
+node = Node.start(Configuration.read(__import__("pathlib").Path(sys.argv[1])), time.time_ns)
+left = int(sys.argv[2])
+while left:
+    part = commands(min(left, 50_000))
+    part["kind"], part["side"], part["quantity"] = Kind.ORDER, BUY, 1
+    part["account"] = SYSTEM_ACCOUNTS + np.arange(len(part)) % 4
+    part["price"], part["attachment"] = 60_000 - np.arange(len(part)) % 5_000, 18
+    node.submit(part, b'{"label":"abcdef"}' * len(part))
+    left -= len(part)
+print(node.fold.engine.counts()["orders"], flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def _restart(folder: Path, orders: int = 1_000_000) -> list[Row]:
+    """A venue with a large book is killed; from its new process's start until an order is answered reduce-only."""
+    with _venue(folder / "journal") as venue:
+        account = venue.headers(0)
+    file = folder / "seawall.toml"
+    file.write_text(f'data = "{folder / "journal"}"\n[trading]\nport = 0\n[operations]\nport = 0\n')
+    filled = subprocess.run(
+        [sys.executable, "-c", _FILL, str(file), str(orders)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    began = time.perf_counter()
+    command = [sys.executable, "-c", _START, "serve", "--config", str(file), "--log-level", "error"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        query = "instrument_name=ETH-PERPETUAL&amount=1&price=2000"
+        request = urllib.request.Request(f"{ready['http']}/api/v2/private/buy?{query}", headers=account)
+        try:
+            urllib.request.urlopen(request)
+            said = "accepted"
+        except urllib.error.HTTPError as error:
+            said = json.loads(error.read())["error"]["data"]["control"]
+        seconds = time.perf_counter() - began
+    finally:
+        process.kill()
+        process.wait()
+    made = int(filled.stdout.split()[-1])
+    what = f"{made:,} open orders; start of the process, fold of the journal and its view included; told {said}"
+    row = at_most("api: kill -9 to reduce-only again", seconds, "s", 10, what)
+    return [row if said == "REDUCE_ONLY" else row._replace(holds=False)]
 
 
 def _port() -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 GONE: Final = "[redacted]"
 _NAMED: Final = re.compile(
     r"(?i)((?:[\w.-]*(?:secret|passphrase|password|passwd|token|credential|authorization|cookie|api[_-]?key|private[_-]?key"
-    r"|client[_-]?ca|signature|\bsig)[\w.-]*)[\"']?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;}\]]+)"
+    r"|signature|\bsig)[\w.-]*)[\"']?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;}\]]+)"
 )
 _HEADERS: Final = re.compile(r"(?i)\b(bearer|basic|deri-hmac-sha256)\s+[^\r\n]+")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)

@@ -230,7 +230,7 @@ class Node:
         """One frame: from stamped commands to released events."""
         began = time.perf_counter_ns()
         commands["seq"] = np.arange(self.journal.next_seq, self.journal.next_seq + len(commands))
-        commands["time"] = self._clock()
+        commands["time"] = max(self._clock(), self.fold.engine.clock)  # a clock that steps back is waited for
         frame, digest = self.journal.next_frame, self.fold.digest
         begun = False
         try:

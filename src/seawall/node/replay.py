@@ -19,6 +19,11 @@ class Engine(Protocol):
 
     catalogue: Catalogue
 
+    @property
+    def clock(self) -> int:
+        """Nanoseconds: the latest stamp seen."""
+        ...
+
     def step(self, commands: Commands, attachments: bytes = b"") -> Events:
         """Fold the next commands into state; return their events."""
         ...

@@ -221,10 +221,11 @@ class LiveMarket(Speaker):
         """Funding of the hours that passed, at the rate and marks as last known, and the day's settlement."""
         hour = now // HOUR_NS
         perpetuals = [number for number, item in self.live.items() if item.spec.product == Product.PERPETUAL]
-        for _ in range(min(hour - self._funded, HOURS_MADE_UP)):
+        for due in range(max(self._funded, hour - HOURS_MADE_UP) + 1, hour + 1):
             for number in perpetuals:
                 rate = self.premium_at(number, self._published[0])
-                self._note({"note": "funding", "instrument": number, "rate_8h": rate, "rate_1h": rate / 8})
+                rates = {"rate_8h": rate, "rate_1h": rate / 8}
+                self._note({"note": "funding", "instrument": number, "hour_ms": due * 3_600_000, **rates})
                 amount = funding_amount(self.live[number].spec, self.marks[number], rate / 8)
                 self._add(Kind.FUNDING, instrument=number, amount=amount)
                 self.funding[number] = rate

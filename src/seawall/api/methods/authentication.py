@@ -62,6 +62,7 @@ def auth(service: Any, call: Call, params: Auth) -> dict[str, Any]:
             _given(params, "client_id"), stamp, message, _given(params, "signature"), service.clock_ms(), client
         )
         identity = _new(access, call, login, params.scope, now)
+    access.check(identity, now, client)
     _log_in(call, identity, params.scope)
     return access.issue(identity, params.state)
 

@@ -50,6 +50,9 @@ KINDS: Final[dict[str, Row]] = {
 }
 
 
+UNLISTED: Final = Row("critical", "An alert of a kind that no table has: a defect of the venue.")
+
+
 class Alert(msgspec.Struct):
     """One alert: when it came first and last (milliseconds), how often, and the facts of the last time."""
 
@@ -73,9 +76,9 @@ class Alerts:
         self._log = structlog.get_logger()
 
     def tell(self, kind: str, **facts: Any) -> Alert:
-        """Raise an alert of a kind in the table. Raises KeyError for any other."""
-        row, now = KINDS[kind], self._clock_ms()
-        self.counts[kind] += 1
+        """Raise an alert of a kind in the table; any other is told as critical, for telling must never end a venue."""
+        row, now = KINDS.get(kind, UNLISTED), self._clock_ms()
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         latest = self._latest.get(kind)
         if latest is not None and 0 <= now - latest.last < REPEAT_S * 1000 and latest in self.ring:
             latest.last, latest.facts = now, facts

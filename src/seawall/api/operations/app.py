@@ -492,6 +492,10 @@ def _too_deep(_: Ask, error: RecursionError) -> Response[dict[str, Any]]:
     return Response({"error": "request", "message": "nested too deeply"}, status_code=400)
 
 
+def _no_text(_: Ask, error: UnicodeDecodeError) -> Response[dict[str, Any]]:
+    return Response({"error": "request", "message": "must be UTF-8"}, status_code=400)
+
+
 def _defect(request: Ask, error: Exception) -> Response[dict[str, Any]]:
     # The place and no values: headers and bodies hold tokens, and a traceback with locals would print them.
     place = "".join(traceback.format_tb(error.__traceback__)[-3:])
@@ -521,6 +525,7 @@ def operations_app(operations: Operations) -> Litestar:
             SeawallError: _unavailable,
             HTTPException: _http,
             RecursionError: _too_deep,
+            UnicodeDecodeError: _no_text,
             Exception: _defect,
         },
     )

@@ -6,6 +6,7 @@ Rules, each with its test:
     a person counts once, whatever keys they have or had; whom a change is about does not count
     the role must be one that may sign such an action
     every signature is checked again when the last one comes: an approver removed meanwhile does not count
+    what it is about must stand as it stood when it was proposed: a later halt is not lifted by an earlier consent
     an id is good once; bytes of another venue, or altered, are another text, and no signature is of it
     the break-glass key counts as all that are needed, for `state` alone, once
 """
@@ -61,6 +62,8 @@ class Proposal:
     outcome: str = ""
     seq: int = 0
     signatures: list[Signature] = field(default_factory=list)
+    noted: int = 0
+    """Seq of the command that journalled it."""
     sealed: str = ""
     """A secret that begins to count with the approval; in memory only, never in the bytes."""
 

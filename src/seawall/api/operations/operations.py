@@ -60,6 +60,8 @@ class Settings:
     """Files of the doors' certificates."""
     sessions: Callable[[], int] = lambda: 0
     """How many connections the trading door has."""
+    cut: Callable[[str], object] = lambda key: None
+    """Ends the connections of a key that was revoked: what they subscribed to is told to nobody any more."""
 
 
 class Operations:
@@ -80,14 +82,15 @@ class Operations:
         self._ending: set[tuple[Any, ...]] = set()
         self._certificates_at = 0.0
         self._log = structlog.get_logger()
-        for document, payload in record.proposed.values():
+        for document, payload, seq in record.proposed.values():
             if document.get("venue") == self.venue and document["proposal"] not in record.executed:
-                self.proposals.rows[document["proposal"]] = Proposal(payload.encode(), document)
+                self.proposals.rows[document["proposal"]] = Proposal(payload.encode(), document, noted=seq)
         self.proposals.expire(self.now_ms)
         glass = self.registry.break_glass
         if glass is not None and not glass.used:
             glass.used = record.break_glass.get(glass.key, "")  # the journal knows it, whatever became of the file
         service.listeners.append(lambda group, _: record.take(group))
+        self.access.tell, self.access.started_ms = self.alerts.tell, self.now_ms
         self._last_ms = self.now_ms
         self._at_start()
 
@@ -159,12 +162,10 @@ class Operations:
         check_reason(parameters["reason"])
         world = await self.world()
         acts = limit_acts(world, parameters, approved=False)
-        fields = acts[0].fields
-        key = (fields["state"], fields["account"], fields["instrument"])
-        refused, old = await self.writer.look(lambda: (judge(self._catalogue, acts), self._catalogue.limits.get(key)))
-        parameters = {**parameters, "was": [str(word) for word in old] if old is not None else "none"}
+        refused, was = await self.writer.look(lambda: (judge(self._catalogue, acts), self._row(acts[0].fields)))
+        parameters = {**parameters, "was": was}
         if until:
-            self._check_until(until, old is not None)
+            self._check_until(until, was != "none")
             parameters["until"] = until
         if relaxes(refused):
             return await self.propose(by, "limit", parameters, dry_run=dry_run)
@@ -184,6 +185,7 @@ class Operations:
         if dry_run:
             return {"dry_run": True, "would": f"revoke key {id_}"}
         await self._change(edit, restricts=True)
+        self.settings.cut(id_)
         note = operation(by, "key.revoke", {"key": id_, "reason": reason})
         return {"done": True, "seq": await self.writer.write([Act(Kind.TIME, {})], note)}
 
@@ -294,7 +296,7 @@ class Operations:
         note = canonical.encode({"note": "proposal", "payload": proposal.payload.decode()})
         self.proposals.add(proposal, self.now_ms)
         try:
-            await self.writer.write([Act(Kind.TIME, {})], note)
+            proposal.noted = await self.writer.write([Act(Kind.TIME, {})], note)
         except SeawallError:
             proposal.state = FAILED
             raise
@@ -328,6 +330,7 @@ class Operations:
             world = await self.world(proposal.sealed)
             prepared = deed(world, proposal.action, proposal.parameters)
             self._check_until(proposal.parameters.get("until", 0), True)
+            await self._check_standing(proposal, prepared.acts)
             attachment = self.proposals.attachment(proposal)
             own = [act for act in prepared.acts if act.attachment]
             acts = prepared.acts if prepared.acts and not own else [Act(Kind.TIME, {}), *prepared.acts]
@@ -464,6 +467,29 @@ class Operations:
         states = [self._catalogue.state_of(*self._catalogue.scope(_Fields(act.fields))) for act in acts]
         return WORDS[max(states)]
 
+    async def _check_standing(self, proposal: Proposal, acts: list[Act]) -> None:
+        """Raise InputError if what a proposal is about was changed after it was proposed."""
+        wanted = proposal.parameters.get("was")
+        if proposal.action == "state":
+            was = await self.writer.look(lambda: self._was(acts))
+            keys = [(int(act.fields["type"]), _number(act)) for act in acts]
+            standing = [self.record.states[key] for key in keys if key in self.record.states]
+            later = next((one for one in standing if one.seq > proposal.noted), None)
+            if later is not None:
+                rule = f"{later.by or 'somebody'} set {WORDS[later.state]} after it was proposed: propose it again"
+                raise InputError("proposal", proposal.id, rule)
+        elif proposal.action == "limit":
+            was = await self.writer.look(lambda: self._row(acts[0].fields))
+        else:
+            return
+        if was != wanted:
+            raise InputError("proposal", proposal.id, f"it is {was} now, not {wanted}: propose it again")
+
+    def _row(self, fields: dict[str, Any]) -> list[str] | str:
+        """The limit in force, as text."""
+        row = self._catalogue.limits.get((fields["state"], fields["account"], fields["instrument"]))
+        return [str(word) for word in row] if row is not None else "none"
+
     def _check_until(self, until: int, anything: bool) -> None:
         if until and (not anything or not self.now_ms < until < self.now_ms + 366 * 86_400_000):
             raise InputError("until", until, "must be within a year from now, of what stood otherwise before")
@@ -496,6 +522,12 @@ class _Fields(dict[str, Any]):
 
     def __missing__(self, name: str) -> int:
         return 0
+
+
+def _number(act: Act) -> int:
+    """What a STATE command is about, 0 for the venue."""
+    kind = act.fields["type"]
+    return 0 if kind == Scope.VENUE else int(act.fields["account" if kind == Scope.ACCOUNT else "instrument"])
 
 
 def relaxes(refused: Refused | None) -> bool:

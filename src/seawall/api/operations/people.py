@@ -1,8 +1,9 @@
-"""The people of a development venue: five operators with tokens, four approvers and a sealed key in files.
+"""The first people: of a real venue one operator, of a development venue everybody, keys and all.
 
-A real venue's people come by `POST /people`: nobody but a development venue has the keys of those who approve.
+A real venue's others come by `POST /people`: nobody but a development venue has the keys of those who approve.
 """
 
+import os
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from seawall.journal.checkpoint import PublicKey, SigningKey
 OPERATORS: Final = {"olivia": "operator", "rita": "risk", "carl": "compliance", "dana": "developer", "ada": "auditor"}
 APPROVERS: Final = {"olivia": "operator", "rita": "risk", "carl": "compliance", "rob": "risk"}
 SEALED: Final = "sealed"
+FIRST_TOKEN: Final = "first-operator.token"
 
 
 def development_people(store: Keystore, folder: Path) -> list[dict[str, Any]]:
@@ -34,6 +36,22 @@ def development_people(store: Keystore, folder: Path) -> list[dict[str, Any]]:
     store.change_now(edit)
     people = [{"name": name, "role": role, "token": tokens[name]} for name, role in OPERATORS.items()]
     return [row | ({"key": str(files[row["name"]])} if row["name"] in APPROVERS else {}) for row in people]
+
+
+def first_operator(store: Keystore, folder: Path) -> Path | None:
+    """Where nobody may operate, on the first day or after the last token was revoked, make one operator.
+
+    Returns the file with the token (mode 0600), which whoever runs the machine hands over and removes; None where there
+    is an operator. Raises InputError, JournalError.
+    """
+    if any(not one.revoked and one.role == "operator" for one in store.registry.operators):
+        return None
+    token, file = secrets.token_urlsafe(32), folder / FIRST_TOKEN
+    file.unlink(missing_ok=True)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as out:
+        out.write(token + "\n")
+    store.change_now(lambda registry: registry.operators.append(Operator("first", "operator", token_hash(token))))
+    return file
 
 
 def _verifier_key(person: str, file: Path) -> str:

@@ -51,8 +51,8 @@ class Record:
         """Of the last start after an unclean stop: seq and time."""
         self.executed: dict[str, int] = {}
         """Approved proposals by id: the seq of their first command."""
-        self.proposed: dict[str, tuple[dict[str, Any], str]] = {}
-        """Proposals that were journalled and not yet executed or withdrawn: document and canonical text."""
+        self.proposed: dict[str, tuple[dict[str, Any], str, int]] = {}
+        """Proposals that were journalled and not yet executed or withdrawn: document, canonical text, seq."""
         self.break_glass: dict[str, str] = {}
         """Break-glass keys that were used, and for which proposal."""
         self.published = 0
@@ -95,7 +95,7 @@ class Record:
         if kind == "proposal":
             document = _document(note)
             if document:
-                self.proposed[document["proposal"]] = document, note["payload"]
+                self.proposed[document["proposal"]] = document, note["payload"], seq
                 self._log(seq, now, "proposed " + document["action"], document["proposed_by"], document)
         elif kind == "approval":
             document = _document(note)

@@ -195,6 +195,6 @@ class Metrics:
             self._disk.labels(left.folder).set(left.free)
             self._hours.labels(left.folder).set(left.hours if left.hours is not None else float("inf"))
         for kind, count in operations.alerts.counts.items():
-            self._alerts.labels(kind).inc(count - self._told[kind])
+            self._alerts.labels(kind).inc(count - self._told.get(kind, 0))
             self._told[kind] = count
         return generate_latest(self._registry)

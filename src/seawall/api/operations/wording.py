@@ -11,6 +11,27 @@ from typing import Any
 from seawall.api.operations import canonical
 from seawall.vocabulary.errors import InputError
 
+LIMITS = {
+    "ORDER_QUANTITY": "{a} lots an order",
+    "ORDER_NOTIONAL": "{a} millionths of a dollar an order",
+    "MESSAGES": "one order or edit each {a} ns, {q} at once",
+    "CANCELS": "one cancel each {a} ns, {q} at once",
+    "REPEATS": "{a} executions of a strategy in {w} ns",
+    "FORBIDDEN": "forbidden: {a} (1 opening, 2 trading, 4 withdrawing, added up)",
+    "OPEN_ORDERS": "{a} open orders",
+    "OPEN_NOTIONAL": "{a} millionths of a dollar of open orders",
+    "POSITION": "{a} lots, open orders included",
+    "EXPOSURE": "{a} millionths of a dollar of net delta in one block",
+    "DRAWDOWN": "{a} millionths of a dollar below the highest equity, {q} publications in a row",
+    "COLLAR": "{a} millionths of the mark, at least {q} ticks",
+    "WINDOW_COLLAR": "{a} millionths of move by one account in {w} ns",
+    "OPEN_INTEREST": "{a} lots",
+    "VELOCITY": "{a} millionths of move in {w} ns, confirmed by {q} takers in a row",
+    "STALE": "{a} ns since publication or index price",
+    "DIVERGENCE": "{a} millionths between mark and index",
+}
+"""What the numbers of a limit are; see `vocabulary.records.Limit`."""
+
 _STATES = {"open": "OPEN", "reduce_only": "REDUCE-ONLY", "halted": "HALTED"}
 _MEMBERS = ("action", "created", "expires", "parameters", "proposal", "proposed_by", "venue")
 
@@ -66,6 +87,22 @@ class _Reader:
     def has(self, name: str) -> bool:
         return name in self._parameters
 
+    def time(self, name: str, nothing: str) -> str:
+        """A moment; 0 is `nothing` in particular."""
+        self._said.add(name)
+        return moment(self._parameters.get(name)) if self._parameters.get(name) else nothing
+
+    def row(self, name: str) -> str:
+        """The parameters of a limit, with their units."""
+        self._said |= {name, "limit"}
+        row, limit = self._parameters.get(name), self._parameters.get("limit")
+        if row == "none" or (isinstance(row, list) and row[:1] == ["none"]):
+            return f"no limit ({_quoted(row)})"
+        if not (isinstance(row, list) and len(row) == 3 and isinstance(limit, str) and limit in LIMITS):
+            return _quoted(row)
+        amount, quantity, window = (_quoted(word) for word in row)
+        return f"{LIMITS[limit].format(a=amount, q=quantity, w=window)} ({_quoted(row)})"
+
     def thing(self) -> str:
         """What a state is of."""
         scope = self._parameters.get("scope")
@@ -88,8 +125,8 @@ def _sentence(action: Any, p: _Reader) -> str:
 
 def _limit(p: _Reader) -> str:
     where = "".join(f" of {name} {p(name)}" for name in ("account", "instrument") if p.has(name))
-    was = f", which is {p('was')} now" if p.has("was") else ""
-    return f"Set the limit {p('limit')}{where} to {p('row')}{was}."
+    was = f" It is {p.row('was')} now." if p.has("was") else ""
+    return f"Set the limit {p('limit')}{where} to {p.row('row')}.{was}"
 
 
 _SENTENCES: dict[str, Callable[[_Reader], str]] = {
@@ -98,7 +135,8 @@ _SENTENCES: dict[str, Callable[[_Reader], str]] = {
     "rearm": lambda p: f"Let strategy {p('strategy')} of account {p('account')} trade again.",
     "key.create": lambda p: (
         f"Give account {p('account')} a new trading key {p('id')} named {p('name')} with rights {p('rights')},"
-        f" usable from {p('addresses')}, from {p('not_before')} to {p('expires')}."
+        f" usable from {p.time('not_before', 'now on')} until {p.time('expires', 'it is revoked')},"
+        f" from {p('addresses') if p.has('addresses') and p('addresses') != '[]' else 'any address'}."
     ),
     "key.rotate": lambda p: (
         f"Give the trading key {p('id')} a new secret; the old one stays good for {p('overlap_s')} s."
