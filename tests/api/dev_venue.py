@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])}
 START = "from seawall.cli.main import main; main()"
 
 
@@ -22,12 +23,9 @@ class DevVenue:
     def __init__(self, data, *options, market="none"):
         command = [sys.executable, "-c", START, "serve", "--dev", "--data", str(data), "--port", "0"]
         command += ["--market", market, *map(str, options)]
-        path = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
         self.log = Path(data).with_suffix(".log")
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONPATH": path}
-            )
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
         line = self.process.stdout.readline()
         assert line, self.log.read_text()[-2000:]
         self.ready = json.loads(line)

@@ -181,22 +181,16 @@ def test_a_clock_that_steps_back_is_harmless(tmp_path, monkeypatch):
     async def run():
         standing = Standing(tmp_path / "venue", monkeypatch, at(12))
         await standing.start()
-        first = (await standing.ask("alice", "private/buy", instrument_name=PERPETUAL, amount=10, price=50_000))[
-            "order"
-        ]
+        first = await standing.rest()
         before = await standing.money()
         standing.now = at(11)  # an hour back, while it runs
         await standing.venue._move()
-        second = (await standing.ask("alice", "private/buy", instrument_name=PERPETUAL, amount=10, price=50_000))[
-            "order"
-        ]
+        second = await standing.rest()
         assert second >= first
         await standing.stop()
         standing.now = at(10)  # and further back, while it was down
         await standing.start()
-        third = (await standing.ask("alice", "private/buy", instrument_name=PERPETUAL, amount=10, price=50_000))[
-            "order"
-        ]
+        third = await standing.rest()
         assert third >= second
         assert len(await standing.ask("alice", "private/get_open_orders")) == 3
         await standing.stay_up(at(12, 30))  # until it has caught up, nothing falls due; then it does

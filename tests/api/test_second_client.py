@@ -10,6 +10,7 @@ from typed_deribit.core.exc import ApiError, AuthError
 
 PERPETUAL = "BTC-PERPETUAL"
 PATIENCE_S = 20
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # about its own union of order types
 
 
 @pytest.fixture(scope="module")

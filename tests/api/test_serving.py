@@ -1,6 +1,12 @@
 """`seawall serve --dev`: from nothing to the first order and the first refusal; what was told outlives kill -9."""
 
-from dev_venue import DevVenue, dev_venue
+import asyncio
+import subprocess
+import sys
+
+import aiohttp
+import pytest
+from dev_venue import ENVIRONMENT, START, DevVenue, dev_venue
 
 
 def test_first_order_first_fill_first_refusal_with_its_two_numbers(tmp_path):
@@ -46,3 +52,37 @@ def test_what_cannot_be_is_answered_with_an_error_document(tmp_path):
             assert venue.get("private/buy", "alice", **order)["error"]["code"] in (-32602, 10021)
         tick = venue.get("private/buy", "alice", instrument_name="BTC-PERPETUAL", amount=10, price=50000.3)["error"]
         assert tick["code"] == 10043
+
+
+def test_an_address_has_so_many_connections_and_no_more(tmp_path):
+    async def crowd(url):
+        async with aiohttp.ClientSession() as client:
+            held = [await client.ws_connect(url) for _ in range(32)]
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await client.ws_connect(url)
+            assert refused.value.status == 429
+            await held.pop().close()
+            async with client.ws_connect(url) as again:
+                await again.send_str('{"jsonrpc":"2.0","id":1,"method":"public/test"}')
+                assert (await again.receive_json())["result"]["version"]
+            for socket in held:
+                await socket.close()
+
+    with dev_venue(tmp_path / "venue", "--rate-limits") as venue:
+        asyncio.run(crowd(venue.ready["ws"]))
+
+
+def test_a_port_that_is_taken_is_refused_by_name(tmp_path):
+    with dev_venue(tmp_path / "venue") as venue:
+        port = venue.ready["http"].rpartition(":")[2]
+        command = [sys.executable, "-c", START, "serve", "--dev", "--data", str(tmp_path / "other"), "--port", port]
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2 and f"port = {port}" in done.stderr, done.stderr
+
+
+def test_a_second_writer_on_a_data_folder_is_impossible(tmp_path):
+    with dev_venue(tmp_path / "venue") as venue:
+        command = [sys.executable, "-c", START, "serve", "--dev", "--data", str(tmp_path / "venue"), "--port", "0"]
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1 and "JournalBusy" in done.stderr, done.stderr
+        assert venue.get("public/get_time")["result"] > 0

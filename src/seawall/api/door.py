@@ -23,6 +23,9 @@ MESSAGE_MAX: Final = 256 << 10
 STALL_S: Final = 5.0
 """How long one message may take to leave."""
 
+SILENT_S: Final = 600.0
+"""How long a connection with cancel on disconnect may say nothing."""
+
 PREFIX: Final = "/api/v2"
 _JSON: Final = [("content-type", "application/json")]
 
@@ -81,6 +84,9 @@ class Door:
         except RpcError:
             protocol.close(401)
             return
+        if self._crowded(scope.client):
+            protocol.close(429)
+            return
         transport = await protocol.accept()
         self.sessions.add(session)
         session.heard_at = asyncio.get_running_loop().time()
@@ -100,6 +106,12 @@ class Door:
             protocol.close(session.closing[0] if session.closing else 1000)
             if session.sending_since:
                 abort(session.address)
+
+    def _crowded(self, client: str) -> bool:
+        """Whether an address has as many connections as it may."""
+        most = self.service.rates.settings.connections
+        address = client.rpartition(":")[0]
+        return most > 0 and sum(s.address.rpartition(":")[0] == address for s in self.sessions) >= most
 
     async def _receive(self, session: Session, transport: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -139,11 +151,17 @@ class Door:
             await session.wake.wait()
 
     def cut_stalled(self) -> int:
-        """Close on every reader that has not taken a message for STALL_S; called by the clock. Returns how many."""
-        late = asyncio.get_running_loop().time() - STALL_S
-        stalled = [session for session in self.sessions if 0 < session.sending_since < late]
+        """Close on every reader that has not taken a message for STALL_S; called by the clock. Returns how many.
+
+        A connection that was to take its orders along is closed when it has been silent for SILENT_S.
+        """
+        now = asyncio.get_running_loop().time()
+        stalled = [session for session in self.sessions if 0 < session.sending_since < now - STALL_S]
         for session in stalled:
             session.close(1008, "too slow")
+        for session in self.sessions:
+            if session.heard_at < now - SILENT_S and self.service.takes_orders_along(session):
+                session.close(1000, "silent")
         return len(stalled)
 
 

@@ -14,7 +14,7 @@ from seawall.node.configuration import Rates as Limits
 _FORGET_AT: Final = 10_000
 """Buckets; full ones are forgotten beyond this."""
 
-OFF: Final = Limits(Rate(), Rate())
+OFF: Final = Limits(Rate(), Rate(), 0)
 
 
 class Rates:

@@ -194,6 +194,12 @@ class Service:
         session.gone = True
         self._cut(session)
 
+    def takes_orders_along(self, session: Session) -> bool:
+        """Whether open orders of a connection are to go when it does."""
+        if session.cancel_on_disconnect is not None or session.identity is None:
+            return bool(session.cancel_on_disconnect)
+        return session.identity.account in self.view.arrangements.at_disconnect
+
     def _cut(self, session: Session) -> None:
         """Cancel what a broken connection placed; again after each of its requests that was still on its way."""
         placed, session.placed = session.placed, set()

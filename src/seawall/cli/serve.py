@@ -73,7 +73,7 @@ def _settings(
     settings["trading"] = {"port": 8080 if port is None else port}
     settings["operations"] = {"port": ops_port or 0}
     if not rate_limits:
-        settings["rates"] = {"trading": {"rate": 0.0}, "other": {"rate": 0.0}}
+        settings["rates"] = {"trading": {"rate": 0.0}, "other": {"rate": 0.0}, "connections": 0}
     return Configuration.of(settings)
 
 

@@ -53,6 +53,8 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     trading: Rate = Rate(5, 20)
     other: Rate = Rate(20, 100)
+    connections: int = 32
+    """WebSockets of one address; 0: no limit."""
 
 
 class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,6 +141,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigurationError(f"{name}.port", door.port, "must lie in [0, 65535]")
             door.tls.check(f"{name}.tls")
             check_listening(door.host, door.tls.on, door.tls.mutual, operations=name == "operations")
+        if self.rates.connections < 0:
+            raise ConfigurationError("rates.connections", self.rates.connections, "must not be below 0")
         for name, rate in (("trading", self.rates.trading), ("other", self.rates.other)):
             if not (0 <= rate.rate <= 1e9 and rate.burst >= min(rate.rate, 1)):
                 raise ConfigurationError(
