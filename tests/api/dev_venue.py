@@ -45,6 +45,15 @@ class DevVenue:
         except urllib.error.HTTPError as error:
             return json.loads(error.read())
 
+    def operate(self, what, person, **parameters):
+        """The answer of the operations door."""
+        token = next(row["token"] for row in self.ready["operators"] if row["name"] == person)
+        request = urllib.request.Request(f"{self.ready['ops']}/{what}", json.dumps(parameters).encode())
+        request.add_header("Authorization", f"Bearer {token}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
     def kill(self):
         """kill -9."""
         self.process.kill()

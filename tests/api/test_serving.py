@@ -54,6 +54,17 @@ def test_what_cannot_be_is_answered_with_an_error_document(tmp_path):
         assert tick["code"] == 10043
 
 
+def test_a_dev_venue_opens_itself_after_a_crash_but_not_what_people_halted(tmp_path):
+    first = DevVenue(tmp_path / "venue")
+    said = first.operate("halt", "olivia", scope="venue", reason="a drill")
+    assert said["done"], said
+    first.kill()
+    with dev_venue(tmp_path / "venue") as venue:
+        refused = venue.get("private/buy", "alice", instrument_name="BTC-PERPETUAL", amount=10, price=50000)["error"]
+        assert refused["data"]["control"] == "VENUE_HALTED"
+        assert "reopened by itself" not in venue.log.read_text()
+
+
 def test_an_address_has_so_many_connections_and_no_more(tmp_path):
     async def crowd(url):
         async with aiohttp.ClientSession() as client:

@@ -105,7 +105,7 @@ class Service:
         identity: Identity | None = session.identity
         if _TOKEN in bytes(raw):
             token = msgspec.json.decode(raw, type=_Token).access_token
-            identity = self.access.bearer(token, time.time()) if token else identity
+            identity = self.access.bearer(token, time.time(), session.address) if token else identity
         if row.scope:
             self._authorize(identity, row)
         call.identity = identity

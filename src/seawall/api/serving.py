@@ -26,7 +26,7 @@ from seawall.api.door import Door
 from seawall.api.keystore import Key, Keystore, Registry
 from seawall.api.operations.app import operations_app
 from seawall.api.operations.operations import Operations, Settings
-from seawall.api.operations.people import development_people
+from seawall.api.operations.people import development_people, first_operator
 from seawall.api.operations.record import Record
 from seawall.api.service import Service
 from seawall.api.sockets import free_port, taken
@@ -67,6 +67,8 @@ class Venue:
         self.ended = asyncio.Event()
         self.people: list[dict[str, Any]] = []
         self.unclean = False
+        """Whether the stop before this start was."""
+        self._before = VenueState.OPEN
         self._log = structlog.get_logger()
         self._servers: list[Server] = []
         self._tasks: list[asyncio.Task[Any]] = []
@@ -81,12 +83,13 @@ class Venue:
         self.market = LiveMarket(configuration.sim.seed, publisher(configuration), trades=self.market_kind == "sim")
 
         def hear(group: Group) -> None:
+            if (group.commands["kind"] == Kind.OPENED).any():
+                self.unclean = bool(group.commands["flags"][0] & FLAG_UNCLEAN)
+                self._before = view.venue
             view.take(group)
             record.take(group)
             if self.market_kind:
                 self.market.recall(group.commands, group.attachments, group.events)
-            if (group.commands["kind"] == Kind.OPENED).any():
-                self.unclean = bool(group.commands["flags"][0] & FLAG_UNCLEAN)
 
         def witness(frame: Frame, events: Events) -> None:
             hear(Group(frame.commands, frame.attachments, events))
@@ -107,12 +110,15 @@ class Venue:
                 if door.tls.certificate
             ),
             lambda: len(self.door.sessions),
+            self._cut,
         )
         self.operations = Operations(self.service, settings, record)
         self.door = Door(self.service)
         self.service.sequencer.start()
         if self.market_kind:
             await self._start_market(store)
+        elif (token := first_operator(store, configuration.home_folder)) is not None:
+            self._log.warning("nobody operated this venue: a first operator's token was made", file=str(token))
         if self.unclean:
             self.service.resending.restarted()
         self.service.restarted()
@@ -126,7 +132,7 @@ class Venue:
         """A dev venue is opened, funded and keyed by itself, and says so."""
         if not self.service.view.listings:
             await self._send(self.market.opening(time.time_ns()))
-        elif self.node.venue != VenueState.OPEN:
+        elif self.unclean and self._before == VenueState.OPEN:  # what people had restricted stays so
             self._log.warning("reopened by itself, as only a dev venue does", was=self.node.venue.name)
             await self.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
         await self._move()
@@ -180,9 +186,10 @@ class Venue:
             while True:
                 await asyncio.sleep(TICK_S)
                 if self.service.sequencer.dead is not None:
+                    self.operations.alerts.tell("dead_writer", why=str(self.service.sequencer.dead))
                     raise OutcomeUnknown(str(self.service.sequencer.dead))
                 for _ in range(self.door.cut_stalled()):
-                    self.operations.alerts.tell("SLOW_CONSUMER")
+                    self.operations.alerts.tell("slow_consumer")
                 if self.market_kind:
                     await self._move()
                 await self._count_shed()
@@ -196,9 +203,17 @@ class Venue:
             self.ended.set()
             raise
 
+    def _cut(self, key: str) -> None:
+        """A key was revoked: its connections end."""
+        for session in list(self.door.sessions):
+            if session.identity is not None and session.identity.key.id == key:
+                session.close(1008, "the key was revoked")
+
     async def _count_shed(self) -> None:
         shed = self.service.edge.shed
         if shed:
+            if any(code == 10047 for _, code in shed):
+                self.operations.alerts.tell("shedding")
             rows = [[account, code, count] for (account, code), count in sorted(shed.items())]
             shed.clear()
             note = msgspec.json.encode({"note": "shed", "rows": rows})
