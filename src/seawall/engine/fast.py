@@ -31,7 +31,7 @@ class Fast(Rare):
         """
         try:
             count = self._fold(self._header, commands, len(attachments))
-        except TypeError:  # the kernels are compiled for one kind of array only: writeable and contiguous
+        except TypeError:  # the kernels are compiled for contiguous arrays only
             commands = np.array(commands)
             count = self._fold(self._header, commands, len(attachments))
         if count >= 0:

@@ -70,7 +70,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
     from seawall.vocabulary.records import COMMAND
 
     words = numba.int64[::1]
-    commands = numba.types.Array(numba.from_dtype(COMMAND), 1, "C")
+    commands = numba.types.Array(numba.from_dtype(COMMAND), 1, "C", readonly=True)  # writeable ones fit, too
     signatures = (
         (fold, (words, commands, numba.int64)),
         (remark, (words,)),
