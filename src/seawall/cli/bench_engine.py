@@ -147,11 +147,12 @@ def replay_rows() -> list[Row]:
         ratios = []
         for _ in range(ROUNDS):
             engine = Fast(room=2 * work.resting)
-            engine.step(*work.opening)
-            direct = _fold(engine, work.filling) + _fold(engine, stream)
-            folded = (len(work.filling) + len(stream)) / direct
+            began = time.perf_counter()
+            engine.step(*work.opening)  # the journal has it, too
+            direct = time.perf_counter() - began + _fold(engine, work.filling) + _fold(engine, stream)
+            folded = (len(work.opening[0]) + len(work.filling) + len(stream)) / direct
             ratios.append(replay(folders, "fast").commands_per_s / folded)
-    against = "replay with chain and event digests checked, against folding the same stream from memory"
+    against = "replay with chain and event digests checked, against folding the same commands from memory"
     return [at_least("replay / fold", statistics.median(ratios), "ratio", 0.7, against)]
 
 
