@@ -48,6 +48,9 @@ TICK_S: Final = 1.0
 TIME_S: Final = 30.0
 """A quiet venue journals at least this often that time passes, so that timers run out without orders."""
 
+OPENING_STEPS: Final = 10
+"""Of the market before the doors open: its makers quote a share of the listings at each."""
+
 DRAIN_S: Final = 5.0
 """How long answers may take to leave at a stop."""
 
@@ -135,7 +138,8 @@ class Venue:
         elif self.unclean and self._before == VenueState.OPEN:  # what people had restricted stays so
             self._log.warning("reopened by itself, as only a dev venue does", was=self.node.venue.name)
             await self.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
-        await self._move()
+        for _ in range(OPENING_STEPS if self.market_kind == "sim" else 1):  # until everything is quoted
+            await self._move()
         home = self.configuration.home_folder
         self.people = development_people(store, home / "people")
         numbers = {client.name: client.number for client in self.service.view.clients.values()}

@@ -58,8 +58,8 @@ def api_rows() -> list[Row]:
         with _venue(folder / "venue") as venue:
             rows += asyncio.run(_orders(venue, folder))
             rows += asyncio.run(_subscribers(venue))
-            rows += asyncio.run(_flood(venue, folder / "venue"))
             rows += asyncio.run(_many(venue))
+            rows += asyncio.run(_flood(venue, folder / "venue"))
         rows += _restart(folder / "killed")
     return rows
 

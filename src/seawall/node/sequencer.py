@@ -177,9 +177,18 @@ class Sequencer:
         return self.dead is None
 
     def _deliver(self, batch: list[_Request], groups: list[Group], first: int, error: SeawallError | None) -> None:
-        """On the loop: hear the frames, then answer each request."""
-        for group in groups:
-            self._hear(group)
+        """On the loop: hear the frames, then answer each request.
+
+        Who hears must not fail: a view that missed a frame tells lies from then on, so that is the writer's end, too.
+        """
+        try:
+            for group in groups:
+                self._hear(group)
+        except Exception as failure:
+            self._log.exception("a durable frame could not be heard", error=repr(failure))
+            self.dead = error = OutcomeUnknown(f"a durable frame could not be heard: {failure!r}")
+            if isinstance(failure, MemoryError):
+                raise
         seq = first
         for request in batch:
             if request.done is not None:

@@ -210,8 +210,8 @@ REASONS: Final[dict[Reason, Row]] = {
     Reason.COLLAR: Row("price {a} ticks is beyond the collar {b} around the mark", 10011, "price_not_allowed"),
     Reason.WINDOW_COLLAR: Row(
         "price {a} ticks is beyond {b}, as far as this account may move the price in one window",
-        10041,
-        "price_too_far_from_mark",
+        10011,
+        "price_not_allowed",
     ),
     Reason.THROTTLED: Row(
         "too many messages: {a} ns too early, one is granted each {b} ns", 10028, "too_many_requests"
