@@ -1,12 +1,16 @@
 """`seawall serve --dev`: from nothing to the first order and the first refusal; what was told outlives kill -9."""
 
 import asyncio
+import socket
 import subprocess
 import sys
+import time
 
 import aiohttp
 import pytest
 from dev_venue import ENVIRONMENT, START, DevVenue, dev_venue
+
+from seawall.journal import folders_of, verify
 
 
 def test_first_order_first_fill_first_refusal_with_its_two_numbers(tmp_path):
@@ -97,3 +101,18 @@ def test_a_second_writer_on_a_data_folder_is_impossible(tmp_path):
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1 and "JournalBusy" in done.stderr, done.stderr
         assert venue.get("public/get_time")["result"] > 0
+
+
+def test_a_peer_that_answers_nothing_does_not_keep_the_venue_from_stopping(tmp_path):
+    with dev_venue(tmp_path / "venue") as venue:
+        port = int(venue.ready["http"].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as deaf:
+            deaf.sendall(
+                b"GET /ws/api/v2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert deaf.recv(4096).startswith(b"HTTP/1.1 101")
+            began = time.monotonic()
+            assert venue.stop() == 0
+            assert time.monotonic() - began < 20
+    assert verify(folders_of(tmp_path / "venue")).ok

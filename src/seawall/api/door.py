@@ -36,6 +36,8 @@ class Door:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.sessions: set[Session] = set()
+        self.now = 0.0
+        """The loop's clock as `cut_stalled` last read it: a second's grain is enough, and a message costs no look."""
         self._log = structlog.get_logger()
 
     async def __call__(self, scope: Any, protocol: Any) -> None:
@@ -89,7 +91,7 @@ class Door:
             return
         transport = await protocol.accept()
         self.sessions.add(session)
-        session.heard_at = asyncio.get_running_loop().time()
+        session.heard_at = self.now
         steps = (self._receive(session, transport), self._send(session, transport), session.closed.wait())
         work = [asyncio.create_task(step) for step in steps]
         try:
@@ -114,13 +116,13 @@ class Door:
         return most > 0 and sum(s.address.rpartition(":")[0] == address for s in self.sessions) >= most
 
     async def _receive(self, session: Session, transport: Any) -> None:
-        loop = asyncio.get_running_loop()
+        receive = transport.receive
         while True:
-            message = await transport.receive()
+            message = await receive()
             if message.kind == 0:
                 session.said_goodbye = True
                 return
-            session.heard_at = loop.time()
+            session.heard_at = self.now
             data = message.data
             self.take(session, data.encode() if isinstance(data, str) else data)
 
@@ -139,14 +141,13 @@ class Door:
 
     async def _send(self, session: Session, transport: Any) -> None:
         outbox, send = session.outbox, transport.send_str
-        loop = asyncio.get_running_loop()
         while True:
             while outbox:
                 message = outbox.popleft()
                 session.waiting_bytes -= len(message)
-                session.sending_since = loop.time()
+                session.sending_since = self.now
                 await send(message)
-                session.sending_since = 0.0
+            session.sending_since = 0.0
             session.wake.clear()
             await session.wake.wait()
 
@@ -155,7 +156,7 @@ class Door:
 
         A connection that was to take its orders along is closed when it has been silent for SILENT_S.
         """
-        now = asyncio.get_running_loop().time()
+        now = self.now = asyncio.get_running_loop().time()
         stalled = [session for session in self.sessions if 0 < session.sending_since < now - STALL_S]
         for session in stalled:
             session.close(1008, "too slow")

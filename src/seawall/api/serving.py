@@ -29,7 +29,7 @@ from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.people import development_people, first_operator
 from seawall.api.operations.record import Record
 from seawall.api.service import Service
-from seawall.api.sockets import free_port, taken
+from seawall.api.sockets import abort, free_port, taken
 from seawall.api.view import View
 from seawall.journal import Frame
 from seawall.node import Configuration, Node
@@ -53,6 +53,9 @@ OPENING_STEPS: Final = 10
 
 DRAIN_S: Final = 5.0
 """How long answers may take to leave at a stop."""
+
+CLOSE_S: Final = 2.0
+"""How long a peer may take to answer a close, before its connection is cut."""
 
 DEV_ACCOUNTS: Final = ("alice", "bob", "carol", "dave")
 
@@ -167,7 +170,12 @@ class Venue:
     async def write(self, records: bytes, attachments: bytes = b"") -> None:
         """Journal commands of the venue's own. Raises OutcomeUnknown."""
         done = asyncio.get_running_loop().create_future()
-        self.service.sequencer.submit(records, attachments, lambda seq, error: done.set_result(error), urgent=True)
+
+        def told(seq: int, error: SeawallError | None) -> None:
+            if not done.cancelled():  # the venue stops, and nobody waits any more
+                done.set_result(error)
+
+        self.service.sequencer.submit(records, attachments, told, urgent=True)
         error: SeawallError | None = await done
         if error is not None:
             raise error
@@ -261,11 +269,16 @@ class Venue:
         while any(session.outbox for session in self.door.sessions) and time.monotonic() < end:
             await asyncio.sleep(0.01)
         await self.service.hub.stop()
-        for session in list(self.door.sessions):
+        left = list(self.door.sessions)
+        for session in left:
             session.close(1001, "the venue stops")
         for server in self._servers:
             server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _, waiting = await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        if waiting:  # the server waits for peers that do not answer a close
+            for session in left:
+                abort(session.address)
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)
         await asyncio.to_thread(self.node.stop)
 
 

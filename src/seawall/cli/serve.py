@@ -78,7 +78,7 @@ def _settings(
 
 
 def _serve(settings: "Configuration", market: str, passphrase: Path | None) -> int:
-    import asyncio
+    import uvloop
 
     load_kernels(settings.engine)
 
@@ -94,4 +94,4 @@ def _serve(settings: "Configuration", market: str, passphrase: Path | None) -> i
         await venue.run(ready)
         return 1 if venue.node.dead else 0
 
-    return asyncio.run(run())
+    return uvloop.run(run())
