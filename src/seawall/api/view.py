@@ -47,6 +47,10 @@ TRADES_KEPT: Final = 5_000
 _C: Final = {name: number for number, name in enumerate(COMMAND.names or ())}
 _E: Final = {name: number for number, name in enumerate(EVENT.names or ())}
 _STOPS: Final = frozenset(set(OrderType) - {OrderType.LIMIT, OrderType.MARKET})
+_TYPE, _SIZE, _PRICE = _C["type"], _C["attachment"], _E["price"]
+_ORDER, _ACCEPTED, _LIMIT = int(Kind.ORDER), int(EventKind.ACCEPTED), int(OrderType.LIMIT)
+"""Plain numbers: a start compares a million of them."""
+
 _MONEY: Final = (Kind.FUNDING, Kind.SETTLE, Kind.EXPIRE)
 DISCONNECTED: Final = b'{"why":"disconnect"}'
 """Attachment of a CANCEL that a broken connection caused."""
@@ -297,11 +301,23 @@ class View:
         events = group.events.tolist()
         at, count, offset = 0, len(events), 0
         for record in group.commands.tolist():
-            seq, size = record[0], record[_C["attachment"]]
+            seq, size = record[0], record[_SIZE]
             self.seq = seq
-            self.now_ns = max(self.now_ns, record[1])
+            if record[1] > self.now_ns:
+                self.now_ns = record[1]
             data = group.attachments[offset : offset + size] if size else b""
             offset += size
+            if (
+                record[2] == _ORDER
+                and record[_TYPE] == _LIMIT
+                and at < count
+                and events[at][0] == seq
+                and events[at][1] == _ACCEPTED
+                and (at + 1 == count or events[at + 1][0] != seq)
+            ):
+                self._rested(events[at], record, data)
+                at += 1
+                continue
             self._command(record, data)
             while at < count and events[at][0] <= seq:
                 event = events[at]
@@ -386,6 +402,20 @@ class View:
             order.price = event[_E["price"]]
             self._arriving.append(order)
         self._changed(order)
+
+    def _rested(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
+        """A limit order that was accepted and met nobody: most are, and a start hears a million of them."""
+        order = Order(record, self.now_ns // 1_000_000, data)
+        order.price = event[_PRICE]
+        self.orders[order.id] = self.client(order.account).open[order.id] = order
+        if order.client:
+            self.by_client_id[order.account, order.client] = order.id
+        order.resting = min(order.display, order.amount) if order.display else order.amount
+        self.books[order.instrument].add(order.side, order.price, order.resting)
+        changes = self._changes
+        changes.books.add(order.instrument)
+        changes.accounts.add(order.account)
+        changes.orders.append(copy(order) if order.account in self.watched else order)
 
     def _fill(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
         order = self.orders[event[_E["order_id"]]]

@@ -404,14 +404,14 @@ async def _many(venue: _Process) -> list[Row]:
             each = max(IN_FLIGHT, count // CONNECTIONS)
             await _load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, each)
 
-        async def both(requests: int, connections: int) -> None:
-            for _ in range(10):
-                await ask(requests // 10)
-                await connect(connections // 10)
+        async def both(rounds: int) -> None:
+            for _ in range(rounds):
+                await ask(REQUESTS // 20)
+                await connect(RECONNECTIONS // 20)
 
-        await both(REQUESTS // 5, RECONNECTIONS // 5)
+        await both(4)
         warm = venue.resident()
-        await both(REQUESTS, RECONNECTIONS)
+        await both(20)
         grown = 100 * (venue.resident() / warm - 1)
     what = (
         f"{REQUESTS:,} orders and {RECONNECTIONS:,} connections after a fifth of both; {warm / 2**20:.0f} MiB when warm"
