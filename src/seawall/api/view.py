@@ -303,8 +303,7 @@ class View:
         for record in group.commands.tolist():
             seq, size = record[0], record[_SIZE]
             self.seq = seq
-            if record[1] > self.now_ns:
-                self.now_ns = record[1]
+            self.now_ns = max(self.now_ns, record[1])
             data = group.attachments[offset : offset + size] if size else b""
             offset += size
             if (
