@@ -8,6 +8,10 @@ methods/        the methods, by what they are about
 channels/       subscriptions
 tickers.py      objects of market data; statistics.py candles, funding, volatility; options.py greeks
 view.py         orders, trades, books, folded from durable frames; listing.py their units, shapes.py their objects
-access.py       keys, tokens, signatures; credentials.py the header of a request
+ledger.py       averages, gains, the log of money; portfolio.py and requirements.py summaries and margins
+arrangements.py what accounts arranged: protection, cancel on disconnect, self-trading
+resending.py    orders sent again after a cut; rates.py what is turned away at the edge
+access.py       keys, tokens, signatures; keystore.py where they rest; credentials.py the header of a request
+operations/     the other door: roles, halts, proposals and their signatures, alerts, status
 commands.py     records of commands
 """
