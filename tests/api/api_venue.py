@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 import seawall.api.methods
-from seawall.api.access import Identity, Key
+from seawall.api.access import Identity, Key, held_by
 from seawall.api.commands import packed
 from seawall.api.rpc import Call, parse
 from seawall.api.service import Service
@@ -38,7 +38,8 @@ TIERS = ((-100, 500), (0, 350))
 
 RIGHTS = {"account": "read_write", "trade": "read_write", "wallet": "read_write"}
 PATIENCE_S = 30.0
-PERPETUAL = "BTC-PERPETUAL"
+PERPETUAL, ETHER = "BTC-PERPETUAL", "ETH-PERPETUAL"
+PRICE = INDEX_USD["BTC"]
 
 
 class Venue:
@@ -125,8 +126,8 @@ class Venue:
     def identity(self, account, /, **rights):
         """All that an account's key may, or only `rights`."""
         key = self.keys[account]
-        held = rights or key.rights
-        return Identity(key, frozenset(f"{scope}:{level}" for scope, level in held.items()), time.time() + 1e6)
+        granted = Key(key.id, key.secret, account, rights=rights or key.rights)
+        return Identity(key, held_by(granted), time.time() + 1e6)
 
     def socket(self, account=None):
         """A WebSocket."""
@@ -184,7 +185,7 @@ class Venue:
     def settle(self):
         """Hear of everything that was sent so far."""
         seen = []
-        self.service.sequencer.look(lambda: True, seen.append)
+        self.service.sequencer.look(lambda: True, lambda *told: seen.append(told))
         self.run_until(lambda: seen)
 
     def stop(self):
@@ -235,15 +236,20 @@ class Socket:
         self.frames = []
         """Every message received, in order."""
 
-    def request(self, method, **params):
-        """Ask, and return the answer; notifications that came with it are in `frames`."""
+    def send(self, method, **params):
+        """Ask; the call is returned, its answer not waited for."""
         number = len(self.frames) + 1_000
         call = Call(self.session, number, lambda document, _: self.session.push(document.decode()))
         request = parse(msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
         self.venue.service.serve(call, request)
+        return call
+
+    def request(self, method, **params):
+        """Ask, and return the answer; notifications that came with it are in `frames`."""
+        call = self.send(method, **params)
         self.venue.run_until(lambda: call.answered)
         self.receive()
-        return next(frame for frame in self.frames if frame.get("id") == number)
+        return next(frame for frame in self.frames if frame.get("id") == call.id)
 
     def subscribe(self, *channels, scope="public"):
         """Subscribe; returns the list answered."""

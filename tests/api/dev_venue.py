@@ -14,6 +14,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])}
+PATIENCE_S = 20
 START = "from seawall.cli.main import main; main()"
 
 
@@ -78,3 +79,12 @@ def dev_venue(data, *options, market="none"):
     finally:
         if venue.process.poll() is None:
             venue.stop()
+
+
+@contextlib.contextmanager
+def orderly(data, *options, market="none"):
+    """The same, and it must end in order, without a traceback in its log."""
+    with dev_venue(data, *options, market=market) as venue:
+        yield venue
+        assert venue.stop() == 0
+        assert "Traceback" not in venue.log.read_text()

@@ -413,6 +413,23 @@ def test_a_key_is_good_from_its_addresses(access, client, good):
         assert code(access.login, "id", "secret", client) == 13004
 
 
+def test_a_token_of_a_key_with_addresses_is_good_from_them_alone(access):
+    access.keys["id"].addresses = ["10.0.0.0/24"]
+    tokens = access.issue(access.identity(access.login("id", "secret", "10.0.0.7:1"), "session:bot"))
+    assert access.bearer(tokens["access_token"], time.time(), "10.0.0.8:1").account == ALICE
+    assert code(access.bearer, tokens["access_token"], time.time(), "10.0.1.7:1") == 13009
+    assert code(access.refresh, tokens["refresh_token"], time.time(), "", "10.0.1.7:1") == 13009
+
+
+def test_every_call_asks_where_it_comes_from(venue):
+    session = venue.session(ALICE, websocket=True)
+    venue.keys[ALICE].addresses = ["10.0.0.0/24"]
+    asked = {"method": "private/get_positions", "session": session}
+    assert venue.call(**asked)["error"]["code"] == 13009
+    session.address = "10.0.0.7:1"
+    assert "result" in venue.call(**asked)
+
+
 def test_a_broken_network_lets_nobody_in(access):
     access.keys["id"].addresses = ["everywhere"]
     assert code(access.login, "id", "secret", "10.0.0.1:1") == 13004

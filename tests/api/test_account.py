@@ -5,7 +5,7 @@ import random
 import msgspec
 import numpy as np
 import pytest
-from api_venue import ALICE, BOB, CAROL, PERPETUAL, Venue
+from api_venue import ALICE, BOB, CAROL, ETHER, PERPETUAL, PRICE, Venue
 
 from seawall.api.ledger import Ledger
 from seawall.api.portfolio import Portfolio
@@ -16,17 +16,8 @@ from seawall.node.publishing import publisher
 from seawall.sim import START_NS, Market, SimulatedClock
 from seawall.vocabulary.records import SYSTEM_ACCOUNTS, Kind, Role, command
 
-PRICE = 60_000.0
-ETHER = "ETH-PERPETUAL"
 LINEAR = "BTC_USDC-PERPETUAL"
 CURRENCIES = ("BTC", "ETH", "USDC")
-
-
-@pytest.fixture
-def venue(tmp_path):
-    made = Venue(tmp_path)
-    yield made
-    made.stop()
 
 
 def options_of(venue):

@@ -2,22 +2,10 @@
 
 import threading
 
-import msgspec
 import pytest
-from api_venue import ALICE, BOB, CAROL, PERPETUAL, Venue
+from api_venue import ALICE, BOB, CAROL, ETHER, PERPETUAL, PRICE
 
-from seawall.api.rpc import Call, parse
 from seawall.vocabulary.records import FLAG_APPROVED, Kind, Limit, VenueState, command
-
-PRICE = 60_000.0
-ETHER = "ETH-PERPETUAL"
-
-
-@pytest.fixture
-def venue(tmp_path):
-    made = Venue(tmp_path)
-    yield made
-    made.stop()
 
 
 def option(venue):
@@ -131,20 +119,12 @@ def test_a_cancel_behind_an_order_of_the_same_connection_takes_it_along(venue):
     """Both in the writer's queue at once: the order came first, so it is cancelled."""
     for name, asked in (("cancel_all_by_instrument", {"instrument_name": PERPETUAL}), ("cancel_all", {})):
         socket, gate = venue.socket(CAROL), threading.Event()
-        venue.service.sequencer.look(gate.wait, lambda seen: None)
-        send(venue, socket, "private/buy", {"instrument_name": PERPETUAL, "amount": 100, "price": 59_000.0})
-        send(venue, socket, f"private/{name}", asked)
+        venue.service.sequencer.look(gate.wait, lambda *told: None)
+        socket.send("private/buy", instrument_name=PERPETUAL, amount=100, price=59_000.0)
+        socket.send(f"private/{name}", **asked)
         gate.set()
         venue.run_until(lambda socket=socket: len(socket.session.outbox) == 2)
         assert still_open(venue, CAROL) == []
-
-
-def send(venue, socket, method, params):
-    """A request whose answer is not waited for."""
-    call = Call(socket.session, None, lambda document, _: socket.session.push(document.decode()))
-    request = parse(msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
-    call.id = request.id
-    venue.service.serve(call, request)
 
 
 def test_many_orders_are_counted_past_what_history_keeps(venue, monkeypatch):

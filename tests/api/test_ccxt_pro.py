@@ -6,25 +6,16 @@ import contextlib
 import ccxt
 import ccxt.pro
 import pytest
-from dev_venue import dev_venue
+from dev_venue import PATIENCE_S
 
 PERPETUAL = "BTC/USD:BTC"
-PATIENCE_S = 20
-
-
-@pytest.fixture(scope="module")
-def venue(tmp_path_factory):
-    with dev_venue(tmp_path_factory.mktemp("pro") / "venue") as started:
-        yield started
-        assert started.stop() == 0
-        assert "Traceback" not in started.log.read_text()
 
 
 @contextlib.asynccontextmanager
-async def client_of(venue, name=None):
-    keys = {"apiKey": venue.accounts[name]["key"], "secret": venue.accounts[name]["secret"]} if name else {}
+async def client_of(dev, name=None):
+    keys = {"apiKey": dev.accounts[name]["key"], "secret": dev.accounts[name]["secret"]} if name else {}
     exchange = ccxt.pro.deribit(keys)
-    exchange.urls["api"] = {"rest": venue.ready["http"], "ws": venue.ready["ws"]}
+    exchange.urls["api"] = {"rest": dev.ready["http"], "ws": dev.ready["ws"]}
     try:
         await exchange.load_markets()
         yield exchange
@@ -74,12 +65,12 @@ async def reading(watch):
         await reader.end()
 
 
-def test_ticker_quotes_book_trades_and_candles_are_watched(venue):
+def test_ticker_quotes_book_trades_and_candles_are_watched(dev):
     async def run():
         async with (
-            client_of(venue) as watcher,
-            client_of(venue, "alice") as alice,
-            client_of(venue, "bob") as bob,
+            client_of(dev) as watcher,
+            client_of(dev, "alice") as alice,
+            client_of(dev, "bob") as bob,
             reading(lambda: watcher.watch_ticker(PERPETUAL)) as ticker,
             reading(lambda: watcher.watch_bids_asks([PERPETUAL])) as quotes,
             reading(lambda: copy_of(watcher.watch_order_book(PERPETUAL))) as book,
@@ -123,25 +114,25 @@ def state(rows, number):
     return next((row["status"] for row in reversed(rows) if row["id"] == number), None)
 
 
-async def subscribed(exchange, venue, count):
+async def subscribed(exchange, dev, count):
     """ccxt.pro has sent its subscriptions; the venue takes one socket's requests in their order."""
     async with asyncio.timeout(PATIENCE_S):
-        while len(exchange.clients[venue.ready["ws"]].subscriptions) < count:
+        while len(exchange.clients[dev.ready["ws"]].subscriptions) < count:
             await asyncio.sleep(0.01)
 
 
-def test_own_orders_trades_and_balance_are_watched(venue):
+def test_own_orders_trades_and_balance_are_watched(dev):
     async def run():
         async with (
-            client_of(venue, "carol") as carol,
-            client_of(venue, "dave") as dave,
+            client_of(dev, "carol") as carol,
+            client_of(dev, "dave") as dave,
             reading(carol.watch_balance) as balance,
             reading(carol.watch_orders) as orders,
             reading(carol.watch_my_trades) as trades,
         ):
             await balance.until(lambda row: "BTC" in row and row["BTC"]["BTC"]["total"] == 10)
             await balance.until(lambda row: {"BTC", "ETH", "USDC"} <= set(row))
-            await subscribed(carol, venue, 4)  # login, and three channels
+            await subscribed(carol, dev, 4)  # login, and three channels
             placed = await carol.create_order(PERPETUAL, "limit", "buy", 70, 58_000, {"label": "seen"})
             await orders.until(lambda rows: state(rows, placed["id"]) == "open")
             edited = await carol.edit_order(placed["id"], PERPETUAL, "limit", "buy", 90, 58_000)
@@ -160,12 +151,12 @@ def test_own_orders_trades_and_balance_are_watched(venue):
     asyncio.run(run())
 
 
-def test_a_wrong_key_is_an_authentication_error(venue):
+def test_a_wrong_key_is_an_authentication_error(dev):
     """By its calls; on a socket this client hangs on any error, also the original's, so there it is not asked to."""
 
     async def run():
-        exchange = ccxt.pro.deribit({"apiKey": venue.accounts["alice"]["key"], "secret": "wrong"})
-        exchange.urls["api"] = {"rest": venue.ready["http"], "ws": venue.ready["ws"]}
+        exchange = ccxt.pro.deribit({"apiKey": dev.accounts["alice"]["key"], "secret": "wrong"})
+        exchange.urls["api"] = {"rest": dev.ready["http"], "ws": dev.ready["ws"]}
         try:
             with pytest.raises(ccxt.AuthenticationError):
                 await exchange.fetch_balance()

@@ -719,6 +719,22 @@ def test_a_raw_channel_with_many_readers_is_told_less_often(venue, monkeypatch):
 # -- heartbeats --------------------------------------------------------------------------------------------------------
 
 
+def test_a_look_that_fails_cuts_its_readers_off_and_nobody_else(venue, monkeypatch):
+    reader, other = venue.socket(ALICE), venue.socket(BOB)
+
+    def fail(account):
+        raise KeyError(account)
+
+    monkeypatch.setattr(venue.node.fold.engine, "account_view", fail)
+    reader.subscribe("user.portfolio.BTC")
+    venue.settle()
+    monkeypatch.undo()
+    assert reader.session.closing == (1011, "internal error")
+    other.subscribe("user.portfolio.BTC")
+    venue.settle()
+    assert other.session.closing is None and other.receive()[0]["params"]["data"]["currency"] == "BTC"
+
+
 def test_heartbeats_ask_who_is_silent_and_close_who_does_not_answer(venue, monkeypatch):
     hub, now = venue.service.hub, [100.0]
     monkeypatch.setattr(hub, "clock", lambda: now[0])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from seawall.api import serving
-from seawall.api.access import Identity
+from seawall.api.access import Identity, held_by
 from seawall.api.rpc import Call, parse
 from seawall.api.session import Session
 from seawall.journal import folders_of, frames
@@ -73,7 +73,7 @@ class Standing:
     async def ask(self, account, method, **params):
         session = Session("127.0.0.1:1", websocket=False)
         key = self.venue.service.access.keys[account]
-        session.identity = Identity(key, frozenset(f"{scope}:read_write" for scope in key.rights), 1e12)
+        session.identity = Identity(key, held_by(key), 1e12)
         answered = asyncio.get_running_loop().create_future()
         call = Call(session, None, lambda document, status: answered.set_result(msgspec.json.decode(document)))
         request = parse(msgspec.json.encode({"id": 1, "method": method, "params": params}))

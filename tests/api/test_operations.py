@@ -333,6 +333,15 @@ def test_status_when_the_writer_is_dead(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_a_look_that_fails_fails_for_who_asked_alone(tmp_path):
+    async def scenario(d):
+        with pytest.raises(KeyError, match="nobody"):
+            await d.operations.writer.look(lambda: {}["nobody"])
+        assert await d.operations.writer.look(lambda: "seen") == "seen"
+
+    run(scenario, tmp_path)
+
+
 def test_status_when_the_writer_does_not_answer(tmp_path, monkeypatch):
     async def scenario(d):
         monkeypatch.setattr(d.service.sequencer, "look", lambda *_: None)

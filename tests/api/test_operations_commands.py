@@ -26,7 +26,7 @@ from seawall.api.operations.app import operations_app
 from seawall.api.operations.approvals import check_approval, verifies
 from seawall.api.operations.people import development_people
 from seawall.api.operations.wording import words
-from seawall.api.sockets import free_port
+from seawall.api.sockets import free_port, until_listening
 from seawall.journal import frames
 from seawall.node.listening import Tls
 from seawall.vocabulary.records import VenueState
@@ -70,24 +70,12 @@ async def shell(folder, tls=None, backup=""):
             **(tls.server() if tls is not None else {}),
         )  # fmt: skip
         serving = asyncio.create_task(server.serve())
-        await _listening(port)
+        await until_listening(LOOPBACK, port)
         try:
             yield Shell(d, folder, f"{'https' if tls else 'http'}://{LOOPBACK}:{port}", people)
         finally:
             server.stop()
             await serving
-
-
-async def _listening(port):
-    for _ in range(500):
-        try:
-            _, writer = await asyncio.open_connection(LOOPBACK, port)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
-    raise AssertionError("nobody listens")
 
 
 def run(scenario, folder, **settings):

@@ -1,16 +1,7 @@
 """Looking orders and trades up: open, finished, triggered, executed."""
 
 import pytest
-from api_venue import ALICE, BOB, PERPETUAL, START_NS, Venue
-
-PRICE = 60_000.0
-
-
-@pytest.fixture
-def venue(tmp_path):
-    made = Venue(tmp_path)
-    yield made
-    made.stop()
+from api_venue import ALICE, BOB, PERPETUAL, PRICE, START_NS, Venue
 
 
 @pytest.fixture(scope="module")

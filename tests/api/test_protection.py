@@ -1,25 +1,14 @@
 """Market-maker protection, mass quotes, cancel on disconnect, the rule against trading with oneself."""
 
 import msgspec
-import pytest
-from api_venue import ALICE, BOB, CAROL, PERPETUAL, Venue
-from test_cancelling import send
+from api_venue import ALICE, BOB, CAROL, ETHER, PERPETUAL, PRICE
 
 from seawall.api.view import View
 from seawall.node.node import Group
 from seawall.node.replay import replay
 from seawall.vocabulary.records import Kind, Role, SelfMatch, command
 
-PRICE = 60_000.0
 INDEX = "btc_usd"
-ETHER = "ETH-PERPETUAL"
-
-
-@pytest.fixture
-def venue(tmp_path):
-    made = Venue(tmp_path)
-    yield made
-    made.stop()
 
 
 def restarted(venue):
@@ -290,7 +279,7 @@ def test_a_broken_connection_takes_its_orders_along_and_no_others(venue):
 def test_an_order_still_on_its_way_goes_too(venue):
     socket = venue.socket(ALICE)
     socket.request("private/enable_cancel_on_disconnect")
-    send(venue, socket, "private/buy", {"instrument_name": PERPETUAL, "amount": 100, "price": 59_000.0})
+    socket.send("private/buy", instrument_name=PERPETUAL, amount=100, price=59_000.0)
     venue.service.disconnected(socket.session)
     venue.run_until(lambda: not socket.session.pending)
     heard(venue)

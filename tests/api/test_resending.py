@@ -20,7 +20,7 @@ def writer_held(venue):
         begun.set()
         return release.wait(30)
 
-    venue.service.sequencer.look(wait, lambda seen: None)
+    venue.service.sequencer.look(wait, lambda *told: None)
     assert begun.wait(30)
     try:
         yield

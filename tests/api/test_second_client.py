@@ -3,33 +3,24 @@
 import asyncio
 
 import pytest
-from dev_venue import dev_venue
+from api_venue import PERPETUAL
+from dev_venue import PATIENCE_S
 from typed_deribit import Deribit
 from typed_deribit.core import base
 from typed_deribit.core.exc import ApiError, AuthError
 
-PERPETUAL = "BTC-PERPETUAL"
-PATIENCE_S = 20
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # about its own union of order types
 
 
-@pytest.fixture(scope="module")
-def venue(tmp_path_factory):
-    with dev_venue(tmp_path_factory.mktemp("second") / "venue") as started:
-        yield started
-        assert started.stop() == 0
-        assert "Traceback" not in started.log.read_text()
-
-
 @pytest.fixture(autouse=True)
-def urls(venue, monkeypatch):
+def urls(dev, monkeypatch):
     """The two URLs, which this client keeps in functions."""
-    monkeypatch.setattr(base, "resolve_http_base_url", lambda testnet: venue.ready["http"] + "/api/v2")
-    monkeypatch.setattr(base, "resolve_ws_url", lambda testnet: venue.ready["ws"])
+    monkeypatch.setattr(base, "resolve_http_base_url", lambda testnet: dev.ready["http"] + "/api/v2")
+    monkeypatch.setattr(base, "resolve_ws_url", lambda testnet: dev.ready["ws"])
 
 
-def client_of(venue, name, **options):
-    account = venue.accounts[name]
+def client_of(dev, name, **options):
+    account = dev.accounts[name]
     return Deribit.new(client_id=account["key"], client_secret=account["secret"], **options)
 
 
@@ -47,11 +38,11 @@ async def first_of(stream, wanted=lambda message: True):
 
 
 @pytest.mark.parametrize(("http_auth", "transport"), [("token", "http"), ("hmac", "http"), ("token", "ws")])
-def test_a_round_trip_login_order_edit_book_cancel_history(venue, http_auth, transport):
+def test_a_round_trip_login_order_edit_book_cancel_history(dev, http_auth, transport):
     over = {"transport": transport}
 
     async def trip():
-        async with client_of(venue, "alice", http_auth=http_auth) as client:
+        async with client_of(dev, "alice", http_auth=http_auth) as client:
             assert (await client.supporting.test(**over))["version"]
             placed = (await client.trading.buy(limit(51_000, label="trip"), **over))["order"]
             assert (placed["order_state"], placed["label"], float(placed["price"])) == ("open", "trip", 51_000)
@@ -72,9 +63,9 @@ def test_a_round_trip_login_order_edit_book_cancel_history(venue, http_auth, tra
     asyncio.run(trip())
 
 
-def test_a_fill_as_both_sides_and_their_money_see_it(venue):
+def test_a_fill_as_both_sides_and_their_money_see_it(dev):
     async def trip():
-        async with client_of(venue, "alice") as alice, client_of(venue, "bob", http_auth="hmac") as bob:
+        async with client_of(dev, "alice") as alice, client_of(dev, "bob", http_auth="hmac") as bob:
             before = float((await alice.account.get_account_summary("BTC", extended=True))["balance"])
             rests = (await alice.trading.buy(limit(59_000, 100)))["order"]
             taken = await bob.trading.sell(limit(59_000, 40))
@@ -93,11 +84,11 @@ def test_a_fill_as_both_sides_and_their_money_see_it(venue):
     asyncio.run(trip())
 
 
-def test_subscriptions_to_the_book_the_ticker_own_orders_and_money(venue):
+def test_subscriptions_to_the_book_the_ticker_own_orders_and_money(dev):
     async def trip():
         async with (
-            client_of(venue, "carol") as client,
-            client_of(venue, "dave") as other,
+            client_of(dev, "carol") as client,
+            client_of(dev, "dave") as other,
             client.streams.market_data.book(PERPETUAL, interval="100ms") as book,
             client.streams.market_data.ticker(PERPETUAL, interval="100ms") as ticker,
             client.streams.market_data.quote(PERPETUAL) as quote,
@@ -125,14 +116,14 @@ def test_subscriptions_to_the_book_the_ticker_own_orders_and_money(venue):
     asyncio.run(trip())
 
 
-def test_errors_are_this_clients_exceptions_too(venue):
+def test_errors_are_this_clients_exceptions_too(dev):
     async def trip():
-        async with client_of(venue, "alice") as client:
+        async with client_of(dev, "alice") as client:
             with pytest.raises(ApiError, match="not_enough_funds"):
                 await client.trading.buy(limit(60_000, 400_000_000))
             with pytest.raises(ApiError, match="order_not_found"):
                 await client.trading.cancel("BTC-99999999")
-        async with Deribit.new(client_id=venue.accounts["alice"]["key"], client_secret="wrong") as stranger:
+        async with Deribit.new(client_id=dev.accounts["alice"]["key"], client_secret="wrong") as stranger:
             with pytest.raises((AuthError, ApiError)):
                 await stranger.account.get_positions()
 

@@ -1,6 +1,7 @@
 """`seawall serve --dev`: from nothing to the first order and the first refusal; what was told outlives kill -9."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import aiohttp
 import pytest
 from dev_venue import ENVIRONMENT, START, DevVenue, dev_venue
 
+from seawall.api import serving
 from seawall.journal import folders_of, verify
+from seawall.node import Configuration
 
 
 def test_first_order_first_fill_first_refusal_with_its_two_numbers(tmp_path):
@@ -93,6 +96,18 @@ def test_a_port_that_is_taken_is_refused_by_name(tmp_path):
         command = [sys.executable, "-c", START, "serve", "--dev", "--data", str(tmp_path / "other"), "--port", port]
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 2 and f"port = {port}" in done.stderr, done.stderr
+
+
+def test_a_real_venue_has_no_market_of_its_own(tmp_path, monkeypatch):
+    async def scenario():
+        venue = serving.Venue(Configuration.of({"data": str(tmp_path / "venue"), "engine": "reference"}))
+        await venue.start()
+        assert venue.market is None and not venue.ready()["accounts"]
+        await venue._move()
+        await venue.stop()
+
+    monkeypatch.setattr(serving, "_collect_rarely", gc.enable)
+    asyncio.run(scenario())
 
 
 def test_a_second_writer_on_a_data_folder_is_impossible(tmp_path):

@@ -83,10 +83,59 @@ def test_looks_run_in_the_writers_thread_and_see_what_is_durable(writer):
     seen = []
     writer.start()
     writer.submit(TIME)
-    writer.look(lambda: (threading.current_thread().name, writer.node.fold.engine.seq), seen.append)
+    writer.look(lambda: (threading.current_thread().name, writer.node.fold.engine.seq), lambda *told: seen.append(told))
     writer.loop.run_until(lambda: seen)
-    assert seen[0][0] == "writer"
-    assert seen[0][1] in (writer.node.journal.next_seq - 1, writer.node.journal.next_seq - 2)
+    (name, seq), error = seen[0]
+    assert name == "writer" and error is None
+    assert seq in (writer.node.journal.next_seq - 1, writer.node.journal.next_seq - 2)
+
+
+def test_a_look_that_fails_is_told_and_the_writer_goes_on(writer):
+    told = []
+    writer.look(lambda: {}["nobody"], lambda *seen: told.append(seen))
+    writer.start()
+    writer.loop.run_until(lambda: told)
+    assert told[0][0] is None and isinstance(told[0][1], KeyError)
+    writer.submit(TIME, done=lambda *answer: told.append(answer))
+    writer.loop.run_until(lambda: len(told) == 2)
+    assert told[1][0] > 0 and told[1][1] is None and writer.dead is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_look_without_memory_ends_the_writer_and_whoever_waits_is_told(writer):
+    def fail():
+        raise MemoryError
+
+    told = []
+    writer.look(fail, lambda *seen: told.append(seen[1]))
+    writer.submit(TIME, done=lambda *answer: told.append(answer[1]))
+    writer.start()
+    writer.loop.run_until(lambda: len(told) == 2)
+    assert isinstance(told[0], MemoryError) and isinstance(told[1], OutcomeUnknown)
+    assert isinstance(writer.dead, OutcomeUnknown)
+
+
+def test_a_defect_in_the_node_ends_the_writer_and_whoever_waits_is_told(writer, monkeypatch):
+    told = []
+
+    def done(_, error):
+        told.append(type(error))
+
+    def broken(*_):
+        writer.submit(TIME, done=done)
+        writer.submit(TIME, done=done, urgent=True)
+        writer.look(lambda: None, done)
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(writer.node, "submit", broken)
+    writer.submit(TIME, done=done)
+    writer.start()
+    writer.loop.run_until(lambda: len(told) == 4)
+    assert told == [OutcomeUnknown] * 4 and "a defect" in str(writer.dead)
+    for late in (lambda: writer.submit(TIME), lambda: writer.look(lambda: None, done)):
+        with pytest.raises(OutcomeUnknown, match="a defect"):
+            late()
+    monkeypatch.undo()
 
 
 def test_a_frame_that_cannot_be_heard_ends_the_writer(writer):
@@ -101,6 +150,8 @@ def test_a_frame_that_cannot_be_heard_ends_the_writer(writer):
     assert answers[0][0] == 0 and isinstance(answers[0][1], OutcomeUnknown)
     with pytest.raises(OutcomeUnknown):
         writer.submit(TIME)
+    writer._thread.join(10)
+    assert not writer._thread.is_alive()
 
 
 def test_after_a_failed_write_everything_is_unknown(writer, monkeypatch):

@@ -230,7 +230,7 @@ class Access:
 
     def check(self, identity: Identity, now: float, client: str = "") -> None:
         """Raise RpcError 13009 unless an identity holds now and may come from there."""
-        if identity.until < now or (identity.network is not None and not _within(host_of(client), [identity.network])):
+        if identity.until < now or not _may_come(identity, client):
             raise RpcError(13009, reason="invalid_token")
 
     # -- tokens ------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class Access:
         old = self._refresh.get(_hash(token))
         if old is None or old.login is None or old.login.ends < now or old.ends + REFRESH_S < now:
             raise RpcError(13009, reason="invalid_token")
-        if old.network is not None and not _within(host_of(client), [old.network]):
+        if not _may_come(old, client):
             raise RpcError(13009, reason="invalid_token")
         return old
 
@@ -316,7 +316,7 @@ class Access:
         now = time.time()
         if key is None or not secret or not key.enabled or key.ends(secret) < now:
             raise self._failed(client)
-        if key.addresses and not _within(host_of(client), [_network(one) for one in key.addresses]):
+        if not _good_from(key, client):
             raise self._failed(client)
         return Login(key, secret)
 
@@ -355,6 +355,16 @@ def held_by(key: Key) -> frozenset[str]:
     for name, level in key.rights.items():
         held |= _levels(name, level)
     return frozenset(held)
+
+
+def _good_from(key: Key, client: str) -> bool:
+    return not key.addresses or _within(host_of(client), [_network(one) for one in key.addresses])
+
+
+def _may_come(identity: Identity, client: str) -> bool:
+    """Both count: the networks of the key, whose tokens are good nowhere else, and the one asked for with a token."""
+    network = identity.network
+    return _good_from(identity.key, client) and (network is None or _within(host_of(client), [network]))
 
 
 def host_of(client: str) -> str:

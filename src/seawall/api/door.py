@@ -5,11 +5,13 @@ Whatever is asked, the answer is a JSON-RPC document; clients take anything else
 """
 
 import asyncio
+import time
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-import structlog
+from msgspec import UNSET
 
+from seawall.api.access import host_of
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
@@ -36,9 +38,6 @@ class Door:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.sessions: set[Session] = set()
-        self.now = 0.0
-        """The loop's clock as `cut_stalled` last read it: a second's grain is enough, and a message costs no look."""
-        self._log = structlog.get_logger()
 
     async def __call__(self, scope: Any, protocol: Any) -> None:
         """One HTTP request or one WebSocket."""
@@ -60,8 +59,6 @@ class Door:
                 call.id = request.id
                 name = request.method
             else:
-                from msgspec import UNSET
-
                 call.id = UNSET
             query = dict(parse_qsl(scope.query_string, keep_blank_values=True)) if request is None else {}
             session.identity = from_header(self.service, scope, body, name, query)
@@ -91,7 +88,7 @@ class Door:
             return
         transport = await protocol.accept()
         self.sessions.add(session)
-        session.heard_at = self.now
+        session.heard_at = time.monotonic()
         steps = (self._receive(session, transport), self._send(session, transport), session.closed.wait())
         work = [asyncio.create_task(step) for step in steps]
         try:
@@ -112,8 +109,8 @@ class Door:
     def _crowded(self, client: str) -> bool:
         """Whether an address has as many connections as it may."""
         most = self.service.rates.settings.connections
-        address = client.rpartition(":")[0]
-        return most > 0 and sum(s.address.rpartition(":")[0] == address for s in self.sessions) >= most
+        host = host_of(client)
+        return most > 0 and sum(host_of(s.address) == host for s in self.sessions) >= most
 
     async def _receive(self, session: Session, transport: Any) -> None:
         receive = transport.receive
@@ -122,7 +119,7 @@ class Door:
             if message.kind == 0:
                 session.said_goodbye = True
                 return
-            session.heard_at = self.now
+            session.heard_at = time.monotonic()
             data = message.data
             self.take(session, data.encode() if isinstance(data, str) else data)
 
@@ -145,7 +142,7 @@ class Door:
             while outbox:
                 message = outbox.popleft()
                 session.waiting_bytes -= len(message)
-                session.sending_since = self.now
+                session.sending_since = time.monotonic()
                 await send(message)
             session.sending_since = 0.0
             session.wake.clear()
@@ -156,12 +153,13 @@ class Door:
 
         A connection that was to take its orders along is closed when it has been silent for SILENT_S.
         """
-        now = self.now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         stalled = [session for session in self.sessions if 0 < session.sending_since < now - STALL_S]
         for session in stalled:
             session.close(1008, "too slow")
         for session in self.sessions:
-            if session.heard_at < now - SILENT_S and self.service.takes_orders_along(session):
+            account = session.identity.account if session.identity is not None else -1
+            if session.heard_at < now - SILENT_S and self.service.takes_orders_along(session, account):
                 session.close(1000, "silent")
         return len(stalled)
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import Any, Final
 
+from seawall.api.access import host_of
 from seawall.api.errors import RpcError
 from seawall.node.configuration import Rate
 from seawall.node.configuration import Rates as Limits
@@ -17,31 +18,52 @@ _FORGET_AT: Final = 10_000
 OFF: Final = Limits(Rate(), Rate(), 0)
 
 
+class Bucket:
+    """Credits, full at first, that refill at `rate` a second up to `burst`; `left` as of `at`, below 0 what is owed."""
+
+    __slots__ = ("at", "burst", "left", "rate")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate, self.burst, self.left = rate, burst, burst
+        self.at = time.monotonic()
+
+    def refill(self) -> None:
+        """Count what came in by now."""
+        now = time.monotonic()
+        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
+        self.at = now
+
+    def wait(self) -> float:
+        """Seconds until it holds a credit; 0 where it does."""
+        self.refill()
+        return max(0.0, (1 - self.left) / self.rate)
+
+
 class Rates:
-    """Token buckets, one for each account or address and kind of use."""
+    """A bucket for each account or address and kind of use."""
 
     def __init__(self, settings: Limits = OFF) -> None:
         self.settings = settings
         self.refused = 0
-        self._buckets: dict[tuple[Any, bool], tuple[float, float]] = {}
+        self._buckets: dict[tuple[int | str, bool], Bucket] = {}
 
     def take(self, session: Any, account: int, *, trading: bool) -> None:
         """Use one credit. Raises RpcError 10028 with the seconds to wait."""
         setting = self.settings.trading if trading else self.settings.other
         if not setting.rate:
             return
-        key = (account if account >= 0 else session.address.rpartition(":")[0], trading)
-        now = time.monotonic()
-        left, at = self._buckets.get(key, (setting.burst, now))
-        left = min(setting.burst, left + (now - at) * setting.rate)
-        if left < 1:
+        key = (account if account >= 0 else host_of(session.address), trading)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(setting.rate, setting.burst)
+        wait = bucket.wait()
+        if wait:
             self.refused += 1
-            wait = (1 - left) / setting.rate
             raise RpcError(10028, wait=round(wait, 3), rate=setting.rate, burst=setting.burst)
-        self._buckets[key] = (left - 1, now)
+        bucket.left -= 1
         if len(self._buckets) > _FORGET_AT:
             self._buckets = {
-                known: row for known, row in self._buckets.items() if now - row[1] < setting.burst / setting.rate
+                known: row for known, row in self._buckets.items() if bucket.at - row.at < row.burst / row.rate
             }
 
 
@@ -59,28 +81,23 @@ class Edge:
     def __init__(self) -> None:
         self.shed: Counter[tuple[int, int]] = Counter()
         """Orders not taken, by account and error code, since they were last journalled."""
-        self._left: dict[int, tuple[float, float]] = {}
+        self._refusals: dict[int, Bucket] = {}
 
     def admit(self, session: Any, account: int) -> None:
         """Raise RpcError 10066 or 10028 for an order that is not to be taken now."""
         if session.pending >= PENDING_MAX:
             self.shed[account, 10066] += 1
             raise RpcError(10066, pending=session.pending, most=PENDING_MAX)
-        row = self._left.get(account)
-        if row is not None and row[0] < 1:
-            left = self._refill(account)
-            if left < 1:
-                self.shed[account, 10028] += 1
-                wait = round((1 - left) / REFUSALS_S, 3)
-                raise RpcError(10028, wait=wait, reason=f"more than {REFUSALS_S:.0f} refused orders a second")
+        bucket = self._refusals.get(account)
+        wait = bucket.wait() if bucket is not None else 0.0
+        if wait:
+            self.shed[account, 10028] += 1
+            raise RpcError(10028, wait=round(wait, 3), reason=f"more than {REFUSALS_S:.0f} refused orders a second")
 
     def refused(self, account: int) -> None:
         """An order of the account was journalled and refused."""
-        self._left[account] = (self._refill(account) - 1, time.monotonic())
-
-    def _refill(self, account: int) -> float:
-        now = time.monotonic()
-        left, at = self._left.get(account, (REFUSALS_BURST, now))
-        left = min(REFUSALS_BURST, left + (now - at) * REFUSALS_S)
-        self._left[account] = (left, now)
-        return left
+        bucket = self._refusals.get(account)
+        if bucket is None:
+            bucket = self._refusals[account] = Bucket(REFUSALS_S, REFUSALS_BURST)
+        bucket.refill()
+        bucket.left -= 1

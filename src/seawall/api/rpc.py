@@ -26,13 +26,15 @@ class Nothing(Parameters, frozen=True):
 
 
 class Method(msgspec.Struct, frozen=True):
-    """A row of the table: `scope` the right it needs, empty for public ones; `trading`: order entry."""
+    """A row of the table: `scope` the right it needs, empty for public ones; `trading`: order entry; `free`: costs no
+    credit."""
 
     name: str
     call: Callable[[Any, "Call", Any], Any]
     parameters: type[Parameters]
     scope: str
     trading: bool
+    free: bool
     websocket: bool
     summary: str
 
@@ -46,13 +48,14 @@ def method(
     *,
     scope: str = "",
     trading: bool = False,
+    free: bool = False,
     websocket: bool = False,
 ) -> Callable[[Callable[[Any, "Call", Any], Any]], Callable[[Any, "Call", Any], Any]]:
     """Put a function into the table under its name; its docstring's first line describes it in the OpenRPC document."""
 
     def enter(function: Callable[[Any, "Call", Any], Any]) -> Callable[[Any, "Call", Any], Any]:
         summary = (function.__doc__ or "").strip().partition("\n")[0]
-        METHODS[name] = Method(name, function, parameters, scope, trading, websocket, summary)
+        METHODS[name] = Method(name, function, parameters, scope, trading, free, websocket, summary)
         return function
 
     return enter

@@ -19,7 +19,7 @@ from seawall.api.session import Session
 from seawall.api.view import DISCONNECTED, OPEN, UNTRIGGERED, Order, View
 from seawall.node.configuration import Rates as Limits
 from seawall.node.node import Group, Node
-from seawall.node.sequencer import Overloaded, Sequencer, Withdrawn
+from seawall.node.sequencer import Overloaded, Sequencer, Withdrawn, result_of
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import FLAG_DISCONNECTED, Kind
 
@@ -107,23 +107,20 @@ class Service:
             token = msgspec.json.decode(raw, type=_Token).access_token
             identity = self.access.bearer(token, time.time(), session.address) if token else identity
         if row.scope:
-            self._authorize(identity, row)
+            self._authorize(identity, row, session)
         call.identity = identity
         call.account = identity.account if identity is not None else -1
-        if not row.name.startswith("private/cancel"):
+        if not row.free:
             self.rates.take(session, call.account, trading=row.trading)
         if row.websocket and not session.websocket:
             raise RpcError(10030)
         return row.call(self, call, read(row))
 
-    def _authorize(self, identity: Identity | None, row: Method) -> None:
+    def _authorize(self, identity: Identity | None, row: Method, session: Session) -> None:
         if identity is None:
             raise RpcError(13009, reason="no_credentials")
-        if not identity.key.enabled or identity.until < time.time():
-            raise RpcError(13009, reason="invalid_token")
-        scope, _, level = row.scope.partition(":")
-        held = identity.rights
-        if f"{scope}:read_write" not in held and (level != "read" or f"{scope}:read" not in held):
+        self.access.check(identity, time.time(), session.address)
+        if row.scope not in identity.rights:
             raise RpcError(13021, needed=row.scope)
 
     # -- commands ------------------------------------------------------------------------------------------------------
@@ -153,7 +150,7 @@ class Service:
             session.pending -= 1
             if seq in self.view.refused:
                 self.edge.refused(call.account)
-            self._settle(call, lambda: self._heard(then, seq, error))
+            self._settle(call, lambda: then(result_of(seq, error)))
             if session.gone:
                 self._cut(session)
 
@@ -164,16 +161,9 @@ class Service:
             raise RpcError(10047, waiting=error.waiting, most=error.most) from None
         session.pending += 1
 
-    @staticmethod
-    def _heard(then: Then, seq: int, error: SeawallError | None) -> Any:
-        """What a client is told when the writer could not say: the outcome is unknown, never refused."""
-        if error is not None:
-            raise error
-        return then(seq)
-
     def look(self, call: Call, see: Callable[[], Any], then: Callable[[Any], Any]) -> None:
         """Answer a call with what `then` makes of a look at the node's state between two groups."""
-        self.sequencer.look(see, lambda seen: self._settle(call, lambda: then(seen)))
+        self.sequencer.look(see, lambda seen, error: self._settle(call, lambda: then(result_of(seen, error))))
 
     def checked(self, seq: int) -> None:
         """Raise the RpcError of a command that was refused, with its reason in words and numbers."""
@@ -194,23 +184,21 @@ class Service:
         session.gone = True
         self._cut(session)
 
-    def takes_orders_along(self, session: Session) -> bool:
-        """Whether open orders of a connection are to go when it does."""
-        if session.cancel_on_disconnect is not None or session.identity is None:
-            return bool(session.cancel_on_disconnect)
-        return session.identity.account in self.view.arrangements.at_disconnect
+    def takes_orders_along(self, session: Session, account: int) -> bool:
+        """Whether an account's open orders that were placed through a connection go when it does."""
+        asked = session.cancel_on_disconnect
+        return account in self.view.arrangements.at_disconnect if asked is None else asked
 
     def _cut(self, session: Session) -> None:
         """Cancel what a broken connection placed; again after each of its requests that was still on its way."""
         placed, session.placed = session.placed, set()
         if session.logged_out or not placed:
             return
-        arranged, asked = self.view.arrangements.at_disconnect, session.cancel_on_disconnect
         found = [self.view.orders[number] for number in placed if number in self.view.orders]
         orders = [
             order
             for order in found
-            if order.state in (OPEN, UNTRIGGERED) and (order.account in arranged if asked is None else asked)
+            if order.state in (OPEN, UNTRIGGERED) and self.takes_orders_along(session, order.account)
         ]
         data = DISCONNECTED * len(orders)
         records = b"".join(

@@ -29,7 +29,7 @@ from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.people import development_people, first_operator
 from seawall.api.operations.record import Record
 from seawall.api.service import Service
-from seawall.api.sockets import abort, free_port, taken
+from seawall.api.sockets import abort, free_port, taken, until_listening
 from seawall.api.view import View
 from seawall.journal import Frame
 from seawall.node import Configuration, Node
@@ -70,6 +70,8 @@ class Venue:
         """
         self.configuration, self.market_kind, self._passphrase = configuration, market, passphrase
         self.trading, self.operations_at = (_bound(door) for door in (configuration.trading, configuration.operations))
+        self.market: LiveMarket | None = None
+        """What a dev venue trades against; a real one makes no prices."""
         self.ended = asyncio.Event()
         self.people: list[dict[str, Any]] = []
         self.unclean = False
@@ -86,7 +88,10 @@ class Venue:
         loop = asyncio.get_running_loop()
         view, record = View(), Record()
         configuration = self.configuration
-        self.market = LiveMarket(configuration.sim.seed, publisher(configuration), trades=self.market_kind == "sim")
+        if self.market_kind:
+            seed, trades = configuration.sim.seed, self.market_kind == "sim"
+            self.market = LiveMarket(seed, publisher(configuration), trades=trades)
+        market = self.market
 
         def hear(group: Group) -> None:
             if (group.commands["kind"] == Kind.OPENED).any():
@@ -94,8 +99,8 @@ class Venue:
                 self._before = view.venue
             view.take(group)
             record.take(group)
-            if self.market_kind:
-                self.market.recall(group.commands, group.attachments, group.events)
+            if market is not None:
+                market.recall(group.commands, group.attachments, group.events)
 
         def witness(frame: Frame, events: Events) -> None:
             hear(Group(frame.commands, frame.attachments, events))
@@ -121,8 +126,8 @@ class Venue:
         self.operations = Operations(self.service, settings, record)
         self.door = Door(self.service)
         self.service.sequencer.start()
-        if self.market_kind:
-            await self._start_market(store)
+        if market is not None:
+            await self._start_market(market, store)
         elif (token := first_operator(store, configuration.home_folder)) is not None:
             self._log.warning("nobody operated this venue: a first operator's token was made", file=str(token))
         if self.unclean:
@@ -134,10 +139,10 @@ class Venue:
         await self._listen(self.door, self.trading, Interfaces.RSGI)
         await self._listen(operations_app(self.operations), self.operations_at, Interfaces.ASGI)
 
-    async def _start_market(self, store: Keystore) -> None:
+    async def _start_market(self, market: LiveMarket, store: Keystore) -> None:
         """A dev venue is opened, funded and keyed by itself, and says so."""
         if not self.service.view.listings:
-            await self._send(self.market.opening(time.time_ns()))
+            await self._send(market.opening(time.time_ns()))
         elif self.unclean and self._before == VenueState.OPEN:  # what people had restricted stays so
             self._log.warning("reopened by itself, as only a dev venue does", was=self.node.venue.name)
             await self.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
@@ -163,7 +168,7 @@ class Venue:
         )  # fmt: skip
         self._servers.append(server)
         self._tasks.append(asyncio.create_task(server.serve()))
-        await _connectable(door)
+        await until_listening(door.host, door.port)
 
     # -- what the venue asks of itself ---------------------------------------------------------------------------------
 
@@ -185,11 +190,12 @@ class Venue:
             await self.write(batch.commands.tobytes(), batch.attachments)
 
     async def _move(self) -> None:
-        await self._send(self.market.step(time.time_ns()))
+        if self.market is not None:
+            await self._send(self.market.step(time.time_ns()))
 
     def _heard(self, group: Group, changes: Any) -> None:
         self._last_frame = time.monotonic()
-        if self.market_kind:
+        if self.market is not None:
             self.market.observe(group.events)
 
     async def _tick(self) -> None:
@@ -202,8 +208,7 @@ class Venue:
                     raise OutcomeUnknown(str(self.service.sequencer.dead))
                 for _ in range(self.door.cut_stalled()):
                     self.operations.alerts.tell("slow_consumer")
-                if self.market_kind:
-                    await self._move()
+                await self._move()
                 await self._count_shed()
                 await self.operations.tick()
                 if time.monotonic() - self._last_frame > TIME_S:
@@ -303,17 +308,3 @@ def _bound(door: Listening) -> Listening:
 
 def _address(door: Listening) -> str:
     return f"[{door.host}]:{door.port}" if ":" in door.host else f"{door.host}:{door.port}"
-
-
-async def _connectable(door: Listening, attempts: int = 500) -> None:
-    """Wait until something listens there."""
-    for attempt in range(attempts):
-        try:
-            _, writer = await asyncio.open_connection(door.host, door.port)
-        except OSError:
-            if attempt == attempts - 1:
-                raise
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return

@@ -29,7 +29,7 @@ class Session:
         self.closing: tuple[int, str] | None = None
         """Code and reason, once it is to end."""
         self.sending_since = 0.0
-        """When the message now leaving began to (the loop's clock); 0: none is."""
+        """When the message now leaving began to (monotonic seconds); 0: none is."""
         self.cancel_on_disconnect: bool | None = None
         """None: as its account has arranged."""
         self.gone = False

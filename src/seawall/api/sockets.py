@@ -3,9 +3,12 @@
 A close frame never leaves towards a peer that reads nothing, and the server waits for it: the connection would stay.
 """
 
+import asyncio
 import contextlib
 import os
 import socket
+
+from seawall.vocabulary.errors import InputError
 
 
 def free_port(host: str) -> int:
@@ -25,6 +28,17 @@ def taken(host: str, port: int) -> bool:
         except OSError:
             return True
         return False
+
+
+async def until_listening(host: str, port: int) -> None:
+    """Wait until somebody listens there. Raises InputError where nobody does for some seconds."""
+    for _ in range(500):
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+    raise InputError("port", port, "nobody listens there")
 
 
 def abort(address: str) -> bool:

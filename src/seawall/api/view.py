@@ -386,15 +386,18 @@ class View:
 
     # -- orders --------------------------------------------------------------------------------------------------------
 
+    def _enter(self, record: tuple[Any, ...], data: bytes) -> Order:
+        """An order that its account has from now on."""
+        order = Order(record, self.now_ns // 1_000_000, data)
+        self.orders[order.id] = self.client(order.account).open[order.id] = order
+        if order.client:
+            self.by_client_id[order.account, order.client] = order.id
+        return order
+
     def _accepted(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
-        number = event[_E["order_id"]]
-        order = self.orders.get(number)
+        order = self.orders.get(event[_E["order_id"]])
         if order is None:
-            order = Order(record, self.now_ns // 1_000_000, data)
-            self.orders[number] = order
-            self.client(order.account).open[number] = order
-            if order.client:
-                self.by_client_id[order.account, order.client] = number
+            order = self._enter(record, data)
             if order.stop and not event[_E["a"]] and not event[_E["b"]]:
                 order.state = UNTRIGGERED
         if order.state != UNTRIGGERED:
@@ -403,7 +406,10 @@ class View:
         self._changed(order)
 
     def _rested(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
-        """A limit order that was accepted and met nobody: most are, and a start hears a million of them."""
+        """A limit order that was accepted and met nobody: most are, and a start hears a million of them.
+
+        `_enter` and `_changed` are written out here: each call is 2 % of such an order's time.
+        """
         order = Order(record, self.now_ns // 1_000_000, data)
         order.price = event[_PRICE]
         self.orders[order.id] = self.client(order.account).open[order.id] = order
@@ -541,11 +547,8 @@ class View:
 
     def _killed(self, record: tuple[Any, ...], data: bytes) -> None:
         """A fill-or-kill order that could not be had whole: to its owner an order, cancelled at once."""
-        order = Order(record, self.now_ns // 1_000_000, data)
+        order = self._enter(record, data)
         order.done_reason, order.done_seq = Reason.FILL_OR_KILL, order.id
-        self.orders[order.id] = order
-        if order.client:
-            self.by_client_id[order.account, order.client] = order.id
         self._end(order, CANCELLED)
         self._changed(order)
 

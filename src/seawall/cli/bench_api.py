@@ -117,6 +117,8 @@ async def _orders(venue: _Process, folder: Path) -> tuple[list[Row], float]:
     """One client waiting for each answer, then many with many in flight; also how many orders a second were taken."""
     import aiohttp
 
+    from seawall.api.sockets import free_port, until_listening
+
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
         alone, syncs = [], []
         async with client.ws_connect(venue.ready["ws"], headers=venue.headers(0)) as socket:
@@ -125,10 +127,10 @@ async def _orders(venue: _Process, folder: Path) -> tuple[list[Row], float]:
                 alone += [await _ask(socket, _order(number)) for number in range(60)]
             await _ask(socket, _CANCEL_ALL)
         sync, p50 = statistics.median(syncs), statistics.median(alone)
-        port = _port()
+        port = free_port("127.0.0.1")
         echo = subprocess.Popen([sys.executable, "-c", _ECHO, str(port)])
         try:
-            await _listening(port)
+            await until_listening("127.0.0.1", port)
             ratios, speeds = [], []
             for _ in range(ROUNDS):
                 bare = await _load(client, f"http://127.0.0.1:{port}/ws/api/v2", None, CONNECTIONS, IN_FLIGHT, EACH)
@@ -299,7 +301,7 @@ async def _deaf(venue: _Process) -> bool:
 
 
 _FLOOD: Final = """
-import base64, json, os, selectors, socket, sys, time
+import base64, json, os, socket, sys, time
 port, count, per_s = (int(word) for word in sys.argv[1:4])
 seconds, order, accounts = float(sys.argv[4]), sys.argv[5], json.loads(sys.argv[6])
 text = order.encode()
@@ -324,13 +326,13 @@ while (now := time.perf_counter() - began) < seconds:
         try:
             shed += sock.recv(1 << 18).count(b'"code":10')
         except BlockingIOError:
-            shed += 0
+            pass
         if not left[sock] and sent < now * per_s:
             left[sock], sent = lot, sent + 50
         try:
             left[sock] = left[sock][sock.send(left[sock]):] if left[sock] else left[sock]
         except BlockingIOError:
-            shed += 0
+            pass
     time.sleep(0.001)
 print(json.dumps([sent, shed]))
 """
@@ -468,19 +470,3 @@ def _restart(folder: Path, orders: int = 1_000_000) -> list[Row]:
     what = f"{made:,} open orders; start of the process, fold of the journal and its view included; told {said}"
     row = at_most("api: kill -9 to reduce-only again", seconds, "s", 10, what)
     return [row if said == "REDUCE_ONLY" else row._replace(holds=False)]
-
-
-def _port() -> int:
-    from seawall.api.sockets import free_port
-
-    return free_port("127.0.0.1")
-
-
-async def _listening(port: int) -> None:
-    for _ in range(500):
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.01)
-    raise InputError("port", port, "nobody listens there")

@@ -12,6 +12,7 @@ Looks at the state run between groups, so they see only what is durable.
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -40,6 +41,10 @@ Done = Callable[[int, SeawallError | None], None]
 """Called with the first seq of a request once it is durable and heard; or with 0 and what went wrong."""
 
 
+Seen = Callable[[Any, Exception | None], None]
+"""Called with what a look found; or with None and what went wrong."""
+
+
 class Withdrawn(SeawallError):
     """The request was taken back before the writer had begun with it; nothing was journalled."""
 
@@ -63,7 +68,7 @@ class Sequencer:
         self._tell, self._hear = tell, hear
         self._orders: deque[_Request] = deque()
         self._urgent: deque[_Request] = deque()
-        self._looks: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
+        self._looks: deque[tuple[Callable[[], Any], Seen]] = deque()
         self._wake = threading.Event()
         self._forming = threading.Lock()
         """Held while a group is formed, so that nothing is both in it and withdrawn."""
@@ -99,8 +104,13 @@ class Sequencer:
         if not self._wake.is_set():  # set() takes a lock, is_set() does not
             self._wake.set()
 
-    def look(self, see: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Run `see` between two groups, where it may read the node's state; `done` gets its result on the loop."""
+    def look(self, see: Callable[[], Any], done: Seen) -> None:
+        """Run `see` between two groups, where it may read the node's state; `done` is told on the loop.
+
+        Raises OutcomeUnknown when the writer is dead.
+        """
+        if self.dead is not None:
+            raise OutcomeUnknown(str(self.dead))
         self._looks.append((see, done))
         self._wake.set()
 
@@ -130,22 +140,39 @@ class Sequencer:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        while True:
+        try:
+            self._write()
+        except BaseException as failure:
+            self.dead = OutcomeUnknown(f"the writer failed: {failure!r}")
+            raise
+        finally:
+            if self.dead is not None:
+                self._tell(self._give_up)
+
+    def _write(self) -> None:
+        """Until it is told to stop, or the writer is dead."""
+        while self.dead is None:
             self._wake.wait()
             self._wake.clear()
-            while self._looks or self._urgent or self._orders:
+            while self.dead is None and (self._looks or self._urgent or self._orders):
                 self._look()
                 batch = self._next_batch()
-                if batch and not self._commit(batch):
-                    return
+                if batch:
+                    self._commit(batch)
             if self._stopping:
                 return
 
     def _look(self) -> None:
         for _ in range(len(self._looks)):
             see, done = self._looks.popleft()
-            result = see()
-            self._tell(lambda done=done, result=result: done(result))  # type: ignore[misc]
+            try:
+                result = see()
+            except Exception as error:  # whoever asked is told; the writer goes on
+                self._tell(partial(done, None, error))
+                if isinstance(error, MemoryError):
+                    raise
+            else:
+                self._tell(partial(done, result, None))
 
     def _next_batch(self) -> list[_Request]:
         batch: list[_Request] = []
@@ -158,14 +185,12 @@ class Sequencer:
                     size += len(batch[-1].records)
         return batch
 
-    def _commit(self, batch: list[_Request]) -> bool:
-        """One submission; False when the node has died."""
-        commands = np.frombuffer(b"".join([request.records for request in batch]), COMMAND)
-        attachments = b"".join([request.attachments for request in batch])
+    def _commit(self, batch: list[_Request]) -> None:
+        """One submission, and what to tell of it."""
         first = self.node.journal.next_seq
         error: SeawallError | None = None
         try:
-            self.node.submit(commands, attachments)
+            self._submit(batch)
         except SeawallError as failure:
             error = failure
             if isinstance(failure, OutcomeUnknown) or self.node.dead:
@@ -173,8 +198,18 @@ class Sequencer:
         groups = self._frames[:]
         self._frames.clear()
         self.commits += len(groups)
-        self._tell(lambda: self._deliver(batch, groups, first, error))
-        return self.dead is None
+        self._tell(partial(self._deliver, batch, groups, first, error))
+
+    def _submit(self, batch: list[_Request]) -> None:
+        """Raises SeawallError; OutcomeUnknown for a defect of ours, too, as nobody knows how far it came."""
+        try:
+            commands = np.frombuffer(b"".join([request.records for request in batch]), COMMAND)
+            self.node.submit(commands, b"".join([request.attachments for request in batch]))
+        except SeawallError:
+            raise
+        except Exception as failure:
+            self._log.exception("the writer failed", error=repr(failure))
+            raise OutcomeUnknown(f"the writer failed: {failure!r}") from failure
 
     def _deliver(self, batch: list[_Request], groups: list[Group], first: int, error: SeawallError | None) -> None:
         """On the loop: hear the frames, then answer each request.
@@ -187,6 +222,7 @@ class Sequencer:
         except Exception as failure:
             self._log.exception("a durable frame could not be heard", error=repr(failure))
             self.dead = error = OutcomeUnknown(f"a durable frame could not be heard: {failure!r}")
+            self._wake.set()
             if isinstance(failure, MemoryError):
                 raise
         seq = first
@@ -194,3 +230,21 @@ class Sequencer:
             if request.done is not None:
                 request.done(0 if error else seq, error)
             seq += len(request.records) // COMMAND.itemsize
+
+    def _give_up(self) -> None:
+        """On the loop, once the thread has ended on a dead writer: what still waits will never be begun."""
+        why = str(self.dead)
+        while self._looks:
+            self._looks.popleft()[1](None, OutcomeUnknown(why))
+        for queue in (self._urgent, self._orders):
+            while queue:
+                request = queue.popleft()
+                if request.done is not None:
+                    request.done(0, OutcomeUnknown(why))
+
+
+def result_of(result: Any, error: Exception | None) -> Any:
+    """What was asked for. Raises what went wrong instead: an outcome that is unknown is never told as a result."""
+    if error is not None:
+        raise error
+    return result

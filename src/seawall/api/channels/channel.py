@@ -108,3 +108,23 @@ class Selection:
     def topic(self, what: str) -> Topic:
         """The topic to listen to."""
         return (what, self.listing.number) if self.listing is not None else (what, "any")
+
+
+class Gathering(Channel):
+    """Tells all that it heard of what it chooses by."""
+
+    def __init__(self, hub: Any, chosen: Selection, interval: str) -> None:
+        super().__init__(hub, interval)
+        self.chosen = chosen
+        self._gathered: list[Any] = []
+
+    def hear(self, what: Any) -> None:
+        """A trade, or a state of an order."""
+        if self.chosen.takes(self.view.listings[what.instrument]):
+            self._gathered.append(what)
+            self.hub.touch(self)
+
+    def gathered(self) -> list[Any]:
+        """What it heard since it was asked before."""
+        found, self._gathered = self._gathered, []
+        return found

@@ -27,6 +27,7 @@ from seawall.api.keystore import NEVER
 from seawall.api.rpc import Call
 from seawall.api.session import Session
 from seawall.api.view import Changes
+from seawall.node.sequencer import result_of
 
 BEAT_S: Final = 0.1
 SLOW_BEATS: Final = 10
@@ -230,7 +231,8 @@ class Hub:
         """Have the engine's view of an account, between two groups, for a channel."""
         engine = self._service.node.fold.engine
         self._service.sequencer.look(
-            lambda: engine.account_view(account), lambda seen: self._guard(channel, lambda: then(seen))
+            lambda: engine.account_view(account),
+            lambda seen, error: self._guard(channel, lambda: then(result_of(seen, error))),
         )
 
     def terms(self) -> dict[str, Any]:
@@ -349,7 +351,7 @@ class Heartbeat:
 
 def allowed(identity: Identity | None, scope: str) -> bool:
     """Whether an identity may read what needs a right."""
-    return identity is not None and bool({f"{scope}:read", f"{scope}:read_write"} & identity.rights)
+    return identity is not None and f"{scope}:read" in identity.rights
 
 
 def _push(session: Session, name: str, channel: Channel, data: Any) -> None:

@@ -2,12 +2,11 @@
 
 from typing import Any, Final
 
-from seawall.api.channels.channel import FAST, Changing, Channel, OfListing, Push, Selection, Topic
+from seawall.api.channels.channel import FAST, Changing, Channel, Gathering, OfListing, Push, Topic
 from seawall.api.listing import Listing
 from seawall.api.options import mark_volatility
 from seawall.api.shapes import public_trade
 from seawall.api.tickers import current_funding, index_price, mark_price, quote, ticker
-from seawall.api.view import Trade
 
 _ALWAYS: Final = ("timestamp", "instrument_name")
 
@@ -63,27 +62,16 @@ class Quote(Changing):
         return quote(self.view, self.listing)
 
 
-class Trades(Channel):
+class Trades(Gathering):
     """`trades.{instrument}.{interval}`, `trades.{kind}.{currency}.{interval}`."""
-
-    def __init__(self, hub: Any, chosen: Selection, interval: str) -> None:
-        super().__init__(hub, interval)
-        self._chosen = chosen
-        self._gathered: list[Trade] = []
 
     def topics(self) -> list[Topic]:
         """Trades."""
-        return [self._chosen.topic("trades")]
-
-    def hear(self, what: Any) -> None:
-        """One trade."""
-        if self._chosen.takes(self.view.listings[what.instrument]):
-            self._gathered.append(what)
-            self.hub.touch(self)
+        return [self.chosen.topic("trades")]
 
     def due(self) -> list[Any]:
         """The trades since the message before, as one list."""
-        trades, self._gathered = self._gathered, []
+        trades = self.gathered()
         return [[public_trade(self.view, trade) for trade in trades]] if trades else []
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from seawall.api.channels.channel import FAST, RAW, Channel, Push, Selection, Topic
+from seawall.api.channels.channel import FAST, RAW, Channel, Gathering, Push, Selection, Topic
 from seawall.api.listing import Listing
 from seawall.api.portfolio import Portfolio
 from seawall.api.shapes import order_object, user_trades
@@ -20,91 +20,70 @@ class OfAccount(Channel):
         self.account = account
 
 
-class Orders(OfAccount):
-    """`user.orders.{instrument | kind.currency}.{interval}`: raw one object for each state, else lists of the last."""
+class Events(Gathering):
+    """What happened to one account."""
+
+    scope: ClassVar[str] = "trade"
 
     def __init__(self, hub: Any, account: int, chosen: Selection, interval: str) -> None:
-        super().__init__(hub, account, interval)
-        self._chosen = chosen
-        self._gathered: list[Order] = []
+        super().__init__(hub, chosen, interval)
+        self.account = account
+
+
+class Orders(Events):
+    """`user.orders.{instrument | kind.currency}.{interval}`: raw one object for each state, else lists of the last."""
 
     def topics(self) -> list[Topic]:
         """The account's orders."""
         return [("orders", self.account)]
 
-    def hear(self, what: Any) -> None:
-        """One state of an order."""
-        if self._chosen.takes(self.view.listings[what.instrument]):
-            self._gathered.append(what)
-            self.hub.touch(self)
-
     def due(self) -> list[Any]:
         """Order objects."""
-        orders, self._gathered = self._gathered, []
+        orders = self.gathered()
         if self.interval == RAW:
             return [order_object(self.view, order) for order in orders]
         last = {order.id: order for order in orders}
         return [[order_object(self.view, order) for order in last.values()]] if last else []
 
 
-class Trades(OfAccount):
+class Trades(Events):
     """`user.trades.{instrument | kind.currency}.{interval}`: lists."""
-
-    def __init__(self, hub: Any, account: int, chosen: Selection, interval: str) -> None:
-        super().__init__(hub, account, interval)
-        self._chosen = chosen
-        self._gathered: list[Trade] = []
 
     def topics(self) -> list[Topic]:
         """The account's trades."""
         return [("executions", self.account)]
 
-    def hear(self, what: Any) -> None:
-        """One trade."""
-        if self._chosen.takes(self.view.listings[what.instrument]):
-            self._gathered.append(what)
-            self.hub.touch(self)
-
     def due(self) -> list[Any]:
         """Trades as the account sees them."""
-        trades, self._gathered = self._gathered, []
-        made = [one for trade in trades for one in user_trades(self.view, trade, self.account)]
+        made = [one for trade in self.gathered() for one in user_trades(self.view, trade, self.account)]
         return [made] if made else []
 
 
-class Activity(OfAccount):
+class Activity(Events):
     """`user.changes.{instrument | kind.currency}.{interval}`: orders, trades and, where there were any, the position.
 
     A message waits for the look at the engine that tells the position.
     """
 
     def __init__(self, hub: Any, account: int, chosen: Selection, interval: str) -> None:
-        super().__init__(hub, account, interval)
-        self._chosen = chosen
-        self._orders: dict[int, dict[int, Order]] = {}
-        self._trades: dict[int, list[Trade]] = {}
+        super().__init__(hub, account, chosen, interval)
         self._looks = 0
 
     def topics(self) -> list[Topic]:
         """The account's orders and trades."""
         return [("orders", self.account), ("executions", self.account)]
 
-    def hear(self, what: Any) -> None:
-        """A state of an order, or a trade."""
-        if not self._chosen.takes(self.view.listings[what.instrument]):
-            return
-        if isinstance(what, Order):
-            self._orders.setdefault(what.instrument, {})[what.id] = what
-        else:
-            self._trades.setdefault(what.instrument, []).append(what)
-        self.hub.touch(self)
-
     def due(self) -> list[Any]:
         """Nothing of itself: messages follow the look or, without trades and none under way, go at once."""
-        orders, trades = self._orders, self._trades
+        orders: dict[int, dict[int, Order]] = {}
+        trades: dict[int, list[Trade]] = {}
+        for what in self.gathered():
+            if isinstance(what, Order):
+                orders.setdefault(what.instrument, {})[what.id] = what
+            else:
+                trades.setdefault(what.instrument, []).append(what)
         if not orders and not trades:
             return []
-        self._orders, self._trades = {}, {}
         made = [
             (
                 self.view.listings[number],

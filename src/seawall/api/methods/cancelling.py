@@ -72,33 +72,33 @@ class Quotes(CancelAll, frozen=True, kw_only=True):
     currency_pair: str | None = None
 
 
-@method("private/cancel_all", CancelAll, scope="trade:read_write", trading=True)
+@method("private/cancel_all", CancelAll, scope="trade:read_write", trading=True, free=True)
 def cancel_all(service: Service, call: Call, asked: CancelAll) -> Any:
     """Cancel all orders; how many."""
     return _whole(service, call, asked, open_orders(service, call.account, lambda listing: True), [-1])
 
 
-@method("private/cancel_all_by_instrument", ByInstrument, scope="trade:read_write", trading=True)
+@method("private/cancel_all_by_instrument", ByInstrument, scope="trade:read_write", trading=True, free=True)
 def cancel_all_by_instrument(service: Service, call: Call, asked: ByInstrument) -> Any:
     """Cancel all orders of an instrument; how many."""
     listing = service.listing(asked.instrument_name)
     return _chosen(service, call, asked, choose_one(service, listing.name), asked.type, [listing.number])
 
 
-@method("private/cancel_all_by_currency", ByCurrency, scope="trade:read_write", trading=True)
+@method("private/cancel_all_by_currency", ByCurrency, scope="trade:read_write", trading=True, free=True)
 def cancel_all_by_currency(service: Service, call: Call, asked: ByCurrency) -> Any:
     """Cancel all orders of a settlement currency; how many."""
     return _chosen(service, call, asked, choose_kind(service, asked.currency, asked.kind), asked.type)
 
 
-@method("private/cancel_all_by_currency_pair", ByPair, scope="trade:read_write", trading=True)
+@method("private/cancel_all_by_currency_pair", ByPair, scope="trade:read_write", trading=True, free=True)
 def cancel_all_by_currency_pair(service: Service, call: Call, asked: ByPair) -> Any:
     """Cancel all orders of an index; how many."""
     of_kind, pair = choose_kind(service, None, asked.kind), asked.currency_pair.lower()
     return _chosen(service, call, asked, lambda listing: listing.index == pair and of_kind(listing), asked.type)
 
 
-@method("private/cancel_all_by_kind_or_type", ByKindOrType, scope="trade:read_write", trading=True)
+@method("private/cancel_all_by_kind_or_type", ByKindOrType, scope="trade:read_write", trading=True, free=True)
 def cancel_all_by_kind_or_type(service: Service, call: Call, asked: ByKindOrType) -> Any:
     """Cancel all orders of a kind or type, of one currency, several or any; how many."""
     names = asked.currency if isinstance(asked.currency, list) else [asked.currency]
@@ -106,14 +106,14 @@ def cancel_all_by_kind_or_type(service: Service, call: Call, asked: ByKindOrType
     return _chosen(service, call, asked, lambda listing: any(choice(listing) for choice in choices), asked.type)
 
 
-@method("private/cancel_by_label", Label, scope="trade:read_write", trading=True)
+@method("private/cancel_by_label", Label, scope="trade:read_write", trading=True, free=True)
 def cancel_by_label(service: Service, call: Call, asked: Label) -> Any:
     """Cancel the orders under a label; how many, which may be none."""
     found = open_orders(service, call.account, choose_kind(service, asked.currency, None))
     return _each(service, call, [order for order in found if order.label == asked.label], detailed=False)
 
 
-@method("private/cancel_quotes", Quotes, scope="trade:read_write", trading=True)
+@method("private/cancel_quotes", Quotes, scope="trade:read_write", trading=True, free=True)
 def cancel_quotes(service: Service, call: Call, asked: Quotes) -> Any:
     """Cancel orders under market-maker protection: all, or of a currency, kind, instrument or quote set; how many."""
     _refuse_freezing(asked)

@@ -237,14 +237,8 @@ def get_cancel_on_disconnect(service: Service, call: Call, asked: Scope) -> Any:
         raise invalid("scope", "must be connection or account")
     enabled = call.account in service.view.arrangements.at_disconnect
     if asked.scope == "connection":
-        enabled = on_disconnect(service, call)
+        enabled = service.takes_orders_along(call.session, call.account)
     return {"scope": asked.scope, "enabled": enabled}
-
-
-def on_disconnect(service: Service, call: Call) -> bool:
-    """Whether orders placed through the caller's connection go with it."""
-    asked: bool | None = call.session.cancel_on_disconnect
-    return call.account in service.view.arrangements.at_disconnect if asked is None else asked
 
 
 def _arrange(service: Service, call: Call, asked: Scope, *, enabled: bool) -> Any:

@@ -11,7 +11,6 @@ import msgspec
 from seawall.api.commands import packed
 from seawall.api.errors import RpcError, invalid, refusal
 from seawall.api.listing import Listing
-from seawall.api.methods.protection import on_disconnect
 from seawall.api.methods.trading import lots, placed, ticks
 from seawall.api.rpc import Call, Parameters, method
 from seawall.api.service import Service
@@ -66,7 +65,7 @@ class _Part:
 @method("private/mass_quote", MassQuote, scope="trade:read_write", trading=True, websocket=True)
 def mass_quote(service: Service, call: Call, asked: MassQuote) -> Any:
     """Place, change and take away many quotes in one request."""
-    if not on_disconnect(service, call):
+    if not service.takes_orders_along(call.session, call.account):
         raise RpcError(13042, "cod_not_enabled", reason="enable cancel on disconnect first")
     if asked.valid_until is not None and asked.valid_until < service.clock_ms():
         raise RpcError(13888, reason=f"valid_until {asked.valid_until} has passed")

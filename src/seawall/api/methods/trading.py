@@ -300,7 +300,7 @@ class OrderId(Parameters, frozen=True):
     order_id: str
 
 
-@method("private/cancel", OrderId, scope="trade:read_write", trading=True)
+@method("private/cancel", OrderId, scope="trade:read_write", trading=True, free=True)
 def cancel(service: Service, call: Call, asked: OrderId) -> Any:
     """Cancel an order."""
     order = service.own_order(call, asked.order_id)

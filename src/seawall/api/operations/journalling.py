@@ -6,10 +6,12 @@ Each command carries who asked and why, or the approval: whoever has the journal
 import asyncio
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from seawall.api.commands import packed
 from seawall.engine.catalogue import Refused
+from seawall.node.sequencer import Seen, result_of
 from seawall.vocabulary.errors import OutcomeUnknown, SeawallError
 from seawall.vocabulary.reasons import Reason, explain
 from seawall.vocabulary.records import Kind, command
@@ -42,24 +44,7 @@ class Writer:
 
     async def look(self, see: Callable[[], Any], timeout: float = LOOK_S) -> Any:
         """What `see` finds between two groups. Raises OutcomeUnknown where the writer does not answer."""
-        if self._service.sequencer.dead is not None:
-            raise OutcomeUnknown(str(self._service.sequencer.dead))
-        found = asyncio.get_running_loop().create_future()
-
-        def guarded() -> tuple[Any, Exception | None]:
-            try:
-                return see(), None
-            except (SeawallError, Refused, ValueError, KeyError, IndexError, RuntimeError) as error:
-                return None, error
-
-        self._service.sequencer.look(guarded, lambda seen: None if found.done() else found.set_result(seen))
-        try:
-            seen, error = await asyncio.wait_for(found, timeout)
-        except TimeoutError as late:
-            raise OutcomeUnknown(f"the writer has not answered for {timeout} s") from late
-        if error is not None:
-            raise error
-        return seen
+        return await _answer(partial(self._service.sequencer.look, see), timeout)
 
     async def write(self, acts: list[Act], note: bytes) -> int:
         """Journal commands next to each other; returns the first one's seq once all are durable.
@@ -71,24 +56,24 @@ class Writer:
             data = act.attachment or note
             records.append(packed(act.kind, **act.fields, attachment=len(data)))
             attachments.append(data)
-        done = asyncio.get_running_loop().create_future()
-
-        def told(seq: int, error: SeawallError | None) -> None:
-            if not done.done():
-                done.set_result((seq, error))
-
-        self._service.sequencer.submit(b"".join(records), b"".join(attachments), told, urgent=True)
-        try:
-            seq, error = await asyncio.wait_for(done, WRITE_S)
-        except TimeoutError as late:
-            raise OutcomeUnknown(f"the writer has not answered for {WRITE_S} s") from late
-        if error is not None:
-            raise error
+        submit = partial(self._service.sequencer.submit, b"".join(records), b"".join(attachments), urgent=True)
+        seq = await _answer(lambda done: submit(done=done), WRITE_S)
         for number in range(seq, seq + len(acts)):
             refused = self._service.view.refused.pop(number, None)
             if refused is not None:
                 raise Denied(*refused[:3])
         return int(seq)
+
+
+async def _answer(ask: Callable[[Seen], None], timeout: float) -> Any:
+    """What the writer tells once asked. Raises what went wrong, OutcomeUnknown where it does not answer in time."""
+    told = asyncio.get_running_loop().create_future()
+    ask(lambda found, error: None if told.done() else told.set_result((found, error)))
+    try:
+        answer = await asyncio.wait_for(told, timeout)
+    except TimeoutError as late:
+        raise OutcomeUnknown(f"the writer has not answered for {timeout} s") from late
+    return result_of(*answer)
 
 
 def judge(catalogue: Any, acts: list[Act]) -> Refused | None:
