@@ -265,8 +265,8 @@ def time_passes(world):
 
 def later_rules(world):
     """Rules 2, more accounts, and a publication with weights and deltas."""
-    world.refused(Reason.UNKNOWN_RULES, Kind.RULES, version=3, numbers=(3, 1))
-    world.do(Kind.RULES, version=2)
+    world.refused(Reason.UNKNOWN_RULES, Kind.RULES, version=4, numbers=(4, 1))
+    world.do(Kind.RULES, version=3)
     world.refused(Reason.ROLE, Kind.ACCOUNT, account=CAT, type=9, numbers=(CAT, 9))
     for account, role in ((CAT, Role.CLIENT), (EVE, Role.CLIENT), (DESK, Role.DESK), (VENUE, Role.UPSTREAM)):
         world.do(Kind.ACCOUNT, account=account, tier=0, type=role)
@@ -374,7 +374,10 @@ def groups(world):
 def upstream(world):
     """The contract that was never published trades elsewhere."""
     world.refused(Reason.ROLE, Kind.UPSTREAM, instrument=UNPUBLISHED, account=CAT, numbers=(CAT, Role.UPSTREAM))
+    booking = {"account": EVE, "instrument": UNPUBLISHED}
+    world.refused(Reason.NOT_UPSTREAM, Kind.BOOKED, **booking, amount=5, numbers=(UNPUBLISHED, 0))
     world.do(Kind.UPSTREAM, instrument=UNPUBLISHED, account=VENUE)
+    assert world.do(Kind.BOOKED, **booking, amount=5)["reason"].tolist() == [Reason.BOOKED]
     there = InstrumentRisk(UNPUBLISHED, MARK, (0, -LOT // 5, LOT // 5))
     world.do(Kind.PUBLISH, publication(blocks=(BlockRisk(3, 3, 3),), instruments=(there,)), version=4)
     order = int(world.order(EVE, UNPUBLISHED, BUY, 1)["order_id"][0])

@@ -75,11 +75,11 @@ class Sent(NamedTuple):
 
 
 class RandomFlow:
-    """Random commands of every kind around the marks. One seed in eight stays under rules 1, or nearly."""
+    """Random commands of every kind around the marks. One seed in eight stays under rules 1, one under rules 2."""
 
     def __init__(self, seed: int, accounts: int = 6) -> None:
         self.rng = random.Random(seed)
-        self.rules = 1 if seed % 8 == 7 else 2
+        self.rules = {7: 1, 6: 2}.get(seed % 8, 3)
         self.script = opening(Script(), accounts, self.rng)
         self.clients = list(range(3, 3 + accounts))
         self.next_account = 3 + accounts
@@ -89,6 +89,7 @@ class RandomFlow:
         self.marks = list(MARKS)
         self.recent: list[Sent] = []
         self.sent: list[Sent] = []
+        self.elsewhere: tuple[int, ...] = ()
         self.expired: set[int] = set()
         self.later: list[tuple[int, Callable[[], None]]] = []
         self.made = 0
@@ -124,6 +125,12 @@ class RandomFlow:
             (0.2, self._wire),
             (0.3, self._pause),
         ]
+        if self.rules > 2:
+            self._kinds += [
+                (2.0, self._book),
+                (0.15, self._book_far),
+                (0.1, self._book_much),
+            ]
 
     def batch(self, count: int) -> tuple[Commands, bytes]:
         """At least `count` commands (the first batch opens the world besides); no chain is cut."""
@@ -140,12 +147,13 @@ class RandomFlow:
     def _open_rules_2(self) -> None:
         """Groups, memberships, the upstream account and its instruments."""
         rng = self.rng
-        self.script.add(Kind.RULES, version=2)
+        self.script.add(Kind.RULES, version=self.rules)
         for role in (Role.DESK, Role.FIRM, Role.OWNER):
             self.groups.append(self._define(role))
         self.upstream = self._define(Role.UPSTREAM)
         self.script.add(Kind.DEPOSIT, account=self.upstream, currency=0, amount=10**12)
-        for instrument in UPSTREAM[: rng.choice((1, 2, 2))]:
+        self.elsewhere = UPSTREAM[: rng.choice((1, 2, 2))]
+        for instrument in self.elsewhere:
             self.script.add(Kind.UPSTREAM, instrument=instrument, account=self.upstream)
         for client in self.clients:
             for group in self.groups[:2]:
@@ -216,6 +224,8 @@ class RandomFlow:
         if sent.instrument in UPSTREAM and fields.get("type", 0) < 2:
             self.sent = [*self.sent[-40:], sent]
             self._soon(lambda: self._settle_upstream(sent), 100, 400)
+            if sent.instrument in self.elsewhere and self.rules > 2 and self._odd(0.3):
+                self._soon(lambda: self._acknowledge(sent), 1, 20)
         return seq
 
     def _dress(self, order: dict[str, int]) -> None:
@@ -442,7 +452,7 @@ class RandomFlow:
         elif choice == 3:
             self.script.add(Kind.UPSTREAM, instrument=self._number(), account=rng.choice((self.upstream, 3)))
         else:
-            self.script.add(Kind.RULES, version=rng.randint(0, 3))
+            self.script.add(Kind.RULES, version=rng.choice((*range(self.rules + 1), 4)))
 
     def _pause(self) -> None:
         """Time jumps, now and then far."""
@@ -461,9 +471,14 @@ class RandomFlow:
         """Something happens at the venue to an order that was sent there, or is said to."""
         if not self.sent:
             return
-        rng, order = self.rng, self.rng.choice(self.sent)
+        order = self.rng.choice(self.sent)
+        kinds = (Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.ENDED, Kind.UNKNOWN)
+        self._say(self.rng.choices(kinds, (6, 8, 1, 1))[0], order)
+
+    def _say(self, kind: Kind, order: Sent) -> None:
+        """One thing of an order elsewhere, mostly as it could be."""
+        rng = self.rng
         account = self._account() if self._odd(0.02) else order.account
-        kind = rng.choices((Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.ENDED, Kind.UNKNOWN), (6, 8, 1, 1))[0]
         if self._odd(0.02):
             order = rng.choice(self.recent)
         fields = {"account": account, "order_id": order.seq}
@@ -472,11 +487,78 @@ class RandomFlow:
             fields["price"] = order.price - order.side * better
             fields["quantity"] = max(1, order.quantity // rng.choice((1, 2, 3, 10))) + (self._odd(0.03) and 10**6)
             fields["amount"] = 2**50 if self._odd(0.01) else rng.randint(-5, 1000)
+        elif kind in (Kind.AMENDED, Kind.EDIT):
+            fields["price"] = order.price + rng.choice((0, rng.randint(-30, 30))) * max(1, abs(order.price) // 4000)
+            fields["quantity"] = min(2**62, max(1, order.quantity * rng.choice((1, 5, 9, 10, 12, 20)) // 10))
+            if self._odd(0.08):
+                wrong = ((0, 1), (2**40, 1), (order.price, -1), (order.price, 0), (order.price, 10**6 + 1))
+                fields["price"], fields["quantity"] = rng.choice(wrong)
+            elif self._odd(0.1):
+                fields["quantity"] = 10**6
+            fields["flags"] = rng.choice((0, 0, 0, 0, FLAG_POST_ONLY, FLAG_SLIDE)) if kind == Kind.EDIT else 0
         self.script.add(kind, **fields)
+
+    def _acknowledge(self, order: Sent) -> None:
+        """It is open at the venue; what is asked and said of it follows."""
+        self._say(Kind.ACKNOWLEDGED, order)
+        kinds = (Kind.EDIT, Kind.AMENDED, Kind.EXECUTED, Kind.CANCEL, Kind.UNKNOWN)
+        for kind in self.rng.choices(kinds, (8, 5, 4, 1, 1), k=4):
+            self._soon(lambda kind=kind: self._say(kind, order), 1, 60)
 
     def _settle_upstream(self, order: Sent) -> None:
         """Sooner or later the venue says that it is over."""
         self.script.add(Kind.ENDED, account=order.account, order_id=order.seq)
+
+    def _booking(self) -> dict[str, int]:
+        """A trade as a venue could report it, at a price of its own, for a fee or a rebate."""
+        rng, number = self.rng, self.rng.choice(self.elsewhere)
+        mark = self.marks[number]
+        return {
+            "account": self._account(),
+            "instrument": number,
+            "side": rng.choice((-1, 1)),
+            "price": mark + rng.randint(-30, 30) * max(1, mark // 4000),
+            "quantity": rng.choice((1, 5, 100, rng.randint(1, 3000))),
+            "amount": rng.randint(-5, 1000),
+        }
+
+    def _book(self) -> None:
+        """A trade made elsewhere or money moved there; now and then what is refused."""
+        booking = self._booking()
+        if self._odd(0.3):
+            booking |= {"side": 0, "price": 0, "quantity": 0, "amount": self.rng.randint(-(10**6), 10**6)}
+        if self._odd(0.1):
+            name = self.rng.choice(("instrument", "side", "price", "quantity", "amount"))
+            wrong = {
+                "instrument": (0, 1, -1, 99), "side": (0, 1, 2, -2), "price": (0, 1, 2**20 + 1, -5),
+                "quantity": (-1, 0, 10**6 + 1, 2**62), "amount": (2**48, 2**48 + 1, -(2**48) - 1, -(2**63)),
+            }  # fmt: skip
+            booking[name] = self.rng.choice(wrong[name])
+            if abs(booking["amount"]) == 2**48:
+                self.script.add(Kind.BOOKED, **booking)
+                booking["amount"] *= -1
+        self.script.add(Kind.BOOKED, **booking)
+
+    def _book_far(self) -> None:
+        """More and more lots of one client, then of two, to where the position bound is; and back."""
+        booking = self._booking() | {"quantity": 10**6, "amount": 0}
+        one, other = self.rng.choice(self.clients), self.rng.choice(self.clients)
+        for account in self.rng.choice(((one, one, one), (one, other, one, other), (one, other, other, one))):
+            self.script.add(Kind.BOOKED, **(booking | {"account": account}))
+            self._soon(
+                lambda account=account: self.script.add(
+                    Kind.BOOKED, **(booking | {"account": account, "side": -booking["side"]})
+                ), 1, 30,
+            )  # fmt: skip
+
+    def _book_much(self) -> None:
+        """Bought dear and sold cheap until the session cash is at its bound; then the other way round."""
+        booking = self._booking() | {"instrument": self.elsewhere[0], "quantity": 10**6, "amount": 0}
+        for way in (1, -1):
+            for _ in range(13):
+                for side in (1, -1):
+                    price = 2**20 if side == way else 100
+                    self.script.add(Kind.BOOKED, **(booking | {"side": side, "price": price}))
 
     # -- money, catalogue, garbage -----------------------------------------------------------------------------------
 

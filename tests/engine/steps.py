@@ -416,6 +416,26 @@ def _executed(world, lots, name, who, price, fee):
     world.do(Kind.EXECUTED, account=world.number(who), order_id=world.orders[name], **fields)
 
 
+@step(r'the venue says that "(\w+)" of (\w+) has (\d+) left at (\d+)')
+def _amended(world, name, who, lots, price):
+    fields = {"quantity": int(lots), "price": int(price)}
+    world.do(Kind.AMENDED, account=world.number(who), order_id=world.orders[name], **fields)
+
+
+@step(r"the venue says that (\w+) (bought|sold) (\d+) (\w+) at (\d+) for (\d+) dollars?")
+def _booked(world, who, way, lots, what, price, fee):
+    world.do(
+        Kind.BOOKED, account=world.number(who), instrument=getattr(contracts, what),
+        side=BUY if way == "bought" else SELL, quantity=int(lots), price=int(price), amount=int(fee) * DOLLAR,
+    )  # fmt: skip
+
+
+@step(r"the venue says that (\w+) (paid|received) (\d+) dollars? over (\w+)")
+def _paid_there(world, who, way, dollars, what):
+    amount = int(dollars) * DOLLAR * (1 if way == "paid" else -1)
+    world.do(Kind.BOOKED, account=world.number(who), instrument=getattr(contracts, what), amount=amount)
+
+
 @step(r"the year of expiry comes")
 def _expiry(world):
     world.venue.time = EXPIRY
@@ -452,6 +472,12 @@ def _duplicate(world, name):
 def _holds(world, who, lots, what):
     held = world.venue.held(world.number(who), getattr(contracts, what))
     assert held == int(lots), f"holds {held}"
+
+
+@step(r"(\w+) has (-?\d+) dollars? of cash")
+def _cash(world, who, dollars):
+    cash = world.venue.balance(world.number(who))
+    assert cash == int(dollars) * DOLLAR, f"has {cash}"
 
 
 @step(r'"(\w+)" has (\d+) left(?:, (\d+) of them shown)?(?:, at (\d+))?')

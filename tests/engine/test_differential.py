@@ -13,7 +13,7 @@ from differential import campaign
 
 STREAM = 10_000
 SEEDS = 20
-SOAK = 5_000_000
+SOAK = 10_000_000
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

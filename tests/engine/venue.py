@@ -21,6 +21,7 @@ from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
     FLAG_LINKED,
     FLAG_PACKAGE,
+    RULES_FOLDED,
     SYSTEM_ROUNDING,
     EventKind,
     Kind,
@@ -211,8 +212,8 @@ class Venue:
 
 
 def open_weighted(engine: Any, **more: int) -> Venue:
-    """A venue under rules 2 whose contracts have weights and deltas: every control has something to measure."""
-    venue = open_venue(engine, rules=2, **more)
+    """A venue under the newest rules whose contracts have weights and deltas: every control can measure something."""
+    venue = open_venue(engine, rules=max(RULES_FOLDED), **more)
     venue.publish(weighted())
     return venue
 

@@ -2,7 +2,8 @@
 
 rules-1  written by the build of commit 9c1d517, the last that knew only rules 1: the simulated market with funding,
          settlement and expiries, killed with -9 once; its copies as the killed and reopened writer left them
-rules-2  written by `keep_journal.py`: random commands of every kind, an unclean stop
+rules-2  written by `keep_journal.py`: random commands of every kind there was, an unclean stop
+rules-3  the same, with the kinds that rules 3 added
 """
 
 import tarfile
@@ -14,7 +15,7 @@ from seawall.journal import folders_of, verify
 from seawall.node import Configuration, Node, replay
 from seawall.vocabulary.records import Kind, command
 
-RULES = {"rules-1": 1, "rules-2": 2}
+RULES = {"rules-1": 1, "rules-2": 2, "rules-3": 3}
 
 
 @pytest.fixture(params=RULES)
@@ -39,12 +40,14 @@ def test_it_is_gone_on_with_under_its_own_rules(kept):
     settings = Configuration.of({"data": str(data), "segment_bytes": 1 << 18})
     node = Node.start(settings, lambda: 2**62)
     assert (node.replayed.digest, node.fold.engine.catalogue.rules) == (digest, rules)
-    if rules < 2:
-        node.adopt_rules(2)
+    if rules < 3:
+        node.adopt_rules(rules + 1)
     node.submit(command(Kind.INDEX, instrument=0, price=1000))
     node.stop()
     again = Node.start(settings, lambda: 2**62)
-    assert again.snapshot_frame == node.journal.next_frame - 1 and again.fold.engine.catalogue.rules == 2
+    assert again.snapshot_frame == node.journal.next_frame - 1 and again.fold.engine.catalogue.rules == min(
+        3, rules + 1
+    )
     again.stop()
     assert replay(settings.folders, "reference").digest == again.fold.digest[1].hex()
 

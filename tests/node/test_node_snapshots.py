@@ -55,7 +55,7 @@ def test_what_is_loaded_is_what_was_dumped_and_goes_on_alike(seed):
 
 def test_the_tag_names_the_layout_and_fits(monkeypatch):
     assert len(fast_snapshot.TAG) <= 64 and fast_snapshot._tag() == fast_snapshot.TAG
-    monkeypatch.setattr(fast_snapshot, "RULES_FOLDED", (1, 2, 3))
+    monkeypatch.setattr(fast_snapshot, "RULES_FOLDED", (1, 2, 3, 4))
     assert fast_snapshot._tag() != fast_snapshot.TAG
     monkeypatch.undo()
     monkeypatch.setattr(fast_snapshot.at, "A_LIMITS", 99)

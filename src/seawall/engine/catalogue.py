@@ -19,6 +19,8 @@ from seawall.vocabulary.records import (
     FORBID_OPEN,
     FORBID_TRADE,
     FORBID_WITHDRAW,
+    KINDS_OF_RULES_1,
+    KINDS_OF_RULES_3,
     RULES_FOLDED,
     SYSTEM_ACCOUNTS,
     Kind,
@@ -270,6 +272,12 @@ class Catalogue:
             "roles": self.roles,
             "underlyings": self.underlyings,
         }
+
+    def knows(self, kind: int) -> bool:
+        """Whether the rules in force have a kind of command."""
+        if kind in KINDS_OF_RULES_3:
+            return self.rules > 2
+        return self.rules > 1 or kind in KINDS_OF_RULES_1
 
     def rules_command(self, command: Any) -> int:
         """Take the next rules."""

@@ -16,7 +16,6 @@ from seawall.vocabulary.records import (
     EVENT,
     FLAG_UNCLEAN,
     GROUPS,
-    KINDS_OF_RULES_1,
     EventKind,
     Kind,
     Limit,
@@ -87,7 +86,7 @@ class Rare(Memory):
         handler = self._handlers.get(kind)
         self._hear_of_halts()
         try:
-            if handler is None or (self.catalogue.rules < 2 and kind not in KINDS_OF_RULES_1):
+            if handler is None or not self.catalogue.knows(kind):
                 raise Refused(Reason.UNKNOWN_KIND, kind, max(Kind))
             handler(command, attachment)
         except Refused as refused:

@@ -11,6 +11,7 @@ Rules
     money     every posting has its opposite: fees to SYSTEM_FEES, rounding residues to SYSTEM_ROUNDING
     stops     wait without reserving anything; fired, they pass the gate like an order sent that moment
     state     whatever halts by itself only restricts; people relax
+    facts     what a venue upstream reports is booked as it is, and refused only where arithmetic ends
     refusals  change nothing but time and the budget of messages
 
 The rules are in `rules/`, a file each.
@@ -37,7 +38,6 @@ from seawall.vocabulary.records import (
     FLAG_PACKAGE,
     FLAG_UNCLEAN,
     GROUPS,
-    KINDS_OF_RULES_1,
     UPSTREAM,
     Commands,
     EventKind,
@@ -83,6 +83,8 @@ class Reference(Money):
             Kind.EXECUTED: self._executed,
             Kind.ENDED: self._ended,
             Kind.UNKNOWN: self._unknown,
+            Kind.BOOKED: self._booked,
+            Kind.AMENDED: self._amended,
             Kind.DEPOSIT: self._deposit,
             Kind.WITHDRAW: self._withdraw,
             Kind.FUNDING: self._funding,
@@ -117,7 +119,7 @@ class Reference(Money):
         kind = int(command["kind"])
         handler = self._handlers.get(kind)
         try:
-            if handler is None or (self.catalogue.rules < 2 and kind not in KINDS_OF_RULES_1):
+            if handler is None or not self.catalogue.knows(kind):
                 raise Refused(Reason.UNKNOWN_KIND, kind, max(Kind))
             handler(command, attachment)
         except Refused as refused:

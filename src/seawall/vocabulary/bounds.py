@@ -26,7 +26,7 @@ INVERSE_NUMERATOR_MAX: Final = 2**62
 """q*K of an inverse contract, before the division by a price."""
 
 BALANCE_MAX: Final = 2**50
-"""Atoms. A deposit that would take a balance beyond is refused."""
+"""Atoms. A deposit that would take a balance beyond is refused, and a booked trade that would take session cash."""
 
 DEPOSITS_MAX: Final = 2**62
 """Atoms. Deposits less withdrawals of all accounts in one currency."""

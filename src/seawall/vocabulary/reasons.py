@@ -81,6 +81,7 @@ class Reason(IntEnum):
     CHAIN = 68
     NO_PRICE = 69
     NO_PROTECTION = 70
+    NOT_UPSTREAM = 71
 
     BY_OWNER = 100
     IMMEDIATE_OR_CANCEL = 101
@@ -103,6 +104,7 @@ class Reason(IntEnum):
     SETTLED = 153
     DELIVERED = 154
     ROUNDED = 155
+    BOOKED = 156
 
 
 class Row(NamedTuple):
@@ -270,6 +272,7 @@ REASONS: Final[dict[Reason, Row]] = {
     Reason.CHAIN: Row("leg {a} does not fit a batch of {b} legs", 11029, "invalid_arguments"),
     Reason.NO_PRICE: Row("instrument {a} has no price of the kind {b} yet", 10012, "book_closed"),
     Reason.NO_PROTECTION: Row("account {a} has no market-maker protection in block {b}", 11029, "invalid_arguments"),
+    Reason.NOT_UPSTREAM: Row("instrument {a} trades here and at no venue elsewhere", 11029, "invalid_arguments"),
     Reason.BY_OWNER: Row("cancelled by its owner", 0, "user_request"),
     Reason.IMMEDIATE_OR_CANCEL: Row("the rest of an immediate-or-cancel order", 0, "immediate_or_cancel"),
     Reason.SELF_MATCH: Row("would have matched the account's own order {a}", 10003, "order_overlap"),
@@ -290,6 +293,7 @@ REASONS: Final[dict[Reason, Row]] = {
     Reason.SETTLED: Row("session gain of {a} atoms on {b} lots became cash", 0, "settlement"),
     Reason.DELIVERED: Row("delivery of {a} atoms on {b} lots", 0, "delivery"),
     Reason.ROUNDED: Row("rounding residue of {a} atoms", 0, "rounding"),
+    Reason.BOOKED: Row("{a} atoms moved at the venue elsewhere, {b} lots held there", 0, "booked"),
 }
 
 

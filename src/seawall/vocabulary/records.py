@@ -98,6 +98,11 @@ class Kind(IntEnum):
     EXECUTED = 32  # account, order_id, price, quantity, amount = fee in atoms
     ENDED = 33  # account, order_id: no longer open at the venue
     UNKNOWN = 34  # account, order_id: nobody knows
+    BOOKED = (
+        35  # account, instrument, side, price, quantity (0: money alone), amount = atoms paid to the venue's account:
+    )
+    # a trade made elsewhere, or money moved there: a fact, asked of no control and no state
+    AMENDED = 36  # account, order_id, price, quantity = open now: the venue's terms of an upstream order, a fact
     DEPOSIT = 40  # account, currency, amount
     WITHDRAW = 41
     FUNDING = 42  # instrument, amount per lot * 2^16
@@ -105,10 +110,14 @@ class Kind(IntEnum):
     EXPIRE = 44  # instrument, price = delivery price
 
 
-RULES_FOLDED: Final = (1, 2)
-"""Rules this build folds. 1: kinds OPENED to CLOSED, ORDER to CANCEL_ALL and money, plain limit orders. 2: all."""
+RULES_FOLDED: Final = (1, 2, 3)
+"""Rules this build folds. 1: kinds OPENED to CLOSED, ORDER to CANCEL_ALL and money, plain limit orders. 2: all but what
+3 added: BOOKED, AMENDED, and EDIT of an order open upstream."""
 
 KINDS_OF_RULES_1: Final = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 40, 41, 42, 43, 44))
+
+KINDS_OF_RULES_3: Final = frozenset((Kind.BOOKED, Kind.AMENDED))
+"""Unknown before."""
 
 
 class TimeInForce(IntEnum):
@@ -251,7 +260,7 @@ class EventKind(IntEnum):
 
     ACCEPTED = 1  # price, quantity; a = requirement after, b = equity
     REFUSED = 2  # reason; a and b are the two numbers of the reason's sentence
-    FILL = 3  # price, quantity; a = atoms gained by the price, b = fee paid (negative: rebate)
+    FILL = 3  # price, quantity; a = atoms gained by the price, b = fee paid (negative: rebate); BOOKED: order_id = seq
     CANCELLED = 4  # reason; quantity = what was still open
     POSTED = 5  # reason = cause, currency; a = atoms, b = position concerned
     PUBLISHED = 6  # a = version

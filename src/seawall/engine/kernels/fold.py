@@ -30,12 +30,10 @@ from seawall.engine.kernels.trading import (
     client_passes,
     dead_man,
     edit,
-    ended,
-    executed,
     instrument_passes,
     place,
-    set_status,
 )
+from seawall.engine.kernels.upstream import amended, booked, ended, executed, set_status
 from seawall.engine.kernels.views import (
     ENTRY,
     Header,
@@ -53,7 +51,7 @@ from seawall.vocabulary.records import FLAG_DISCONNECTED, FLAG_LINKED, Kind, Rol
 
 _ORDER, _CANCEL, _CANCEL_ALL, _EDIT = int(Kind.ORDER), int(Kind.CANCEL), int(Kind.CANCEL_ALL), int(Kind.EDIT)
 _DEAD_MAN, _ACKNOWLEDGED, _EXECUTED = int(Kind.DEAD_MAN), int(Kind.ACKNOWLEDGED), int(Kind.EXECUTED)
-_ENDED, _UNKNOWN = int(Kind.ENDED), int(Kind.UNKNOWN)
+_ENDED, _UNKNOWN, _BOOKED, _AMENDED = int(Kind.ENDED), int(Kind.UNKNOWN), int(Kind.BOOKED), int(Kind.AMENDED)
 _DEPOSIT, _WITHDRAW = int(Kind.DEPOSIT), int(Kind.WITHDRAW)
 _FUNDING, _SETTLE, _TIME, _CLOSED = int(Kind.FUNDING), int(Kind.SETTLE), int(Kind.TIME), int(Kind.CLOSED)
 _BY_OWNER, _DISCONNECTED = int(Reason.BY_OWNER), int(Reason.DISCONNECTED)
@@ -170,6 +168,8 @@ def _own(h: Header, kind: Any) -> bool:
     trading = kind == _ORDER or kind == _CANCEL or kind == _CANCEL_ALL
     money = kind == _DEPOSIT or kind == _WITHDRAW or kind == _FUNDING or kind == _SETTLE
     newer = kind == _EDIT or kind == _DEAD_MAN or (_ACKNOWLEDGED <= kind <= _UNKNOWN)
+    if kind == _BOOKED or kind == _AMENDED:
+        return h[at.RULES] > 2
     return trading or money or kind == _TIME or kind == _CLOSED or (newer and h[at.RULES] > 1)
 
 
@@ -203,6 +203,10 @@ def _dispatch(h: Header, command: Any) -> bool:
         ended(h, command)
     elif kind == _EXECUTED:
         executed(h, command)
+    elif kind == _BOOKED:
+        booked(h, command)
+    elif kind == _AMENDED:
+        amended(h, command)
     return True
 
 

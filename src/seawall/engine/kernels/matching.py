@@ -217,12 +217,12 @@ def _decrement_maker(h: Header, maker: Index, quantity: Any, taker_id: Any) -> N
 
 @kernel
 def shrink(h: Header, o: Index, left: Any) -> None:
-    """A resting order keeps its place with less open."""
+    """An order keeps its place, if it has one here, with less open."""
     order = orders_of(h)[o]
     ins = instruments_of(h)[order.instrument]
     fixed = order_fixed(h, ins, order.side, left, order.price, dearer(order))
     move(h, order.position, order.side, order.remaining, order.fixed, left, fixed, 0)
-    if order.flags & FLAG_REDUCE_ONLY == 0:
+    if order.level >= 0 and order.flags & FLAG_REDUCE_ONLY == 0:
         levels_of(h)[order.level].firm -= order.remaining - left
     order.fixed, order.remaining = fixed, left
     order.shown = min(order.shown, left)

@@ -33,7 +33,8 @@ from seawall.engine.kernels.margin import (
     requirement,
 )
 from seawall.engine.kernels.matching import post
-from seawall.engine.kernels.trading import end_upstream, instrument_passes
+from seawall.engine.kernels.trading import instrument_passes
+from seawall.engine.kernels.upstream import end_upstream
 from seawall.engine.kernels.views import (
     ENTRY,
     Header,

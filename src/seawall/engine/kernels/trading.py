@@ -1,10 +1,9 @@
-"""The commands of traders: order, stop, edit, cancel, timers; and orders held upstream. `rules.orders` here."""
+"""The commands of traders: order, stop, edit, cancel, timers. `rules.orders` here; its facts are in `upstream`."""
 
 from typing import Any
 
 import numpy as np
 
-from seawall.engine.kernels import arithmetic as ar
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.admission import (
     admit,
@@ -20,14 +19,12 @@ from seawall.engine.kernels.admission import (
 )
 from seawall.engine.kernels.book import (
     add_holder,
-    announce_cancel,
     book_code,
     close,
     deny,
     drop_position,
     emit,
     find_position,
-    forget,
     join_level,
     leave_level,
     new_position,
@@ -39,14 +36,11 @@ from seawall.engine.kernels.book import (
     waiting_code,
 )
 from seawall.engine.kernels.gate import gate
-from seawall.engine.kernels.margin import equity, move, refresh_gain, requirement
+from seawall.engine.kernels.margin import equity, move, requirement
 from seawall.engine.kernels.matching import (
     begin_match,
     clear_more,
-    follow_fill,
-    posting_of,
     release,
-    settle_fill,
     shrink,
 )
 from seawall.engine.kernels.stops import reach, trailing_trigger, watched_price
@@ -55,14 +49,12 @@ from seawall.engine.kernels.timers import set_dead_man
 from seawall.engine.kernels.views import (
     Header,
     accounts_of,
-    balances_of,
     client_ids_of,
     instruments_of,
     kernel,
     more_of,
     order_table_of,
     orders_of,
-    positions_of,
     tiers_of,
 )
 from seawall.vocabulary import bounds
@@ -73,7 +65,6 @@ from seawall.vocabulary.records import (
     FLAG_POST_ONLY,
     FLAG_SLIDE,
     SYSTEM_ACCOUNTS,
-    TAKER,
     EventKind,
     Kind,
     OrderType,
@@ -85,20 +76,17 @@ from seawall.vocabulary.records import (
 
 _KEPT = bounds.CLIENT_IDS_KEPT
 _ACCEPTED, _EDITED, _DUPLICATE = int(EventKind.ACCEPTED), int(EventKind.EDITED), int(EventKind.DUPLICATE)
-_DEFINED, _STATUS = int(EventKind.DEFINED), int(EventKind.STATUS)
+_DEFINED = int(EventKind.DEFINED)
 _BY_NAME = {reason.name: int(reason) for reason in Reason}
 _R_ACCOUNT, _R_SYSTEM, _R_ROLE = _BY_NAME["UNKNOWN_ACCOUNT"], _BY_NAME["SYSTEM_ACCOUNT"], _BY_NAME["ROLE"]
 _R_INSTRUMENT, _R_SIDE, _R_FORM = _BY_NAME["UNKNOWN_INSTRUMENT"], _BY_NAME["BAD_SIDE"], _BY_NAME["ORDER_FORM"]
 _R_ORDER, _R_OWNER, _R_STATUS = _BY_NAME["UNKNOWN_ORDER"], _BY_NAME["NOT_OWNER"], _BY_NAME["ORDER_STATUS"]
-_R_BY_OWNER, _R_BY_VENUE, _R_NO_PRICE = _BY_NAME["BY_OWNER"], _BY_NAME["BY_VENUE"], _BY_NAME["NO_PRICE"]
-_R_TRIGGER, _R_UNTIL, _R_QUANTITY = _BY_NAME["TRIGGER"], _BY_NAME["UNTIL"], _BY_NAME["QUANTITY"]
-_R_BALANCE, _C = _BY_NAME["BALANCE_BOUND"], at.CURRENCIES_MAX
-_R_BAND, _R_AMOUNT, _R_BOUND = _BY_NAME["PRICE_BAND"], _BY_NAME["AMOUNT"], _BY_NAME["POSITION_BOUND"]
+_R_BY_OWNER, _R_NO_PRICE = _BY_NAME["BY_OWNER"], _BY_NAME["NO_PRICE"]
+_R_TRIGGER, _R_UNTIL = _BY_NAME["TRIGGER"], _BY_NAME["UNTIL"]
 _TRAILING, _CLIENT = int(OrderType.TRAILING), int(Role.CLIENT)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
-_RESTING, _WAITING, _PENDING = int(Status.RESTING), int(Status.WAITING), int(Status.PENDING)
-_ACKNOWLEDGED, _UNKNOWN = int(Status.ACKNOWLEDGED), int(Status.UNKNOWN)
-_INDEX, _LAST = int(Watched.INDEX), int(Watched.LAST)
+_RESTING, _WAITING, _ACKNOWLEDGED = int(Status.RESTING), int(Status.WAITING), int(Status.ACKNOWLEDGED)
+_INDEX = int(Watched.INDEX)
 _DEAD_MAN = int(Kind.DEAD_MAN)
 _ENTRY = FLAG_POST_ONLY | FLAG_SLIDE
 _CHAINED = FLAG_LINKED | FLAG_PACKAGE
@@ -233,15 +221,13 @@ def prepare(h: Header, command: Any, plain: bool) -> Index:
     """An ORDER record of the command, not yet in any list; its position may be -1."""
     o = take_order(h)
     order = orders_of(h)[o]
-    ins = instruments_of(h)[command.instrument]
-    rates = 2 * (2 * accounts_of(h)[command.account].tier + ins.fee_class)
     order.id = h[at.SEQ]
     order.price, order.remaining, order.filled = command.price, command.quantity, 0
     order.shown = command.quantity
     order.fee_accrued = order.fee_posted = 0
     order.client_id = command.client_id
     order.account, order.instrument, order.side = command.account, command.instrument, command.side
-    order.maker_rate, order.taker_rate = tiers_of(h)[rates], tiers_of(h)[rates + 1]
+    todays_rates(h, o)
     order.position = find_position(h, command.account, command.instrument)
     order.level = order.next = order.previous = order.older = order.newer = -1
     order.fixed = 0
@@ -350,14 +336,16 @@ def _edit_passes(h: Header, command: Any, o: Index) -> bool:
     order, more = orders_of(h)[o], more_of(h)[o]
     if not spend(h, np.int64(command.account), False):
         return False
-    if order.status != _RESTING and order.status != _WAITING:
+    there = order.status == _ACKNOWLEDGED
+    editable = there and h[at.RULES] > 2 and more.cancel_wanted == 0
+    if not editable and order.status != _RESTING and order.status != _WAITING:
         return deny(h, _R_STATUS, order.id, order.status)
     kind, tif = 0, 0
     if order.flags & at.HAS_MORE:
         kind, tif = more.type, more.tif
     flags = np.int64(command.flags)
     unfit = at_market(kind) or tif == _IOC or tif == _FOK
-    if flags & ~_ENTRY or flags == FLAG_SLIDE or (flags != 0 and unfit):
+    if flags & ~_ENTRY or flags == FLAG_SLIDE or ((flags != 0 or there) and unfit):
         return deny(h, _R_FORM, kind, flags)
     return True
 
@@ -411,8 +399,7 @@ def _replace(h: Header, command: Any, o: Index, left: Any) -> bool:
     order.flags = flags & ~_ENTRY | command.flags
     order.remaining, order.price = left, command.price
     maker_rate, taker_rate = order.maker_rate, order.taker_rate
-    rates = 2 * (2 * entry.tier + instruments_of(h)[order.instrument].fee_class)
-    order.maker_rate, order.taker_rate = tiers_of(h)[rates], tiers_of(h)[rates + 1]
+    todays_rates(h, o)
     if not enter(h, o, 0, tif, mode):
         order.flags, order.remaining, order.price = flags, remaining, price
         order.maker_rate, order.taker_rate, order.fixed = maker_rate, taker_rate, fixed
@@ -423,15 +410,33 @@ def _replace(h: Header, command: Any, o: Index, left: Any) -> bool:
         return True
     entry.open_orders += 1
     entry.reserve += reserve
-    new_flags = order.flags
-    order.remaining, order.flags = remaining, flags
-    leave_level(h, o, book_code(order.side))
-    order.remaining, order.shown, order.flags = left, left, new_flags | at.HAS_MORE | at.LISTED
-    more.display = min(more.display, left)
+    here = order.status == _RESTING
+    if here:
+        new_flags = order.flags
+        order.remaining, order.flags = remaining, flags
+        leave_level(h, o, book_code(order.side))
+        order.remaining, order.flags = left, new_flags | at.HAS_MORE | at.LISTED
+    count_anew(h, o)
+    tell(h, _EDITED, o, 0, h[at.CHAIN_NEEDED], h[at.CHAIN_HELD])
+    return begin_match(h, o, tif, mode) if here else True
+
+
+@kernel
+def todays_rates(h: Header, o: Index) -> None:
+    """Fee rates as for an order sent now."""
+    order = orders_of(h)[o]
+    rates = 2 * (2 * accounts_of(h)[order.account].tier + instruments_of(h)[order.instrument].fee_class)
+    order.maker_rate, order.taker_rate = tiers_of(h)[rates], tiers_of(h)[rates + 1]
+
+
+@kernel
+def count_anew(h: Header, o: Index) -> None:
+    """New terms are a new order under the old id: all of it shown, and a new count of rounding."""
+    order, more = orders_of(h)[o], more_of(h)[o]
+    order.shown = order.remaining
+    more.display = min(more.display, order.remaining)
     more.done += order.filled
     order.filled = order.fee_accrued = order.fee_posted = 0
-    tell(h, _EDITED, o, 0, h[at.CHAIN_NEEDED], h[at.CHAIN_HELD])
-    return begin_match(h, o, tif, mode)
 
 
 # -- cancels and timers ------------------------------------------------------------------------------------------------
@@ -459,115 +464,3 @@ def dead_man(h: Header, command: Any) -> None:
     else:
         set_dead_man(h, command.account, command.until)
         emit(h, _DEFINED, 0, 0, 0, 0, command.account, 0, 0, 0, 0, _DEAD_MAN, command.until)
-
-
-# -- upstream ----------------------------------------------------------------------------------------------------------
-
-
-@kernel
-def _upstream_order(h: Header, command: Any, but: Any) -> Index:
-    """The upstream order a command names, in any status but one; else -1, refused."""
-    o = own_order(h, command)
-    if o >= 0:
-        status = orders_of(h)[o].status
-        if status == _RESTING or status == _WAITING or status == but:
-            deny(h, _R_STATUS, orders_of(h)[o].id, status)
-            o = -1
-    if o < 0:
-        refuse_denied(h, command)
-    return o
-
-
-@kernel
-def set_status(h: Header, command: Any, status: Any) -> None:
-    """An ACKNOWLEDGED or UNKNOWN command."""
-    o = _upstream_order(h, command, status)
-    if o < 0:
-        return
-    order = orders_of(h)[o]
-    entry = accounts_of(h)[order.account]
-    if order.status == _UNKNOWN:
-        entry.unknown -= 1
-    if status == _UNKNOWN:
-        entry.unknown += 1
-    old = order.status
-    order.status = status
-    tell(h, _STATUS, o, 0, status, old)
-
-
-@kernel
-def ended(h: Header, command: Any) -> None:
-    """An ENDED command."""
-    o = _upstream_order(h, command, -1)
-    if o >= 0:
-        end_upstream(h, o, _R_BY_VENUE)
-
-
-@kernel
-def end_upstream(h: Header, o: Index, reason: Any) -> None:
-    """An upstream order is open no longer."""
-    order = orders_of(h)[o]
-    if order.status == _UNKNOWN:
-        accounts_of(h)[order.account].unknown -= 1
-    h[at.UPSTREAM_LIVE] -= 1
-    announce_cancel(h, o, reason, 0, 0)
-    move(h, order.position, order.side, order.remaining, order.fixed, 0, 0, 0)
-    forget(h, o)
-
-
-@kernel
-def executed(h: Header, command: Any) -> None:
-    """An EXECUTED command: a fill at the venue, whose account is the other side; then its owner's margin call."""
-    o = _upstream_order(h, command, -1)
-    if o < 0:
-        return
-    order = orders_of(h)[o]
-    ins = instruments_of(h)[order.instrument]
-    price, quantity, fee = command.price, command.quantity, command.amount
-    if not _execution_passes(h, command, o):
-        refuse_denied(h, command)
-        return
-    venue = np.int64(ins.upstream)
-    other = find_position(h, venue, order.instrument)
-    if other < 0:
-        other = new_position(h, venue, order.instrument)
-        add_holder(h, other)
-    better = ar.improvement(ins, order.side, quantity, order.price, price)
-    posting = posting_of(ins, order, quantity, better)
-    account, side, instrument = order.account, order.side, order.instrument
-    settle_fill(h, o, quantity, price, posting, fee, venue, TAKER, 0)
-    follow_fill(h, o, quantity)
-    if order.remaining == 0:
-        if order.status == _UNKNOWN:
-            accounts_of(h)[account].unknown -= 1
-        h[at.UPSTREAM_LIVE] -= 1
-        forget(h, o)
-    positions_of(h)[other].cash -= posting
-    move(h, other, 1, 0, 0, 0, 0, -side * quantity)
-    refresh_gain(h, other)
-    reach(h, np.int64(instrument), _LAST, price)
-    h[at.CALL], h[at.PENDING] = account, at.CALL_ONE
-
-
-@kernel
-def _execution_passes(h: Header, command: Any, o: Index) -> bool:
-    order = orders_of(h)[o]
-    ins = instruments_of(h)[order.instrument]
-    if command.quantity < 1 or command.quantity > order.remaining:
-        return deny(h, _R_QUANTITY, command.quantity, order.remaining)
-    outside = command.price < ins.price_min or command.price > ins.price_max
-    if outside or order.side * (command.price - order.price) > 0:
-        return deny(h, _R_BAND, command.price, order.price)
-    if abs(command.amount) > bounds.POSITION_VALUE_MAX or command.amount == -(2**63):
-        return deny(h, _R_AMOUNT, command.amount, bounds.POSITION_VALUE_MAX)
-    other = find_position(h, np.int64(ins.upstream), order.instrument)
-    balances = balances_of(h)
-    balance = balances[order.account * _C + ins.currency] - command.amount
-    if abs(balance) <= bounds.DEPOSITS_MAX:
-        balance = balances[ins.upstream * _C + ins.currency] + command.amount
-    held = abs((positions_of(h)[other].quantity if other >= 0 else 0) - order.side * command.quantity)
-    if held > ins.position_bound:
-        return deny(h, _R_BOUND, held, ins.position_bound)
-    if abs(balance) > bounds.DEPOSITS_MAX:
-        return deny(h, _R_BALANCE, balance, bounds.DEPOSITS_MAX)
-    return True

@@ -41,7 +41,7 @@ _RULES_2 = ("type", "flags", "watch", "self_match", "trigger", "strategy", "disp
 
 
 class Orders(Conditional):
-    """Handlers of commands 14 and 20 to 34, and of linked chains."""
+    """Handlers of commands 14 and 20 to 36, and of linked chains."""
 
     # -- orders ----------------------------------------------------------------------------------------------------
 
@@ -135,15 +135,18 @@ class Orders(Conditional):
         """Replace price and amount atomically: gated without the old order's effect, refused leaves it untouched.
 
         An amount at or below what is filled cancels the rest. Less at the same price keeps the place in the queue;
-        anything else is a new order under the old id: last in its queue, with a new count of rounding.
+        anything else is a new order under the old id: last in its queue, with a new count of rounding. One that is open
+        upstream takes the new terms and matches nothing here.
         """
         account, order = self._own_order(command)
         self._spend(account, Limit.MESSAGES, order.account, MESSAGES)
-        if order.status not in (Status.RESTING, Status.WAITING):
+        there = order.status == Status.ACKNOWLEDGED
+        editable = there and self.catalogue.rules > 2 and not order.cancel_wanted
+        if not editable and order.status not in (Status.RESTING, Status.WAITING):
             raise Refused(Reason.ORDER_STATUS, order.id, order.status)
         flags, price = int(command["flags"]), int(command["price"])
         never_rests = order.type in AT_MARKET or order.tif in (TimeInForce.IOC, TimeInForce.FOK)
-        if flags & ~_ENTRY or flags == FLAG_SLIDE or (flags and never_rests):
+        if flags & ~_ENTRY or flags == FLAG_SLIDE or ((flags or there) and never_rests):
             raise Refused(Reason.ORDER_FORM, order.type, flags)
         left = int(command["quantity"]) - order.done - order.filled
         if left <= 0:
@@ -186,10 +189,7 @@ class Orders(Conditional):
         changed = replace(
             order, price=price, remaining=left, shown=left, flags=order.flags & ~_ENTRY | flags, effect=[]
         )
-        changed.display = min(order.display, left)
-        changed.done, changed.filled = order.done + order.filled, 0
-        changed.fee_accrued = changed.fee_posted = 0
-        changed.maker_rate, changed.taker_rate = self.catalogue.tiers[account.tier, listing.spec.fee_class]
+        self._renew(account, listing, changed)
         ages = list(account.orders)
         self.book.close(account, order)
         try:
@@ -202,8 +202,16 @@ class Orders(Conditional):
         account.orders = {id_: account.orders[id_] for id_ in ages}
         self._leave_book(listing, order)
         self._tell(EventKind.EDITED, changed, a=requirement, b=equity)
-        self._match(listing, changed)
-        self._protect_makers()
+        if changed.status == Status.RESTING:
+            self._match(listing, changed)
+            self._protect_makers()
+
+    def _renew(self, account: Account, listing: Listing, order: Order) -> None:
+        """New terms are a new order under the old id: a new count of rounding, at today's fee rates."""
+        order.display = min(order.display, order.remaining)
+        order.done, order.filled = order.done + order.filled, 0
+        order.fee_accrued = order.fee_posted = 0
+        order.maker_rate, order.taker_rate = self.catalogue.tiers[account.tier, listing.spec.fee_class]
 
     # -- cancels, timers, protection --------------------------------------------------------------------------------
 
@@ -332,29 +340,121 @@ class Orders(Conditional):
         spec = listing.spec
         if order.side * (price - order.price) > 0 or not spec.price_min <= price <= spec.price_max:
             raise Refused(Reason.PRICE_BAND, price, order.price)
-        if abs(fee) > bounds.POSITION_VALUE_MAX:
-            raise Refused(Reason.AMOUNT, fee, bounds.POSITION_VALUE_MAX)
-        venue = self.accounts[listing.upstream]
-        position = venue.positions.get(order.instrument)
-        held = abs((position.quantity if position else 0) - order.side * quantity)
-        if held > listing.position_bound:
-            raise Refused(Reason.POSITION_BOUND, held, listing.position_bound)
         account = self.accounts[order.account]
-        for balance in (account.balance[spec.currency] - fee, venue.balance[spec.currency] + fee):
-            if abs(balance) > bounds.DEPOSITS_MAX:
-                raise Refused(Reason.BALANCE_BOUND, balance, bounds.DEPOSITS_MAX)
+        self._check_fee_bound(fee)
+        self._check_position(listing, listing.upstream, -order.side * quantity)
+        self._check_balances(account, listing, fee)
         posting = formulas.fill_posting(spec, order.side, order.filled, quantity, order.price, price)
         whole = quantity == order.remaining
         if whole and order.status == Status.UNKNOWN:
             account.unknown -= 1
         self._settle_fill(listing, order, quantity, price, posting, fee, listing.upstream, TAKER)
-        other = venue.positions.setdefault(order.instrument, Position())
-        listing.holders.setdefault(listing.upstream, other)
-        self.book.add_position(venue, order.instrument, -1)
-        other.quantity -= order.side * quantity
-        other.cash -= posting
-        self.book.add_position(venue, order.instrument, +1)
+        self._trade_of(listing, listing.upstream, -order.side * quantity, -posting)
         self._reach(listing, Watched.LAST, price)
+        self._margin_call(order.account)
+
+    def _check_fee_bound(self, fee: int) -> None:
+        if abs(fee) > bounds.POSITION_VALUE_MAX:
+            raise Refused(Reason.AMOUNT, fee, bounds.POSITION_VALUE_MAX)
+
+    def _check_position(self, listing: Listing, number: int, change: int) -> None:
+        """Whether an account's position after `change` lots more, open orders included, stays in bounds."""
+        held = self.accounts[number].positions.get(listing.number, Position())
+        total = abs(held.quantity + change) + held.open_buy + held.open_sell
+        if total > listing.position_bound:
+            raise Refused(Reason.POSITION_BOUND, total, listing.position_bound)
+
+    def _check_balances(self, account: Account, listing: Listing, fee: int) -> None:
+        currency, venue = listing.spec.currency, self.accounts[listing.upstream]
+        for balance in (account.balance[currency] - fee, venue.balance[currency] + fee):
+            if abs(balance) > bounds.DEPOSITS_MAX:
+                raise Refused(Reason.BALANCE_BOUND, balance, bounds.DEPOSITS_MAX)
+
+    def _trade_of(self, listing: Listing, number: int, lots: int, atoms: int) -> None:
+        """Lots and session cash that a trade elsewhere brings an account that has no order in it here."""
+        account = self.accounts[number]
+        position = account.positions.setdefault(listing.number, Position())
+        listing.holders.setdefault(number, position)
+        self.book.add_position(account, listing.number, -1)
+        position.quantity += lots
+        position.cash += atoms
+        self.book.add_position(account, listing.number, +1)
+
+    def _booked(self, command: Any, attachment: bytes) -> None:
+        """A trade made elsewhere, or money moved there: a fact, refused where arithmetic ends and for nothing else.
+
+        The trade is one order of that quantity at that price, filled whole; the venue's account is the other side.
+        """
+        account, listing = self._client(command), self._listing(command)
+        number, side, quantity = int(command["account"]), int(command["side"]), int(command["quantity"])
+        price, fee, spec = int(command["price"]), int(command["amount"]), listing.spec
+        if not listing.upstream:
+            raise Refused(Reason.NOT_UPSTREAM, listing.number, 0)
+        if listing.expired:
+            raise Refused(Reason.EXPIRED, spec.expiry, self.clock)
+        if not 0 <= quantity <= spec.quantity_max:
+            raise Refused(Reason.QUANTITY, quantity, spec.quantity_max)
+        if abs(side) != (quantity > 0):
+            raise Refused(Reason.BAD_SIDE, side, int(command["tif"]))
+        if quantity:
+            self._check_band(listing, price)
+        elif price:
+            raise Refused(Reason.PRICE_BAND, price, 0)
+        self._check_fee_bound(fee)
+        if quantity:
+            self._check_position(listing, number, side * quantity)
+            self._check_position(listing, listing.upstream, -side * quantity)
+        self._check_balances(account, listing, fee)
+        if quantity:
+            self._book_trade(listing, number, side, quantity, price, fee)
+        else:
+            held = account.positions.get(listing.number, Position()).quantity
+            self._post(number, spec.currency, -fee, Reason.BOOKED, listing.number, held)
+        self.accounts[listing.upstream].balance[spec.currency] += fee
+        self._margin_call(number)
+
+    def _book_trade(self, listing: Listing, number: int, side: int, quantity: int, price: int, fee: int) -> None:
+        """Both sides of a trade elsewhere: session cash within bounds, then position, cash and fee."""
+        spec = listing.spec
+        posting = formulas.fill_posting(spec, side, 0, quantity, price, price)
+        for holder, atoms in ((number, posting), (listing.upstream, -posting)):
+            cash = self.accounts[holder].positions.get(listing.number, Position()).cash + atoms
+            if abs(cash) > bounds.BALANCE_MAX:
+                raise Refused(Reason.BALANCE_BOUND, cash, bounds.BALANCE_MAX)
+        self._trade_of(listing, number, side * quantity, posting)
+        self._trade_of(listing, listing.upstream, -side * quantity, -posting)
+        self.accounts[number].balance[spec.currency] -= fee
+        self._emit(
+            EventKind.FILL,
+            side=side,
+            liquidity=TAKER,
+            currency=spec.currency,
+            account=number,
+            instrument=listing.number,
+            order_id=self.seq,
+            price=price,
+            quantity=quantity,
+            a=posting,
+            b=fee,
+        )
+
+    def _amended(self, command: Any, attachment: bytes) -> None:
+        """The venue's terms of an order there, whatever was asked for: a fact."""
+        order = self._upstream_order(command, UPSTREAM)
+        account, listing = self.accounts[order.account], self.book.listings[order.instrument]
+        price, quantity = int(command["price"]), int(command["quantity"])
+        if not 1 <= quantity <= listing.spec.quantity_max:
+            raise Refused(Reason.QUANTITY, quantity, listing.spec.quantity_max)
+        self._check_band(listing, price)
+        position = self._position(order)
+        total = abs(position.quantity) + position.open_buy + position.open_sell + quantity - order.remaining
+        if total > listing.position_bound:
+            raise Refused(Reason.POSITION_BOUND, total, listing.position_bound)
+        self.book.add_order(account, order, -1)
+        order.price, order.remaining, order.shown = price, quantity, quantity
+        self._renew(account, listing, order)
+        self.book.add_order(account, order, +1)
+        self._tell(EventKind.EDITED, order, a=self.book.requirement(account), b=self.book.equity(account))
         self._margin_call(order.account)
 
     # -- batches ---------------------------------------------------------------------------------------------------
