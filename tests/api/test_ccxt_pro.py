@@ -9,6 +9,7 @@ import pytest
 from dev_venue import PATIENCE_S
 
 PERPETUAL = "BTC/USD:BTC"
+BEHIND_A_DESK = True
 
 
 @contextlib.asynccontextmanager

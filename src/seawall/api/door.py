@@ -6,6 +6,7 @@ Whatever is asked, the answer is a JSON-RPC document; clients take anything else
 
 import asyncio
 import time
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -29,7 +30,8 @@ SILENT_S: Final = 600.0
 """How long a connection with cancel on disconnect may say nothing."""
 
 PREFIX: Final = "/api/v2"
-_JSON: Final = [("content-type", "application/json")]
+JSON: Final = [("content-type", "application/json")]
+"""Headers of every answer that is ours."""
 
 
 class Door:
@@ -53,8 +55,8 @@ class Door:
         answered = asyncio.get_running_loop().create_future()
         call = Call(session, None, lambda body, status: answered.set_result((body, status)))
         try:
-            body = await _body(scope, protocol)
-            name, request = _request(scope, body)
+            body = await read_body(scope, protocol)
+            name, request = request_of(scope, body)
             if request is not None:
                 call.id = request.id
                 name = request.method
@@ -69,7 +71,7 @@ class Door:
         except RpcError as error:
             call.fail(error)
         document, status = await answered
-        protocol.response_bytes(status, _JSON, document)
+        protocol.response_bytes(status, JSON, document)
 
     # -- WebSocket -----------------------------------------------------------------------------------------------------
 
@@ -83,14 +85,13 @@ class Door:
         except RpcError:
             protocol.close(401)
             return
-        if self._crowded(scope.client):
-            protocol.close(429)
+        if status := 429 if self._crowded(scope.client) else await self.admitted(session):
+            protocol.close(status)
             return
         transport = await protocol.accept()
         self.sessions.add(session)
         session.heard_at = time.monotonic()
-        steps = (self._receive(session, transport), self._send(session, transport), session.closed.wait())
-        work = [asyncio.create_task(step) for step in steps]
+        work = [asyncio.create_task(step) for step in self.steps(session, transport)]
         try:
             # Whichever ends first ends both: the peer went away, or we close on it, be it in the middle of a send.
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
@@ -102,9 +103,21 @@ class Door:
             self.sessions.discard(session)
             self.service.hub.leave(session)
             self.service.disconnected(session)
+            await self.left(session)
             protocol.close(session.closing[0] if session.closing else 1000)
             if session.sending_since:
                 abort(session.address)
+
+    async def admitted(self, session: Session) -> int:
+        """What is to be done before a WebSocket is accepted; the status of a refusal, else 0."""
+        return 0
+
+    def steps(self, session: Session, transport: Any) -> tuple[Coroutine[Any, Any, Any], ...]:
+        """What runs as long as a connection does; whichever ends first ends all."""
+        return self._receive(session, transport), self._send(session, transport), session.closed.wait()
+
+    async def left(self, session: Session) -> None:
+        """What is to be done when a connection is gone."""
 
     def _crowded(self, client: str) -> bool:
         """Whether an address has as many connections as it may."""
@@ -121,10 +134,12 @@ class Door:
                 return
             session.heard_at = time.monotonic()
             data = message.data
-            self.take(session, data.encode() if isinstance(data, str) else data)
+            waiting = self.take(session, data.encode() if isinstance(data, str) else data)
+            if waiting is not None:
+                await waiting
 
-    def take(self, session: Session, body: bytes) -> None:
-        """One message of a WebSocket."""
+    def take(self, session: Session, body: bytes) -> Awaitable[Any] | None:
+        """One message of a WebSocket; what to wait for before the next is read, if anything."""
         call = Call(session, None, lambda document, _: session.push(document.decode()))
         try:
             if len(body) > MESSAGE_MAX:
@@ -132,9 +147,10 @@ class Door:
             request = parse(body)
         except RpcError as error:
             call.fail(error)
-            return
+            return None
         call.id = request.id
         self.service.serve(call, request)
+        return None
 
     async def _send(self, session: Session, transport: Any) -> None:
         outbox, send = session.outbox, transport.send_str
@@ -164,7 +180,7 @@ class Door:
         return len(stalled)
 
 
-async def _body(scope: Any, protocol: Any) -> bytes:
+async def read_body(scope: Any, protocol: Any) -> bytes:
     """The whole body. Raises RpcError for one that is too long."""
     length = scope.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MESSAGE_MAX:
@@ -178,7 +194,7 @@ async def _body(scope: Any, protocol: Any) -> bytes:
     return b"".join(parts)
 
 
-def _request(scope: Any, body: bytes) -> tuple[str, Envelope | None]:
+def request_of(scope: Any, body: bytes) -> tuple[str, Envelope | None]:
     """The method's name, and the request if it came as a body."""
     path = scope.path.rstrip("/")
     name = path[len(PREFIX) :].strip("/") if path.startswith(PREFIX) else path

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from seawall.journal.checkpoint import read_text, write_durably
+from seawall.venues.credentials import Credentials
 from seawall.vocabulary.errors import InputError
 
 NEVER: Final = float(2**53)
@@ -112,6 +113,8 @@ class Registry(msgspec.Struct):
     approvers: list[Approver] = msgspec.field(default_factory=list)
     needed: int = 2
     break_glass: BreakGlass | None = None
+    upstream: dict[str, Credentials] = msgspec.field(default_factory=dict)
+    """Our keys at the venue that a desk's orders go to, by account there."""
 
 
 Edit = Callable[[Registry], None]

@@ -25,8 +25,13 @@ PAYMENTS_KEPT: Final = 1_000
 """Deposits and withdrawals of an account, and settlements."""
 
 TRADE, DEPOSIT, WITHDRAWAL, FUNDING = "trade", "deposit", "withdrawal", "funding"
-SETTLEMENT, DELIVERY = "settlement", "delivery"
-_PAID: Final = {Reason.DEPOSITED: DEPOSIT, Reason.WITHDRAWN: WITHDRAWAL, Reason.FUNDED: FUNDING}
+SETTLEMENT, DELIVERY, TRANSFER = "settlement", "delivery", "transfer"
+_PAID: Final = {
+    Reason.DEPOSITED: DEPOSIT,
+    Reason.WITHDRAWN: WITHDRAWAL,
+    Reason.FUNDED: FUNDING,
+    Reason.BOOKED: TRANSFER,
+}
 
 
 class Entry(NamedTuple):

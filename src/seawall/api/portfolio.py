@@ -4,7 +4,7 @@ Whose number is whose. Quantities, cash, equity and requirements in dollars are 
 reckoned again by another rule. Prices of entry are the ledger's.
 
 By currency, in its coins:
-    balance             cash, and premiums of options paid or earned
+    balance             as in the transaction log: cash, fees, premiums of options paid or earned
     equity              balance + session gains of futures + value of options, at the marks
     margin_balance      the same with gains only as far as the engine counts them
     initial_margin      what the blocks settled in this currency require, open orders included, in coins at the rate at
@@ -82,13 +82,15 @@ class Portfolio:
         futures = [item for item in mine if not item.listing.option]
         opts = [item for item in mine if item.listing.option]
         premium = sum(item.realized + item.floating - item.value for item in opts)
-        balance = self.seen["balance"][currency] + premium
+        cash = self.seen["balance"][currency] + premium
         value = sum(item.value for item in opts)
-        equity = balance + value + sum(item.realized + item.floating for item in futures)
+        equity = cash + value + sum(item.realized + item.floating for item in futures)
+        balance = float(self.view.ledger.of(self.account).balance.get(currency, 0))
         rate = self.view.requirements.rate(currency)
         initial, maintenance = (coins(row, rate) for row in self._rows(currency))
         spare = coins(self.seen["excess"], rate)
         rpl, upl = _sums(futures)
+        rpl += cash - balance  # a fee that the engine takes from session gains is paid in the statement
         options_rpl, options_upl = _sums(opts)
         atoms = {
             "balance": balance,

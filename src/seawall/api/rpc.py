@@ -128,9 +128,8 @@ def parse(body: bytes) -> Envelope:
     return found
 
 
-def parameters(row: Method, raw: msgspec.Raw | bytes) -> Any:
+def parameters(kind: type[Parameters], raw: msgspec.Raw | bytes) -> Any:
     """A method's parameters from their JSON. Raises RpcError -32602 naming the parameter and the rule."""
-    kind = row.parameters
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind, strict=False)
@@ -145,7 +144,7 @@ def parameters(row: Method, raw: msgspec.Raw | bytes) -> Any:
         raise RpcError(-32700, reason=str(error)) from None
 
 
-def from_query(row: Method, query: dict[str, str]) -> Any:
+def from_query(kind: type[Parameters], query: dict[str, str]) -> Any:
     """A method's parameters from a query string, all text: objects and arrays are JSON, the rest is coerced."""
     values: dict[str, Any] = {}
     for name, text in query.items():
@@ -156,7 +155,7 @@ def from_query(row: Method, query: dict[str, str]) -> Any:
             except (msgspec.DecodeError, RecursionError):
                 raise invalid(name, "must be JSON") from None
     try:
-        return msgspec.convert(values, row.parameters, strict=False)
+        return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(_where(error), _rule(error)) from None
 

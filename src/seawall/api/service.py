@@ -70,12 +70,14 @@ class Service:
     def serve(self, call: Call, request: Envelope) -> None:
         """Answer one JSON-RPC request, now or later; never raises."""
         call.method = request.method
-        self._settle(call, lambda: self._call(call, lambda row: parameters(row, request.params), request.params))
+        self._settle(
+            call, lambda: self._call(call, lambda row: parameters(row.parameters, request.params), request.params)
+        )
 
     def serve_query(self, call: Call, name: str, query: dict[str, str]) -> None:
         """The same for a GET, where all parameters are text."""
         call.method = name
-        self._settle(call, lambda: self._call(call, lambda row: from_query(row, query), b""))
+        self._settle(call, lambda: self._call(call, lambda row: from_query(row.parameters, query), b""))
 
     def _settle(self, call: Call, find: Callable[[], Any]) -> None:
         """Answer a call with what `find` returns or raises; None leaves it open."""

@@ -10,7 +10,7 @@ import gc
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,6 +80,9 @@ class Venue:
         self._log = structlog.get_logger()
         self._servers: list[Server] = []
         self._tasks: list[asyncio.Task[Any]] = []
+        """Of the servers, which end when they are told to."""
+        self._watches: list[asyncio.Task[Any]] = []
+        """What goes on until the venue stops: clocks, connections of its own."""
         self._last_frame = 0.0
 
     async def start(self) -> None:
@@ -91,7 +94,6 @@ class Venue:
         if self.market_kind:
             seed, trades = configuration.sim.seed, self.market_kind == "sim"
             self.market = LiveMarket(seed, publisher(configuration), trades=trades)
-        market = self.market
 
         def hear(group: Group) -> None:
             if (group.commands["kind"] == Kind.OPENED).any():
@@ -99,8 +101,7 @@ class Venue:
                 self._before = view.venue
             view.take(group)
             record.take(group)
-            if market is not None:
-                market.recall(group.commands, group.attachments, group.events)
+            self._recall(group)
 
         def witness(frame: Frame, events: Events) -> None:
             hear(Group(frame.commands, frame.attachments, events))
@@ -126,39 +127,61 @@ class Venue:
         self.operations = Operations(self.service, settings, record)
         self.door = Door(self.service)
         self.service.sequencer.start()
-        if market is not None:
-            await self._start_market(market, store)
-        elif (token := first_operator(store, configuration.home_folder)) is not None:
-            self._log.warning("nobody operated this venue: a first operator's token was made", file=str(token))
+        await self._begin(store)
         if self.unclean:
             self.service.resending.restarted()
         self.service.restarted()
         self.service.hub.start()
-        self._tasks.append(asyncio.create_task(self._tick()))
+        self._watches.append(asyncio.create_task(self._tick()))
         _collect_rarely()
         await self._listen(self.door, self.trading, Interfaces.RSGI)
         await self._listen(operations_app(self.operations), self.operations_at, Interfaces.ASGI)
+
+    def _recall(self, group: Group) -> None:
+        """A frame of the journal, at a start."""
+        if self.market is not None:
+            self.market.recall(group.commands, group.attachments, group.events)
+
+    async def _begin(self, store: Keystore) -> None:
+        """What is to be done once the writer runs and before anybody may connect."""
+        if self.market is not None:
+            await self._start_market(self.market, store)
+        else:
+            self._need_operator(store)
+
+    def _need_operator(self, store: Keystore) -> None:
+        if (token := first_operator(store, self.configuration.home_folder)) is not None:
+            self._log.warning("nobody operated this venue: a first operator's token was made", file=str(token))
+
+    async def _reopen(self) -> None:
+        """After an unclean stop of a dev venue; what people had restricted stays so."""
+        if self.unclean and self._before == VenueState.OPEN:
+            self._log.warning("reopened by itself, as only a dev venue does", was=self.node.venue.name)
+            await self.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
 
     async def _start_market(self, market: LiveMarket, store: Keystore) -> None:
         """A dev venue is opened, funded and keyed by itself, and says so."""
         if not self.service.view.listings:
             await self._send(market.opening(time.time_ns()))
-        elif self.unclean and self._before == VenueState.OPEN:  # what people had restricted stays so
-            self._log.warning("reopened by itself, as only a dev venue does", was=self.node.venue.name)
-            await self.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
+        else:
+            await self._reopen()
         for _ in range(OPENING_STEPS if self.market_kind == "sim" else 1):  # until everything is quoted
             await self._move()
         home = self.configuration.home_folder
         self.people = development_people(store, home / "people")
+        self._make_keys(store, DEV_ACCOUNTS)
+
+    def _make_keys(self, store: Keystore, names: Iterable[str]) -> None:
+        """A key under the name of each client account that has none."""
         numbers = {client.name: client.number for client in self.service.view.clients.values()}
+        made = {name: secrets.token_hex(24) for name in names if name in numbers}
 
         def edit(registry: Registry) -> None:
-            for name in DEV_ACCOUNTS:
-                if name in numbers and name not in registry.keys:
+            for name, secret in made.items():
+                if name not in registry.keys:
                     rights = dict.fromkeys(SCOPES, "read_write")
-                    registry.keys[name] = Key(name, made[name], numbers[name], name, rights)
+                    registry.keys[name] = Key(name, secret, numbers[name], name, rights)
 
-        made = {name: secrets.token_hex(24) for name in DEV_ACCOUNTS}
         store.change_now(edit)
 
     async def _listen(self, app: Any, door: Listening, interface: Interfaces) -> None:
@@ -249,12 +272,13 @@ class Venue:
             "ops": f"http{'s' if self.operations_at.tls.on else ''}://{ops}",
             "data": str(Path(self.configuration.data).resolve()),
             "accounts": [
-                {"name": name, "key": name, "secret": keys[name].secret}
-                for name in DEV_ACCOUNTS
-                if self.market_kind and name in keys
+                {"name": name, "key": name, "secret": keys[name].secret} for name in self._told_keys() if name in keys
             ],
             "operators": self.people,
         }
+
+    def _told_keys(self) -> Iterable[str]:
+        return DEV_ACCOUNTS if self.market_kind else ()
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """Start, say so, go on until told to end, or until the writer is dead."""
@@ -268,7 +292,9 @@ class Venue:
 
     async def stop(self) -> None:
         """Drain: what is queued is written and answered, connections are closed, the journal is closed cleanly."""
-        self._tasks[0].cancel()
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
         await asyncio.to_thread(self.service.sequencer.stop)
         end = time.monotonic() + DRAIN_S
         while any(session.outbox for session in self.door.sessions) and time.monotonic() < end:

@@ -423,12 +423,15 @@ class View:
         changes.orders.append(copy(order) if order.account in self.watched else order)
 
     def _fill(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
-        order = self.orders[event[_E["order_id"]]]
+        order = self.orders.get(event[_E["order_id"]])
         price, lots = event[_E["price"]], event[_E["quantity"]]
+        if order is None:  # made elsewhere
+            self._booked(event)
+            return
         order.filled += lots
         order.remaining -= lots
         order.cost += price * lots
-        self._hold(order, lots)
+        self._hold(order.account, order.instrument, order.side * lots)
         if order.resting:
             shown = min(order.resting, lots)
             order.resting -= shown
@@ -446,16 +449,27 @@ class View:
         elif self._taker is not None:
             self._trade(order, fee, gained, price, lots)
 
-    def _hold(self, order: Order, lots: int) -> None:
-        key = (order.account, order.instrument)
+    def _booked(self, event: tuple[Any, ...]) -> None:
+        account, instrument, price = event[_E["account"]], event[_E["instrument"]], event[_E["price"]]
+        lots = event[_E["side"]] * event[_E["quantity"]]
+        self._hold(account, instrument, lots)
+        self._trade_ids += 1
+        self.ledger.filled(
+            account, instrument, lots, price, event[_E["a"]], event[_E["b"]], self._trade_ids, event[0],
+            event[_E["liquidity"]],
+        )  # fmt: skip
+        self._changes.accounts.add(account)
+
+    def _hold(self, account: int, instrument: int, lots: int) -> None:
+        key = (account, instrument)
         before = self.positions.get(key, 0)
-        after = before + order.side * lots
+        after = before + lots
         if after:
             self.positions[key] = after
         else:
             self.positions.pop(key, None)
-        longs = self.open_interest.get(order.instrument, 0)
-        self.open_interest[order.instrument] = longs + max(after, 0) - max(before, 0)
+        longs = self.open_interest.get(instrument, 0)
+        self.open_interest[instrument] = longs + max(after, 0) - max(before, 0)
 
     def _trade(self, maker: Order, fee: int, gained: float, price: int, lots: int) -> None:
         assert self._taker is not None

@@ -52,7 +52,7 @@ def api_rows() -> list[Row]:
     try:
         import aiohttp  # noqa: F401
     except ImportError as error:
-        raise InputError("PART", "api", "needs the client of the extra: pip install 'seawall[server,bench]'") from error
+        raise InputError("PART", "api", "needs what serves: pip install 'seawall[server]'") from error
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -31,15 +31,31 @@ def serve(
     rate_limits: Annotated[
         bool, typer.Option("--rate-limits", help="With --dev: hold clients to the dialect's rates.")
     ] = False,
+    upstream: Annotated[
+        str | None, typer.Option(help="Desk mode: the venue behind, e.g. https://www.deribit.com.")
+    ] = None,
+    enforce: Annotated[
+        bool | None,
+        typer.Option("--enforce/--observe", help="Desk mode: refuse orders, or only say what would be refused."),
+    ] = None,
+    upstream_keys: Annotated[
+        Path | None, typer.Option(help="Desk mode: TOML file with our keys at the venue; kept sealed from then on.")
+    ] = None,
     passphrase: Passphrase = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
     as_json: Annotated[bool, typer.Option("--json", help="The line that says it is ready is JSON anyway.")] = False,
 ) -> None:
-    """Run a venue that clients of the dialect trade on; one JSON line on standard output when it is ready."""
+    """Run a venue that clients of the dialect trade on, or stand between them and one (--upstream).
+
+    One JSON line on standard output when it is ready.
+    """
     send_logs_to_stderr(log_level)
     try:
-        settings = _settings(dev, data, config, market, port, ops_port, rate_limits)
-        status = _serve(settings, market if dev else "", passphrase)
+        settings = _behind(_settings(dev, data, config, market, port, ops_port, rate_limits), upstream, enforce)
+        if settings.upstream.url:
+            status = _serve_desk(settings, upstream_keys, passphrase, dev=dev)
+        else:
+            status = _serve(settings, market if dev else "", passphrase)
     except InputError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -77,6 +93,45 @@ def _settings(
     return Configuration.of(settings)
 
 
+def _behind(settings: "Configuration", upstream: str | None, enforce: bool | None) -> "Configuration":
+    """The same in desk mode, where one is asked for."""
+    import msgspec
+
+    given = settings.upstream
+    if upstream is not None:
+        given = msgspec.structs.replace(given, url=upstream)
+    if enforce is not None:
+        given = msgspec.structs.replace(given, enforce=enforce)
+    if upstream is not None and enforce is None and not settings.upstream.url:
+        raise InputError("--upstream", upstream, "needs --observe or --enforce")
+    if enforce is not None and not given.url:
+        raise InputError("--enforce" if enforce else "--observe", enforce, "needs --upstream")
+    return msgspec.structs.replace(settings, upstream=given)
+
+
+def _serve_desk(settings: "Configuration", keys: Path | None, passphrase: Path | None, *, dev: bool) -> int:
+    import uvloop
+
+    load_kernels(settings.engine)
+
+    from seawall.api.desk.serving import DeskVenue
+    from seawall.cli.checkpoint import first_line
+    from seawall.venues.credentials import read_credentials
+
+    async def run() -> int:
+        credentials = read_credentials(keys) if keys is not None else None
+        venue = DeskVenue(settings, credentials, dev=dev, passphrase=first_line(passphrase))
+        await venue.run(_ready)
+        return 1 if venue.node.dead else 0
+
+    return uvloop.run(run())
+
+
+def _ready(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
 def _serve(settings: "Configuration", market: str, passphrase: Path | None) -> int:
     import uvloop
 
@@ -85,13 +140,9 @@ def _serve(settings: "Configuration", market: str, passphrase: Path | None) -> i
     from seawall.api.serving import Venue
     from seawall.cli.checkpoint import first_line
 
-    def ready(line: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
-
     async def run() -> int:
         venue = Venue(settings, market, passphrase=first_line(passphrase))
-        await venue.run(ready)
+        await venue.run(_ready)
         return 1 if venue.node.dead else 0
 
     return uvloop.run(run())

@@ -66,6 +66,28 @@ class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backup: str = ""
 
 
+class Bot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bot of a desk: `account` at the venue (its own name if empty), share of that account's money by weight, starts
+    of labels by which orders from elsewhere are known as its own, the desk and the firm it belongs to."""
+
+    account: str = ""
+    share: float = 1.0
+    labels: tuple[str, ...] = ()
+    desk: str = ""
+    firm: str = ""
+
+
+class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Desk mode: the venue that orders go to; `enforce` or only observe; whether money may leave; what is weighed;
+    without `bots` there is one for each account that a key was given for."""
+
+    url: str = ""
+    enforce: bool = False
+    withdrawals: bool = False
+    underlyings: tuple[str, ...] = ("BTC", "ETH")
+    bots: dict[str, Bot] = {}
+
+
 class Simulation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The simulated market."""
 
@@ -89,6 +111,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operations: Listening = Listening(port=8081)
     rates: Rates = Rates()
     operators: Operators = Operators()
+    upstream: Upstream = Upstream()
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -141,6 +164,9 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigurationError(f"{name}.port", door.port, "must lie in [0, 65535]")
             door.tls.check(f"{name}.tls")
             check_listening(door.host, door.tls.on, door.tls.mutual, operations=name == "operations")
+        for name, bot in self.upstream.bots.items():
+            if not 0 < bot.share <= 1e9:
+                raise ConfigurationError(f"upstream.bots.{name}.share", bot.share, "must lie in (0, 1e9]")
         if self.rates.connections < 0:
             raise ConfigurationError("rates.connections", self.rates.connections, "must not be below 0")
         for name, rate in (("trading", self.rates.trading), ("other", self.rates.other)):

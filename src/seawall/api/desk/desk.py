@@ -1,0 +1,285 @@
+"""What desk mode is made of: bots, accounts at the venue, the gate, the shadow, the drop copies.
+
+A bot is a client account here, with its own key, limits and share of the collateral of its account at the venue;
+several bots may share one. Desks and firms are groups of bots, and limits of groups hold for all of them together.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import msgspec
+import structlog
+
+from seawall.api.access import Identity
+from seawall.api.commands import packed
+from seawall.api.desk.drop_copy import DropCopy
+from seawall.api.desk.gate import Gate
+from seawall.api.desk.rows import OrderRow, TradeRow
+from seawall.api.desk.sent import Sent
+from seawall.api.desk.shadow import Live, Shadow
+from seawall.api.desk.statement import Taken
+from seawall.api.desk.tokens import Tokens, scope_of
+from seawall.api.errors import RpcError
+from seawall.api.listing import Listing
+from seawall.api.view import Order
+from seawall.node.configuration import Bot
+from seawall.node.node import Group
+from seawall.venues.connection import Unreachable, VenueError
+from seawall.venues.credentials import Credentials, Upstream
+from seawall.vocabulary.errors import SeawallError
+from seawall.vocabulary.reasons import Reason
+from seawall.vocabulary.records import EventKind, Kind, OrderType, Scope, VenueState
+
+if TYPE_CHECKING:
+    from seawall.api.service import Service
+
+Done = Callable[[int, SeawallError | None], None]
+_STATUS: Final = int(EventKind.STATUS)
+
+
+class Desk:
+    """The context that door, gate, shadow and drop copies share. All of it runs on the event loop."""
+
+    def __init__(
+        self,
+        service: "Service",
+        http: aiohttp.ClientSession,
+        upstream: Upstream,
+        accounts: dict[str, Credentials],
+        bots: dict[str, Bot],
+        numbers: dict[str, int],
+        alert: Callable[..., Any],
+        *,
+        enforce: bool,
+        withdrawals: bool,
+    ) -> None:
+        """`accounts` at the venue by name; `bots` by name, `numbers` their accounts here; `alert` tells people."""
+        self.service, self.view, self.http, self.upstream = service, service.view, http, upstream
+        self.alert, self.withdrawals = alert, withdrawals
+        self.bots = {numbers[name]: bot for name, bot in bots.items()}
+        self._accounts = accounts
+        self._tokens = Tokens(http, upstream)
+        self.gate, self.shadow = Gate(self, enforce=enforce), Shadow(self)
+        self.copies = {name: DropCopy(self, name, credentials) for name, credentials in accounts.items()}
+        self.unbound: set[Sent] = set()
+        """Orders on their way, whose id at the venue is not known."""
+        self.lost: list[Sent] = []
+        """Those of unknown outcome."""
+        self.failed = ""
+        """Why the journal no longer takes what the venue says; nothing that adds risk is sent from then on."""
+        self.why_left_out: dict[str, str] = {}
+        self._pending = 0
+        self._wanted: set[int] = set()
+        """Orders that the engine wants cancelled and that are not known to be at the venue yet."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger()
+
+    def recall(self, groups: Iterable[Group]) -> None:
+        """Hear the journal at a start: orders that stood without a word from the venue are of unknown outcome."""
+        for group in groups:
+            self.shadow.recall(group)
+            self._recall_statements(group)
+        self.shadow.recalled()
+        for number in self.bots:
+            for order in list(self.view.client(number).open.values()):
+                if order.id not in self.shadow.by_seq:
+                    self._recall_sent(order)
+
+    def _recall_statements(self, group: Group) -> None:
+        offset = 0
+        for kind, size in zip(group.commands["kind"].tolist(), group.commands["attachment"].tolist(), strict=True):
+            data = group.attachments[offset : offset + size]
+            offset += size
+            if kind == Kind.TIME and b'"statement"' in data:
+                taken = msgspec.json.decode(data, type=Taken)
+                if taken.account in self.copies:
+                    self.copies[taken.account].statement.taken = taken
+
+    def _recall_sent(self, order: Order) -> None:
+        listing = self.view.listings[order.instrument]
+        at = self.place_of(order.account)
+        sent = Sent(self, order.account, at, listing, order.side, order.amount, order.label)
+        sent.seq, sent.began_ms = order.id, order.created_ms
+        if order.type == OrderType.LIMIT:
+            sent.price = None  # of a trigger order it would be the mark's
+        self.unbound.add(sent)
+        sent.lost("Seawall was stopped before the answer came")
+
+    async def seen(self, timeout: float) -> None:
+        """Wait until every account is seen, or for so long."""
+        end = time.monotonic() + timeout
+        while not all(copy.seeing for copy in self.copies.values()) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+
+    # -- who is who ----------------------------------------------------------------------------------------------------
+
+    def place_of(self, account: int) -> str:
+        """Name of the account at the venue that a bot acts on."""
+        bot = self.bots.get(account)
+        return bot.account if bot is not None else ""
+
+    def accounts_at(self, name: str) -> list[int]:
+        """Bots on an account at the venue, in order of their numbers."""
+        return sorted(number for number, bot in self.bots.items() if bot.account == name)
+
+    def shares(self, name: str) -> list[tuple[int, float]]:
+        """Bots on an account and their shares of its money."""
+        return [(number, self.bots[number].share) for number in self.accounts_at(name)]
+
+    def owner_of(self, label: str, at: str) -> int:
+        """Whose an order is that did not pass through here: by its label, else the first bot of the account."""
+        accounts = self.accounts_at(at)
+        for number in accounts:
+            if any(label.startswith(start) for start in self.bots[number].labels):
+                return number
+        return accounts[0]
+
+    def credentials(self, identity: Identity) -> Credentials:
+        """The venue's key for a bot. Raises RpcError 13021 for a key of no bot."""
+        found = self._accounts.get(self.place_of(identity.account))
+        if found is None:
+            raise RpcError(13021, reason="the key belongs to no bot of this desk")
+        return found
+
+    async def token(self, identity: Identity) -> str:
+        """A token of the venue's for calls of a bot. Raises RpcError, Unreachable, VenueError."""
+        return await self._tokens.of(self.credentials(identity), scope_of(identity, withdrawals=self.withdrawals))
+
+    # -- units ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def currencies(self) -> list[str]:
+        """Names of the currencies that the shadow keeps."""
+        return [name for name, _ in self.view.currencies.values()]
+
+    def currency(self, name: str) -> int | None:
+        """Number of a currency, None for one that the shadow does not keep."""
+        return next((number for number, (known, _) in self.view.currencies.items() if known == name), None)
+
+    def atoms(self, amount: float, name: str) -> int:
+        """Atoms of an amount of a currency; of one that is not kept none."""
+        number = self.currency(name)
+        return round(amount * 10 ** self.view.currencies[number][1]) if number is not None else 0
+
+    def any_listing(self, currency: str) -> Listing | None:
+        """Some instrument that settles in a currency and stands for it where money moves."""
+        return next(
+            (one for one in self.view.listings.values() if one.settlement == currency and not one.expired), None
+        )
+
+    def left_out(self, name: str) -> str:
+        """Why an instrument is not weighed."""
+        return self.why_left_out.get(name, "the venue does not list it")
+
+    # -- sight ---------------------------------------------------------------------------------------------------------
+
+    def check_sight(self, at: str) -> None:
+        """Raise RpcError 13028 while it is not known what stands at the venue."""
+        copy = self.copies[at]
+        why = self.failed or copy.why
+        if why:
+            raise RpcError(13028, reason=f"no order is sent while the venue's truth is not known: {why}")
+
+    def busy(self, at: str) -> bool:
+        """Whether something is on its way that would make a difference between two looks."""
+        return bool(self._pending or any(one.at == at for one in (*self.unbound, *self.lost)))
+
+    # -- facts ---------------------------------------------------------------------------------------------------------
+
+    def ask(self, records: bytes, data: bytes = b"", done: Done | None = None) -> None:
+        """Journal a fact. One that cannot be journalled stops all that adds risk until a restart has learnt it anew."""
+
+        def told(seq: int, error: SeawallError | None) -> None:
+            self._pending -= 1
+            if error is not None:
+                self._fail(error)
+            if done is not None:
+                done(seq, error)
+
+        try:
+            self.service.sequencer.submit(records, data, told, urgent=True)
+        except SeawallError as error:
+            self._fail(error)
+        else:
+            self._pending += 1
+
+    async def write(self, records: bytes, data: bytes) -> None:
+        """Journal facts and wait until they are durable. Raises SeawallError."""
+        done: asyncio.Future[SeawallError | None] = asyncio.get_running_loop().create_future()
+        self.service.sequencer.submit(records, data, lambda _, error: done.set_result(error), urgent=True)
+        error = await done
+        if error is not None:
+            raise error
+
+    def _fail(self, error: SeawallError) -> None:
+        if not self.failed:
+            self.alert("facts_unwritten", why=str(error))
+        self.failed = f"the journal does not take what the venue says: {error}"
+
+    def acknowledge(self, live: Live) -> None:
+        """An order of unknown state is at the venue."""
+        self.ask(packed(Kind.ACKNOWLEDGED, account=live.account, order_id=live.seq))
+
+    def heard(self, group: Group, changes: Any) -> None:
+        """A durable frame: what the engine wants cancelled is cancelled at the venue (enforce)."""
+        if not self.gate.enforce:
+            return
+        events = group.events
+        for event in events[(events["kind"] == _STATUS) & (events["reason"] != 0)]:
+            self._wanted.add(int(event["order_id"]))
+        for seq in [seq for seq in self._wanted if seq in self.shadow.by_seq]:
+            self._wanted.discard(seq)
+            self._cancel(self.shadow.by_seq[seq])
+
+    def _cancel(self, live: Live) -> None:
+        copy = self.copies[self.place_of(live.account)]
+
+        async def cancel() -> None:
+            try:
+                if copy.venue is None:
+                    raise Unreachable("not connected")
+                await copy.venue.ask("private/cancel", order_id=live.id)
+            except VenueError as error:
+                self._log.info("the venue did not cancel", order_id=live.id, why=str(error))
+            except Unreachable as error:
+                self._wanted.add(live.seq)
+                self._log.warning("a cancel waits for the venue", order_id=live.id, why=str(error))
+
+        task = asyncio.get_running_loop().create_task(cancel())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- what people hear of -------------------------------------------------------------------------------------------
+
+    def outside(self, row: OrderRow, at: str) -> None:
+        """An open order that nobody placed through us."""
+        self.alert("order_from_outside", account=at, order_id=row.order_id, instrument=row.instrument_name)
+
+    def unlisted(self, row: TradeRow, at: str) -> None:
+        """An execution in an instrument that the shadow does not know."""
+        self.alert("break", account=at, about=row.instrument_name, why="executed in an instrument that is not weighed")
+
+    def not_understood(self, account: int, name: str) -> None:
+        """Observe: a call that the gate would have refused because it does not understand it."""
+        self._log.info("not weighed", account=account, method=name)
+
+    def not_journalled(self, sent: Sent, error: SeawallError) -> None:
+        """Observe: an order that went without being weighed."""
+        self._fail(error)
+
+    def contradicted(self, kind: Kind, fields: dict[str, int], why: tuple[int, ...]) -> None:
+        """The engine refused a fact: the shadow is not what the venue has until it was reconciled."""
+        self._log.warning("a fact was refused", kind=kind.name, reason=Reason(why[0]).name, **fields)
+
+    def broken(self, at: str, about: str, facts: dict[str, Any]) -> None:
+        """A difference that stays: the account's bots may only reduce until people have looked."""
+        self.alert("break", account=at, about=about, **facts)
+        self.ask(
+            b"".join(
+                packed(Kind.STATE, state=VenueState.REDUCE_ONLY, type=Scope.ACCOUNT, account=number)
+                for number in self.accounts_at(at)
+            )
+        )

@@ -1,0 +1,135 @@
+"""The door of desk mode: the same paths as the venue's, and behind them the venue."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import aiohttp
+from msgspec import UNSET
+from yarl import URL
+
+from seawall.api.credentials import from_header
+from seawall.api.desk.tunnel import LOGIN, Tunnel, token_of
+from seawall.api.door import JSON, Door, read_body, request_of
+from seawall.api.errors import RpcError
+from seawall.api.rpc import Call, Envelope, parse
+from seawall.api.session import Session
+from seawall.venues.connection import Unreachable, VenueError
+
+if TYPE_CHECKING:
+    from seawall.api.desk.desk import Desk
+
+FORWARD_S: Final = 30.0
+"""How long the venue may take to answer a request of a bot's."""
+
+_DROPPED: Final = frozenset(("host", "authorization", "content-length", "connection", "accept-encoding"))
+"""Headers that are this connection's or Seawall's."""
+
+
+class DeskDoor(Door):
+    """The RSGI application of desk mode."""
+
+    def __init__(self, desk: "Desk") -> None:
+        super().__init__(desk.service)
+        self.desk = desk
+        self._tunnels: dict[Session, Tunnel] = {}
+
+    # -- WebSocket -----------------------------------------------------------------------------------------------------
+
+    async def admitted(self, session: Session) -> int:
+        """Open the tunnel; the status of a refusal, else 0."""
+        tunnel = Tunnel(self.desk, session)
+        try:
+            await tunnel.open()
+            if session.identity is not None:
+                await tunnel.logged_in(session.identity)
+        except (Unreachable, VenueError, RpcError):
+            return 503
+        self._tunnels[session] = tunnel
+        return 0
+
+    def steps(self, session: Session, transport: Any) -> tuple[Coroutine[Any, Any, Any], ...]:
+        """What runs as long as the connection does."""
+        tunnel = self._tunnels[session]
+        return (*super().steps(session, transport), tunnel.read(), tunnel.write())
+
+    async def left(self, session: Session) -> None:
+        """A connection is gone."""
+        tunnel = self._tunnels.pop(session)
+        await tunnel.close()
+
+    def take(self, session: Session, body: bytes) -> Awaitable[Any] | None:
+        """One message of a bot; waits while too much is on its way to the venue."""
+        tunnel = self._tunnels[session]
+        tunnel.from_bot(body.decode(errors="replace"))
+        return tunnel.room()
+
+    # -- HTTP ----------------------------------------------------------------------------------------------------------
+
+    async def _http(self, scope: Any, protocol: Any) -> None:
+        session = Session(scope.client, websocket=False)
+        call = Call(session, None, lambda document, status: protocol.response_bytes(status, JSON, document))
+        try:
+            body = await read_body(scope, protocol)
+            name, request = request_of(scope, body)
+            query = dict(parse_qsl(scope.query_string, keep_blank_values=True)) if request is None else {}
+            call.id = UNSET
+            if request is not None:
+                call.id, call.method = request.id, request.method
+                name = request.method
+            session.identity = from_header(self.service, scope, body, name, query)
+            if name in LOGIN:
+                self._log_in(call, request, name, query)
+                return
+            await self._forward(scope, protocol, call, body, name, query)
+        except RpcError as error:
+            call.fail(error)
+
+    def _log_in(self, call: Call, request: Envelope | None, name: str, query: dict[str, str]) -> None:
+        if request is not None:
+            self.service.serve(call, request)
+        else:
+            self.service.serve_query(call, name, query)
+
+    async def _forward(
+        self, scope: Any, protocol: Any, call: Call, body: bytes, name: str, query: dict[str, str]
+    ) -> None:
+        identity = call.session.identity
+        headers = {key: value for key, value in scope.headers.items() if key.lower() not in _DROPPED}
+        target = scope.path + (f"?{scope.query_string}" if scope.query_string else "")
+        try:
+            own = query.get("access_token", "")
+            if not own and b'"access_token"' in body:
+                own = token_of(parse(body))
+                identity = call.session.identity = self.service.access.bearer(own, time.time(), scope.client)
+            if identity is not None:
+                token = await self.desk.token(identity)
+                headers["Authorization"] = f"Bearer {token}"
+                if own:
+                    target, body = target.replace(own, token, 1), body.replace(own.encode(), token.encode(), 1)
+            sent = await self.desk.gate.take_http(call, name, body, query)
+        except (Unreachable, VenueError) as error:
+            raise RpcError(13028, reason=f"the venue: {error}") from None
+        try:
+            status, kind, document = await self._exchange(scope.method, target, headers, body)
+        except Unreachable as error:
+            if sent is None:
+                raise RpcError(13028, reason=f"the venue: {error}") from None
+            sent.lost(str(error))
+            raise RpcError(13888, reason=f"outcome unknown: {error}") from None
+        protocol.response_bytes(status, [("content-type", kind)], document)
+        if sent is not None:
+            sent.heard(document)
+
+    async def _exchange(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
+        url = URL(self.desk.upstream.http + target, encoded=True)
+        try:
+            async with self.desk.http.request(
+                method, url, data=body or None, headers=headers, timeout=aiohttp.ClientTimeout(total=FORWARD_S),
+                allow_redirects=False,
+            ) as response:  # fmt: skip
+                return response.status, response.headers.get("content-type", ""), await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise Unreachable(repr(error)) from error

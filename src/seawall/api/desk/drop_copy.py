@@ -1,0 +1,258 @@
+"""The drop copy of one account at the venue: a connection of ours that hears all its orders and executions.
+
+It is also where the truth is asked for. `catch_up` runs at each connect, and every RECONCILE_S: executions since the
+last one heard, orders that we hold open and the venue does not, orders of unknown outcome; then positions and balances
+of the bots together are compared with the venue's, to the lot and to the atom. A difference that stands at two looks in
+a row, with nothing on its way, is a break: told, and the account may only reduce until people have looked.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from seawall.api.desk.rows import OrderRow, TradeRow, lots_of, order_rows, trade_rows
+from seawall.api.desk.statement import Statement
+from seawall.venues.connection import Connection, Unreachable, VenueError
+from seawall.venues.credentials import Credentials
+
+if TYPE_CHECKING:
+    from seawall.api.desk.desk import Desk
+    from seawall.api.desk.sent import Sent
+
+RECONCILE_S: Final = 2.0
+GRACE_S: Final = 2.0
+"""How long after its connection was lost an order may still reach the venue."""
+
+ANSWER_MAX_S: Final = 10.0
+"""An order that has had no answer for so long is of unknown outcome."""
+
+BACK_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses before connecting again."""
+
+OVERLAP_MS: Final = 60_000
+"""Executions are asked for from this long before the last one heard: the venue's clock orders them, not ours."""
+
+PAGE: Final = 1000
+_SCOPE: Final = "connection account:read trade:read_write wallet:read"
+_CHANNELS: Final = ["user.orders.any.any.raw", "user.trades.any.any.raw"]
+
+
+class _Parameters(msgspec.Struct):
+    channel: str
+    data: msgspec.Raw
+
+
+class _Told(msgspec.Struct):
+    method: str = ""
+    params: _Parameters | None = None
+
+
+_told: Final = msgspec.json.Decoder(_Told)
+
+
+class DropCopy:
+    """One account's. `seeing`: connected, caught up, and nothing stands in the way of trusting what is known."""
+
+    def __init__(self, desk: "Desk", name: str, credentials: Credentials) -> None:
+        self.desk, self.name, self._credentials = desk, name, credentials
+        self.seeing = False
+        self.why = "not connected yet"
+        self.venue: Connection | None = None
+        self.statement = Statement(desk, name)
+        self.breaks: dict[str, Any] = {}
+        """Differences that stood at the last look, by what they are about."""
+        self._broken: set[str] = set()
+        self._log = structlog.get_logger().bind(account=name)
+
+    async def run(self) -> None:
+        """Keep the connection, for good."""
+        attempt = 0
+        while True:
+            try:
+                self.venue = venue = await Connection.open(self.desk.http, self.desk.upstream, self._hear)
+                reading = asyncio.create_task(venue.read())
+                try:
+                    await self._begin(venue)
+                    attempt = 0
+                    await self._keep(venue, reading)
+                finally:
+                    reading.cancel()
+                    await venue.close()
+            except (Unreachable, VenueError) as error:
+                self._blind(str(error))
+            await asyncio.sleep(BACK_S[min(attempt, len(BACK_S) - 1)])
+            attempt += 1
+
+    async def _begin(self, venue: Connection) -> None:
+        await venue.log_in(self._credentials, _SCOPE)
+        await venue.ask("private/subscribe", channels=_CHANNELS)
+        await self.catch_up(venue)
+        self.seeing, self.why = True, ""
+        self._log.info("the drop copy is seen")
+
+    async def _keep(self, venue: Connection, reading: "asyncio.Task[None]") -> None:
+        while True:
+            await asyncio.wait([reading], timeout=RECONCILE_S)
+            if reading.done():
+                self._blind("the connection ended")
+                return
+            await self.catch_up(venue)
+
+    def _blind(self, why: str) -> None:
+        if self.seeing:
+            self.desk.alert("drop_copy_lost", account=self.name, why=why)
+        self.seeing, self.why = False, why
+
+    def _hear(self, text: str) -> None:
+        told = _told.decode(text)
+        if told.params is None:
+            return
+        data = msgspec.json.decode(told.params.data)
+        if told.params.channel.startswith("user.orders"):
+            for order in order_rows(data):
+                self.desk.shadow.order(order, self.name)
+        elif told.params.channel.startswith("user.trades"):
+            for trade in trade_rows(data):
+                self.desk.shadow.trade(trade, self.name)
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    async def catch_up(self, venue: Connection) -> None:
+        """Ask for what may have been missed, settle what is unknown, compare. Raises Unreachable, VenueError."""
+        desk, began = self.desk, time.monotonic()
+        for sent in [one for one in desk.unbound if one.at == self.name and one.state == "sent"]:
+            if time.time_ns() // 1_000_000 - sent.began_ms > ANSWER_MAX_S * 1000:
+                sent.lost(f"no answer within {ANSWER_MAX_S} s")
+        for trade in await self._trades(venue):
+            desk.shadow.trade(trade, self.name)
+        open_rows = {row.order_id: row for row in order_rows(await venue.ask("private/get_open_orders"))}
+        for row in open_rows.values():
+            desk.shadow.order(row, self.name)
+        for live in [one for one in desk.shadow.live.values() if desk.place_of(one.account) == self.name]:
+            if live.id not in open_rows:
+                await self._gone(venue, live.id)
+        for sent in [one for one in desk.lost if one.at == self.name]:
+            await self._settle(venue, sent, open_rows, began)
+        await self._compare(venue)
+
+    async def _trades(self, venue: Connection) -> list[TradeRow]:
+        since = max(0, self.desk.shadow.last_trade_ms - OVERLAP_MS)
+        found: list[TradeRow] = []
+        for currency in self.desk.currencies:
+            start = since
+            while True:
+                page = await venue.ask(
+                    "private/get_user_trades_by_currency_and_time", currency=currency, start_timestamp=start,
+                    end_timestamp=2**53, count=PAGE, sorting="asc", include_old=True,
+                )  # fmt: skip
+                rows = trade_rows(page["trades"])
+                found += rows
+                if not page["has_more"] or not rows:
+                    break
+                start = max(rows[-1].timestamp, start + 1)
+        return sorted(found, key=lambda row: row.timestamp)
+
+    async def _gone(self, venue: Connection, id_: str) -> None:
+        """An order that is open here and not there: how it ended, with its executions first."""
+        try:
+            (row,) = order_rows(await venue.ask("private/get_order_state", order_id=id_))
+            trades = await venue.ask("private/get_user_trades_by_order", order_id=id_)
+        except VenueError as error:
+            if error.code != 10004:
+                raise
+            live = self.desk.shadow.live.get(id_)
+            if live is None:
+                return
+            listing = self.desk.view.listings[live.instrument].name
+            row, trades = OrderRow(id_, listing, "buy", "cancelled", live.lots, 0.0), []
+        for trade in trade_rows(trades["trades"] if isinstance(trades, dict) else trades):
+            self.desk.shadow.trade(trade, self.name)
+        self.desk.shadow.order(row, self.name)
+
+    # -- unknown outcomes ----------------------------------------------------------------------------------------------
+
+    async def _settle(self, venue: Connection, sent: "Sent", rows: dict[str, OrderRow], began: float) -> None:
+        """Find an order of unknown outcome at the venue, or be sure that it is not there."""
+        if sent.state != "lost" or not sent.seq:
+            if sent.state == "done":
+                self.desk.lost.remove(sent)
+            return
+        if sent.edits is not None:
+            await self._settle_edit(venue, sent)
+            return
+        past = order_rows(
+            await venue.ask(
+                "private/get_order_history_by_instrument", instrument_name=sent.listing.name, count=PAGE,
+                include_unfilled=True, include_old=True,
+            )
+        )  # fmt: skip
+        shadow = self.desk.shadow
+        fitting = [
+            row
+            for row in (*rows.values(), *past)
+            if row.order_id not in shadow.live and row.order_id not in shadow.done and _fits(sent, row)
+        ]
+        if fitting:
+            row = min(fitting, key=lambda row: row.creation_timestamp)
+            self.desk.lost.remove(sent)
+            sent.found(row)
+            await self._gone(venue, row.order_id)
+            self._log.info("an order of unknown outcome was found", seq=sent.seq, order_id=row.order_id)
+        elif began > sent.lost_at + GRACE_S:
+            self.desk.lost.remove(sent)
+            sent.never_arrived()
+            self._log.info("an order of unknown outcome never arrived", seq=sent.seq)
+
+    async def _settle_edit(self, venue: Connection, sent: "Sent") -> None:
+        """The order itself says which terms it has."""
+        assert sent.edits is not None
+        live = sent.edits[0]
+        self.desk.lost.remove(sent)
+        live.editing = False
+        if live.id in self.desk.shadow.live:
+            self.desk.acknowledge(live)
+            live.told = ("", 0.0)  # so that what it is told next is taken as news
+            await self._gone(venue, live.id)
+        sent.finish()
+
+    # -- comparing -----------------------------------------------------------------------------------------------------
+
+    async def _compare(self, venue: Connection) -> None:
+        """Positions and balances, the bots' together against the venue's."""
+        theirs = await venue.ask("private/get_positions")
+        summaries = await venue.ask("private/get_account_summaries")
+        desk, statement = self.desk, self.statement
+        if statement.taken is not None:
+            await statement.read(venue)
+        held: dict[str, int] = {}
+        for row in theirs:
+            listing = desk.view.by_name.get(row["instrument_name"])
+            if listing is not None and row["size"]:
+                size = lots_of(listing, abs(row["size"]))
+                held[listing.name] = size if row["size"] > 0 else -size
+        if statement.taken is None:
+            await statement.adopt(venue, held, summaries["summaries"])
+            return
+        if desk.busy(self.name):
+            return  # what is on its way makes a difference that is none
+        found = statement.differences(held, summaries["summaries"])
+        for about, facts in found.items():
+            if about in self.breaks and about not in self._broken:
+                self._broken.add(about)
+                desk.broken(self.name, about, facts)
+        self._broken &= set(found)
+        self.breaks = found
+
+
+def _fits(sent: "Sent", row: OrderRow) -> bool:
+    same = row.instrument_name == sent.listing.name and row.side == sent.side and row.label == sent.label
+    if (
+        not same
+        or lots_of(sent.listing, row.amount) != sent.lots
+        or row.creation_timestamp < sent.began_ms - OVERLAP_MS
+    ):
+        return False
+    return sent.price is None or not isinstance(row.price, float | int) or abs(row.price - sent.price) < 1e-9

@@ -1,0 +1,88 @@
+"""The venue's catalogue, marks and index prices, asked for by ourselves: what the shadow accounts are valued by."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+
+from seawall.sim import Batch
+from seawall.venues import Mirror, Quote, Shadow, quotes_of
+from seawall.venues.connection import Connection
+
+QUOTES_S: Final = 1.0
+CATALOGUE_S: Final = 60.0
+
+
+class Feed:
+    """One venue's. Every method raises VenueError and Unreachable."""
+
+    def __init__(self, mirror: Mirror, underlyings: tuple[str, ...]) -> None:
+        self.mirror = mirror
+        self._wanted = frozenset(underlyings)
+        self._indices: list[str] = []
+        self._money: list[str] = []
+        self._listed_at = 0.0
+        self._log = structlog.get_logger()
+
+    async def open(self, venue: Connection, accounts: list[Shadow]) -> Batch:
+        """What a new journal begins with; of one that goes on, what was listed since."""
+        currencies, instruments = await self._catalogue(venue)
+        quotes = await self._quotes(venue)
+        now = time.time_ns()
+        if self.mirror.opened:
+            return self.mirror.listed(now, instruments, quotes, currencies)
+        batch = self.mirror.opening(now, currencies, instruments, quotes, accounts)
+        for name, why in sorted(self.mirror.left_out.items()):
+            self._log.info("not weighed", instrument=name, why=why)
+        return batch
+
+    async def step(self, venue: Connection) -> list[Batch]:
+        """What changed since."""
+        quotes = await self._quotes(venue)
+        batches = []
+        if time.monotonic() > self._listed_at + CATALOGUE_S:
+            currencies, instruments = await self._catalogue(venue)
+            batches.append(self.mirror.listed(time.time_ns(), instruments, quotes, currencies))
+        batches.append(self.mirror.step(time.time_ns(), quotes, await self._delivered(venue)))
+        return batches
+
+    async def _catalogue(self, venue: Connection) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        currencies = await venue.ask("public/get_currencies")
+        instruments = [
+            row
+            for row in await venue.ask("public/get_instruments")
+            if row.get("base_currency") in self._wanted and row.get("kind") in ("future", "option")
+        ]
+        self._indices = sorted({str(row["price_index"]) for row in instruments if row.get("price_index")})
+        self._money = sorted({str(row["settlement_currency"]) for row in instruments if row.get("settlement_currency")})
+        self._listed_at = time.monotonic()
+        return currencies, instruments
+
+    async def _quotes(self, venue: Connection) -> dict[str, Quote]:
+        asked = [venue.ask("public/get_index_price", index_name=name) for name in self._indices]
+        prices = await asyncio.gather(*asked)
+        indices = {name: float(row["index_price"]) for name, row in zip(self._indices, prices, strict=True)}
+        rows: list[Mapping[str, Any]] = []
+        for currency in self._money:
+            rows += await venue.ask("public/get_book_summary_by_currency", currency=currency)
+        quotes, refused = quotes_of([row for row in rows if row.get("instrument_name") in self.mirror.by_name
+                                     or not self.mirror.opened], indices)  # fmt: skip
+        for name, why in refused.items():
+            self._log.debug("a quote was not taken", instrument=name, why=why)
+        return quotes
+
+    async def _delivered(self, venue: Connection) -> dict[str, float]:
+        """Delivery prices of what expired and was not delivered here yet."""
+        found: dict[str, float] = {}
+        for number, terms in self.mirror.live.items():
+            spec = terms.spec
+            if not spec.expiry or spec.expiry > time.time_ns():
+                continue
+            ticker = await venue.ask("public/ticker", instrument_name=spec.name)
+            price = ticker.get("delivery_price")
+            if price:
+                found[spec.name] = float(price)
+            self._log.info("expired", instrument=spec.name, number=number, delivery_price=price)
+        return found

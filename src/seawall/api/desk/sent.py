@@ -1,0 +1,178 @@
+"""One order or edit of a bot on its way to the venue, from the gate's word to the venue's."""
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from seawall.api.commands import packed
+from seawall.api.desk.rows import OrderRow, Placed
+from seawall.api.desk.shadow import Live
+from seawall.api.listing import Listing
+from seawall.vocabulary.records import Kind, TimeInForce
+
+if TYPE_CHECKING:
+    from seawall.api.desk.desk import Desk
+
+_placed: Final = msgspec.json.Decoder(Placed, strict=False)
+_log: Final = structlog.get_logger()
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Document(msgspec.Struct):
+    """An answer over HTTP."""
+
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Sent:
+    """`seq` is its command in the journal, 0 until that is durable; a ghost was refused here and sent anyway."""
+
+    __slots__ = (
+        "account", "at", "began_ms", "desk", "edits", "force", "ghost", "label", "listing", "lost_at", "lots", "price",
+        "reply", "seq", "side", "state", "ticks",
+    )  # fmt: skip
+
+    def __init__(self, desk: "Desk", account: int, at: str, listing: Listing, side: int, lots: int, label: str) -> None:
+        """`account` the bot's number here, `at` the account's name at the venue."""
+        self.desk, self.account, self.at, self.listing = desk, account, at, listing
+        self.side, self.lots, self.label = side, lots, label
+        self.price: float | None = None
+        """As the bot gave it, of a limit order."""
+        self.ticks = 0
+        self.force = TimeInForce.GTC
+        self.seq = 0
+        self.ghost = False
+        self.edits: tuple[Live, int, int] | None = None
+        """Of an edit: the order, and its ticks and lots before."""
+        self.reply: tuple[Any, Any] | None = None
+        """The venue's answer, if it came before our journal was durable."""
+        self.state = "waiting"
+        self.lost_at = 0.0
+        self.began_ms = time.time_ns() // 1_000_000
+
+    # -- the gate's word -----------------------------------------------------------------------------------------------
+
+    def durable(self, seq: int, *, refused: bool) -> None:
+        """The command is in the journal, accepted or refused."""
+        self.seq, self.ghost = seq, refused
+        if self.edits is not None and not refused:
+            live, _, _ = self.edits
+            live.editing, live.lots = True, self.lots
+        if self.state == "waiting":
+            self.state = "sent"
+        if self.reply is not None:
+            reply, self.reply = self.reply, None
+            self._take(*reply)
+        elif self.state == "lost":
+            self._say_unknown()
+
+    # -- the venue's word ----------------------------------------------------------------------------------------------
+
+    def answered(self, result: Any, error: Any) -> None:
+        """The venue answered; raw JSON each, one of them unset."""
+        if self.state in ("waiting", "lost") and not self.seq:
+            self.reply = (result, error)
+            return
+        self._take(result, error)
+
+    def heard(self, document: bytes) -> None:
+        """The same over HTTP. What is no answer leaves the outcome unknown."""
+        try:
+            found = msgspec.json.decode(document, type=_Document)
+        except msgspec.DecodeError:
+            self.lost("the answer was no JSON")
+            return
+        self.answered(found.result, found.error)
+
+    def _take(self, result: Any, error: Any) -> None:
+        if self.state == "done":
+            return
+        if error is not msgspec.UNSET:
+            self._refused_there(msgspec.json.decode(error, type=_Error))
+            return
+        try:
+            placed = _placed.decode(result)
+        except msgspec.DecodeError as failure:
+            _log.warning("an order's answer was not understood", error=str(failure))
+            self.lost("the answer was not understood")
+            return
+        self._confirmed(placed.order)
+        for row in placed.trades:
+            self.desk.shadow.trade(row, self.at)
+        self.desk.shadow.order(placed.order, self.at)
+
+    def _confirmed(self, row: OrderRow) -> None:
+        if self.edits is not None:
+            live = self.edits[0]
+            live.editing, live.told = False, (row.price, row.amount)
+            if self.ghost:  # the engine would not have it so, but so it is
+                self.desk.shadow.restore(live, self.ticks, self.lots)
+        else:
+            self.found(row)
+            return
+        self.finish()
+
+    def found(self, row: OrderRow) -> None:
+        """It is at the venue under this id."""
+        live = self.desk.shadow.bind(row.order_id, self)
+        live.told = (row.price, row.amount)
+        self.finish()
+
+    def _refused_there(self, error: _Error) -> None:
+        if error.code == 13888:
+            self.lost("the venue does not know the outcome")
+            return
+        if self.edits is not None:
+            live, ticks, lots = self.edits
+            live.editing = False
+            if not self.ghost and live.id in self.desk.shadow.live:
+                self.desk.shadow.restore(live, ticks, lots)
+        elif not self.ghost:
+            self._end()
+        self.finish()
+
+    # -- no word -------------------------------------------------------------------------------------------------------
+
+    def lost(self, why: str) -> None:
+        """No answer will come: the outcome is unknown until the venue was asked."""
+        if self.state in ("done", "lost"):
+            return
+        _log.warning("outcome unknown", seq=self.seq, instrument=self.listing.name, why=why)
+        self.state, self.lost_at = "lost", time.monotonic()
+        self.desk.lost.append(self)
+        if self.seq:
+            self._say_unknown()
+
+    def _say_unknown(self) -> None:
+        if not self.ghost:
+            order = self.edits[0].seq if self.edits is not None else self.seq
+            if order:
+                self.desk.ask(packed(Kind.UNKNOWN, account=self.account, order_id=order))
+
+    def never_arrived(self) -> None:
+        """The venue was asked, late enough, and has no such order."""
+        if not self.ghost:
+            self._end()
+        self.finish()
+
+    def withdrawn(self) -> None:
+        """It was not sent."""
+        if self.seq and not self.ghost and self.edits is None:
+            self._end()
+        self.finish()
+
+    def _end(self) -> None:
+        self.desk.ask(packed(Kind.ENDED, account=self.account, order_id=self.seq))
+
+    def finish(self) -> None:
+        """It is known what became of it."""
+        self.state = "done"
+        self.desk.unbound.discard(self)
+        self.desk.shadow.settled(self)

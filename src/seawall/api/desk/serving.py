@@ -1,0 +1,144 @@
+"""One process between bots and a venue: the doors of a venue of our own, behind the trading door another's."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from seawall.api.desk.desk import Desk
+from seawall.api.desk.door import DeskDoor
+from seawall.api.desk.feed import QUOTES_S, Feed
+from seawall.api.keystore import Keystore
+from seawall.api.operations.people import development_people
+from seawall.api.serving import Venue
+from seawall.node import Configuration
+from seawall.node.configuration import Bot
+from seawall.node.node import Group
+from seawall.venues import Mirror, Shadow
+from seawall.venues.connection import Connection, Unreachable, VenueError
+from seawall.venues.credentials import Credentials, Upstream
+from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.records import Role
+
+SIGHT_S: Final = 20.0
+"""How long a start waits for the venue before it opens its door all the same; orders wait for sight (enforce)."""
+
+
+class DeskVenue(Venue):
+    """Desk mode. `dev`: people and keys of its own making, told in the ready line, and it reopens itself."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        credentials: dict[str, Credentials] | None = None,
+        *,
+        dev: bool = False,
+        passphrase: bytes | None = None,
+    ) -> None:
+        """`credentials` at the venue by account, where they are given anew; else they are in the keystore."""
+        super().__init__(configuration, passphrase=passphrase)
+        self.upstream = Upstream.of(configuration.upstream.url)
+        self.dev, self._credentials = dev, credentials or {}
+        margin = configuration.margin
+        self.mirror = Mirror(
+            configuration.model(), margin.coin_haircut, margin.coin_markup, configuration.upstream.underlyings
+        )
+        self.bots: dict[str, Bot] = {}
+        self._feed = Feed(self.mirror, configuration.upstream.underlyings)
+        self._recalled: list[Group] = []
+
+    def _recall(self, group: Group) -> None:
+        self.mirror.recall(group.commands, group.attachments, group.events)
+        self._recalled.append(group)
+
+    async def _begin(self, store: Keystore) -> None:
+        accounts = self._accounts(store)
+        self.bots = _bots(self.configuration.upstream.bots, accounts)
+        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=True)
+        venue = await self._look(self.http)
+        shadows = [Shadow(name, _groups(bot)) for name, bot in self.bots.items()]
+        await self._send(await self._feed.open(venue, shadows))
+        if missing := set(self.bots) - set(self.mirror.accounts):
+            raise InputError("upstream.bots", sorted(missing), "must be those the journal began with")
+        if self.dev:
+            await self._reopen()
+            self.people = development_people(store, self.configuration.home_folder / "people")
+        else:
+            self._need_operator(store)
+        self._make_keys(store, self.bots)
+        self.desk = Desk(
+            self.service, self.http, self.upstream, accounts, self.bots, self.mirror.accounts,
+            self.operations.alerts.tell, enforce=self.configuration.upstream.enforce,
+            withdrawals=self.configuration.upstream.withdrawals,
+        )  # fmt: skip
+        self.desk.why_left_out = self.mirror.left_out
+        recalled, self._recalled = self._recalled, []
+        self.desk.recall(recalled)
+        self.service.listeners.append(self.desk.heard)
+        self.door = DeskDoor(self.desk)
+        self._watches.append(asyncio.create_task(self._watch(venue)))
+        self._watches += [asyncio.create_task(copy.run()) for copy in self.desk.copies.values()]
+        await self.desk.seen(SIGHT_S)
+
+    def _accounts(self, store: Keystore) -> dict[str, Credentials]:
+        """Our keys at the venue: those given now are kept, sealed, from now on. Raises InputError where none is."""
+        given = self._credentials
+        if given:
+            store.change_now(lambda registry: registry.upstream.update(given))
+        found = dict(store.registry.upstream)
+        if not found:
+            raise InputError("--upstream-keys", "", "must be given at the first start: our keys at the venue")
+        return found
+
+    async def _look(self, http: aiohttp.ClientSession) -> Connection:
+        venue = await Connection.open(http, self.upstream, lambda text: None)
+        self._watches.append(asyncio.create_task(venue.read()))
+        return venue
+
+    async def _watch(self, venue: Connection) -> None:
+        """Marks and catalogue, once a second, over as many connections as it takes."""
+        while True:
+            await asyncio.sleep(QUOTES_S)
+            try:
+                if venue.closed:
+                    venue = await self._look(self.http)
+                for batch in await self._feed.step(venue):
+                    await self._send(batch)
+            except (Unreachable, VenueError) as error:
+                self._log.warning("no marks from the venue", why=str(error))
+
+    def _heard(self, group: Group, changes: Any) -> None:
+        super()._heard(group, changes)
+        self.mirror.observe(group.events)
+
+    def _told_keys(self) -> Iterable[str]:
+        return self.bots if self.dev else ()
+
+    def ready(self) -> dict[str, Any]:
+        """The line that says where everything is, and how orders are treated."""
+        mode = "enforce" if self.configuration.upstream.enforce else "observe"
+        return super().ready() | {"upstream": self.upstream.url, "mode": mode}
+
+    async def stop(self) -> None:
+        """Drain; what stands at the venue stays there, but for what was to go with its connection."""
+        await super().stop()
+        await self.http.close()
+
+
+def _groups(bot: Bot) -> dict[Role, str]:
+    return {role: name for role, name in ((Role.DESK, bot.desk), (Role.FIRM, bot.firm)) if name}
+
+
+def _bots(wanted: dict[str, Bot], accounts: dict[str, Credentials]) -> dict[str, Bot]:
+    """Bots by name, each with its account at the venue. Raises InputError for one whose account has no key."""
+    bots = wanted or {name: Bot(name) for name in accounts}
+    made = {name: msgspec.structs.replace(bot, account=bot.account or name) for name, bot in bots.items()}
+    for name, bot in made.items():
+        if bot.account not in accounts:
+            raise InputError(f"upstream.bots.{name}.account", bot.account, f"must be one of {', '.join(accounts)}")
+    for account in accounts:
+        if all(bot.account != account for bot in made.values()):
+            raise InputError("upstream.bots", sorted(made), f"must have one on account {account}")
+    return made

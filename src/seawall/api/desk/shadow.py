@@ -1,0 +1,299 @@
+"""What the venue says of our orders, as commands: bound, executed, amended, ended; and whose each thing is.
+
+An order is known by the venue's id from its answer on, or from when it was found there after a cut. Its executions come
+by the drop copy, by answers and by looking them up; each is taken once, by its trade id. A fact cannot be refused by a
+control: an execution that does not fit its order here (a price beyond the limit, an order that the gate would not have
+sent) is booked as a trade made elsewhere. The notes that ride on these commands carry the venue's ids, so a restart
+finds all of this in the journal.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from seawall.api.commands import packed
+from seawall.api.desk.rows import FINAL, OrderRow, TradeRow, lots_of, ticks_of
+from seawall.api.view import OPEN, UNTRIGGERED
+from seawall.node.node import Group
+from seawall.vocabulary.errors import SeawallError
+from seawall.vocabulary.records import COMMAND, EventKind, Kind
+
+if TYPE_CHECKING:
+    from seawall.api.desk.desk import Desk
+    from seawall.api.desk.sent import Sent
+
+SEEN_MAX: Final = 200_000
+"""Trade ids and finished orders remembered; a venue tells of an execution twice within minutes, not months."""
+
+_FACTS: Final = frozenset((Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.BOOKED))
+_FIELDS: Final = {name: at for at, name in enumerate(COMMAND.names or ())}
+_KIND, _ACCOUNT, _INSTRUMENT, _ORDER, _SIZE = (
+    _FIELDS[name] for name in ("kind", "account", "instrument", "order_id", "attachment")
+)
+
+
+class Note(msgspec.Struct, omit_defaults=True):
+    """What rides on a fact: the venue's ids."""
+
+    upstream: str = ""
+    trade: str = ""
+
+
+class Ghost(msgspec.Struct, tag_field="note", tag="ghost"):
+    """An order at the venue that the engine does not hold: refused here and sent anyway (observe), or not ours."""
+
+    upstream: str
+    account: int
+
+
+class Live:
+    """One order at the venue. `seq` is its order here, 0 for a ghost."""
+
+    __slots__ = ("account", "editing", "filled", "final", "id", "instrument", "lots", "seq", "side", "told")
+
+    def __init__(self, id_: str, seq: int, account: int, instrument: int, side: int, lots: int) -> None:
+        self.id, self.seq, self.account, self.instrument, self.side, self.lots = (
+            id_,
+            seq,
+            account,
+            instrument,
+            side,
+            lots,
+        )
+        self.filled = 0
+        self.final: int | None = None
+        """Lots filled when the venue said it was over."""
+        self.editing = False
+        self.told: tuple[float | str, float] | None = None
+        """Price and amount as the venue last told them."""
+
+
+class Shadow:
+    """Orders at the venue by its ids, and the facts about them."""
+
+    def __init__(self, desk: "Desk") -> None:
+        self._desk = desk
+        self.live: dict[str, Live] = {}
+        self.by_seq: dict[int, Live] = {}
+        self.done: dict[str, Live] = {}
+        self.seen: dict[tuple[str, str], None] = {}
+        """Executions by trade id and order: the two sides of a trade have one id, and both may be ours."""
+        self.last_trade_ms = 0
+        self.outside: dict[str, OrderRow] = {}
+        """Open orders at the venue that nobody placed through us."""
+        self._held: dict[str, tuple[list[Callable[[], None]], set[Sent]]] = {}
+        self._log = structlog.get_logger()
+
+    # -- from the journal ----------------------------------------------------------------------------------------------
+
+    def recall(self, group: Group) -> None:
+        """Hear a frame of the journal at a start."""
+        refused = {int(event["seq"]) for event in group.events if event["kind"] == EventKind.REFUSED}
+        offset = 0
+        for record in group.commands.tolist():
+            size = record[_SIZE]
+            data = group.attachments[offset : offset + size]
+            offset += size
+            if record[_KIND] == Kind.TIME and size:
+                self._recall_ghost(data)
+            elif record[_KIND] in _FACTS and size:
+                self._recall_fact(record, msgspec.json.decode(data, type=Note), refused=record[0] in refused)
+
+    def _recall_ghost(self, data: bytes) -> None:
+        try:
+            ghost = msgspec.json.decode(data, type=Ghost)
+        except msgspec.DecodeError:
+            return  # another's note
+        self._enter(Live(ghost.upstream, 0, ghost.account, -1, 0, 0))
+
+    def _recall_fact(self, record: tuple[Any, ...], note: Note, *, refused: bool) -> None:
+        if note.trade and not refused:
+            self._see(note.trade, note.upstream)
+        if record[_KIND] == Kind.ACKNOWLEDGED and not refused:
+            order = self._desk.view.orders[record[_ORDER]]
+            self._enter(Live(note.upstream, order.id, order.account, order.instrument, order.side, order.amount))
+        live = self.live.get(note.upstream)
+        if live is not None and record[_KIND] == Kind.EXECUTED and not refused:
+            live.filled += record[_FIELDS["quantity"]]
+
+    def recalled(self) -> None:
+        """The journal was heard to its end: what is no longer open here is done."""
+        for live in list(self.live.values()):
+            order = self._desk.view.orders.get(live.seq)
+            if live.seq and (order is None or order.state not in (OPEN, UNTRIGGERED)):
+                self._finish(live)
+
+    # -- binding -------------------------------------------------------------------------------------------------------
+
+    def bind(self, id_: str, sent: "Sent") -> Live:
+        """The venue's id of an order that was sent is known."""
+        known = self.live.get(id_) or self.done.get(id_)
+        if known is not None:
+            return known
+        live = Live(id_, 0 if sent.ghost else sent.seq, sent.account, sent.listing.number, sent.side, sent.lots)
+        self._enter(live)
+        if sent.ghost:
+            self._note_ghost(live)
+        else:
+            self._fact(Kind.ACKNOWLEDGED, Note(upstream=id_), account=live.account, order_id=live.seq)
+        held, _ = self._held.pop(id_, ([], set()))
+        for hear in held:
+            hear()
+        return live
+
+    def settled(self, sent: "Sent") -> None:
+        """It is known what became of an order that was sent, so what waited for that waits no longer."""
+        for id_, (held, waits) in list(self._held.items()):
+            waits.discard(sent)
+            if not waits and id_ in self._held:
+                del self._held[id_]
+                for hear in held:
+                    hear()
+
+    def _enter(self, live: Live) -> None:
+        self.live[live.id] = live
+        if live.seq:
+            self.by_seq[live.seq] = live
+
+    def _note_ghost(self, live: Live) -> None:
+        data = msgspec.json.encode(Ghost(live.id, live.account))
+        self._desk.ask(packed(Kind.TIME, attachment=len(data)), data)
+
+    def _hold(self, id_: str, account: str, side: int, instrument: str, hear: Callable[[], None]) -> bool:
+        """Keep what is said of an unknown order while one that was sent may turn out to be it."""
+        waits = {
+            sent
+            for sent in self._desk.unbound
+            if sent.at == account and sent.side == side and sent.listing.name == instrument
+        }
+        if id_ in self._held:
+            self._held[id_][0].append(hear)
+        elif waits:
+            self._held[id_] = ([hear], waits)
+        return id_ in self._held
+
+    # -- what the venue says -------------------------------------------------------------------------------------------
+
+    def order(self, row: OrderRow, account: str) -> None:
+        """The state of an order of an account at the venue."""
+        live = self.live.get(row.order_id)
+        if live is None:
+            if row.order_id in self.done:
+                return
+            if self._hold(row.order_id, account, row.side, row.instrument_name, lambda: self.order(row, account)):
+                return
+            if row.order_state in FINAL:
+                self.outside.pop(row.order_id, None)
+            elif row.order_id not in self.outside:
+                self.outside[row.order_id] = row
+                self._desk.outside(row, account)
+            return
+        listing = self._desk.view.by_name.get(row.instrument_name)
+        if listing is None:
+            return
+        live.lots = lots_of(listing, row.amount)
+        if row.order_state in FINAL:
+            live.final = lots_of(listing, row.filled_amount) if row.filled_amount else 0
+            self._maybe_end(live)
+            return
+        told = (row.price, row.amount)
+        if live.seq and not live.editing and row.order_type == "limit" and live.told not in (None, told):
+            self._amend(live, ticks_of(listing, float(row.price), live.side))
+        live.told = told
+
+    def _amend(self, live: Live, ticks: int) -> None:
+        """The venue has other terms than the engine: they are the fact."""
+        left = live.lots - live.filled
+        if left > 0:
+            self._fact(
+                Kind.AMENDED, Note(), account=live.account, instrument=live.instrument, order_id=live.seq,
+                price=ticks, quantity=left,
+            )  # fmt: skip
+
+    def restore(self, live: Live, ticks: int, lots: int) -> None:
+        """An edit that the gate took was not made: the old terms again."""
+        live.lots = lots
+        self._amend(live, ticks)
+
+    def trade(self, row: TradeRow, account: str) -> None:
+        """An execution of an account at the venue; one that was heard already is nothing."""
+        if (row.trade_id, row.order_id) in self.seen:
+            return
+        live = self.live.get(row.order_id) or self.done.get(row.order_id)
+        if live is None and self._hold(
+            row.order_id, account, row.side, row.instrument_name, lambda: self.trade(row, account)
+        ):
+            return
+        listing = self._desk.view.by_name.get(row.instrument_name)
+        if listing is None:
+            self._desk.unlisted(row, account)
+            return
+        self._see(row.trade_id, row.order_id)
+        self.last_trade_ms = max(self.last_trade_ms, row.timestamp)
+        owner = live.account if live is not None else self._desk.owner_of(row.label, account)
+        fields = {
+            "instrument": listing.number,
+            "price": ticks_of(listing, row.price, row.side),
+            "quantity": lots_of(listing, row.amount),
+            "amount": self._desk.atoms(row.fee, row.fee_currency or listing.settlement),
+            "account": owner,
+        }
+        note = Note(row.order_id, row.trade_id)
+        if live is None or not live.seq or row.order_id in self.done:
+            self._fact(Kind.BOOKED, note, None, side=row.side, **fields)
+        else:
+            self._executed(live, note, fields)
+        if live is not None:
+            live.filled += fields["quantity"]
+            self._maybe_end(live)
+
+    def _executed(self, live: Live, note: Note, fields: dict[str, int]) -> None:
+        def refused() -> None:
+            self._fact(Kind.BOOKED, note, None, side=live.side, **fields)
+            if live.filled >= live.lots:  # else it was ended, or is amended to what is left
+                self._fact(Kind.ENDED, Note(), account=live.account, order_id=live.seq)
+            elif live.final is None:
+                self._amend(live, fields["price"])
+
+        self._fact(Kind.EXECUTED, note, refused, order_id=live.seq, **fields)
+
+    def _maybe_end(self, live: Live) -> None:
+        """Over, once each of its executions was heard."""
+        if live.final is None or live.filled < live.final:
+            return
+        if live.seq and live.filled < live.lots:
+            self._fact(Kind.ENDED, Note(), account=live.account, order_id=live.seq)
+        self._finish(live)
+
+    def _finish(self, live: Live) -> None:
+        self.live.pop(live.id, None)
+        self.by_seq.pop(live.seq, None)
+        self.done[live.id] = live
+        if len(self.done) > SEEN_MAX:
+            del self.done[next(iter(self.done))]
+
+    def _see(self, trade: str, order: str) -> None:
+        self.seen[trade, order] = None
+        if len(self.seen) > SEEN_MAX:
+            del self.seen[next(iter(self.seen))]
+
+    # -- facts ---------------------------------------------------------------------------------------------------------
+
+    def _fact(self, kind: Kind, note: Note, refused: Callable[[], None] | None = None, /, **fields: int) -> None:
+        data = msgspec.json.encode(note) if note != _NOTHING else b""
+
+        def done(seq: int, error: SeawallError | None) -> None:
+            why = self._desk.view.refused.pop(seq, None) if error is None else None
+            if why is None:
+                return
+            if refused is not None:
+                refused()
+            else:
+                self._desk.contradicted(kind, fields, why)
+
+        self._desk.ask(packed(kind, attachment=len(data), **fields), data, done)
+
+
+_NOTHING: Final = Note()

@@ -1,0 +1,172 @@
+"""An account's money: what was taken over at first, what the venue's transaction log says since, and what is left over.
+
+Executions and their fees come by the drop copy. All else that moves a balance is read from the log: deposits,
+withdrawals and funding are booked as they are; a settlement moves gains into the balance, which the shadow keeps beside
+its positions instead, so it is counted in `settled`. Then, to the atom,
+
+    the venue's balance  =  the balances of the bots  +  settled  +  base
+
+where `base` is what the two differed by when the account was taken over.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from seawall.api.commands import packed
+from seawall.vocabulary.instruments import Product
+from seawall.vocabulary.records import BUY, SELL, Kind
+
+if TYPE_CHECKING:
+    from seawall.api.desk.desk import Desk
+    from seawall.venues.connection import Connection
+
+PAGE: Final = 1000
+_OURS: Final = frozenset(("trade", "delivery"))
+"""Told by executions, and by the expiry that the shadow makes itself."""
+
+
+class Taken(msgspec.Struct, tag_field="note", tag="statement"):
+    """What is journalled of a statement: an account's, per currency `base` and `settled` in atoms, `read` the last id
+    of the log."""
+
+    account: str
+    base: dict[str, int]
+    settled: dict[str, int]
+    read: dict[str, int]
+
+
+class Statement:
+    """One account's."""
+
+    def __init__(self, desk: "Desk", name: str) -> None:
+        self._desk, self._name = desk, name
+        self.taken: Taken | None = None
+
+    def _note(self, taken: Taken) -> tuple[bytes, bytes]:
+        data = msgspec.json.encode(taken)
+        return packed(Kind.TIME, attachment=len(data)), data
+
+    # -- taking over ---------------------------------------------------------------------------------------------------
+
+    async def adopt(self, venue: "Connection", held: dict[str, int], summaries: Iterable[dict[str, Any]]) -> None:
+        """Take over what the account has: its equity as deposits, its positions at today's marks; one request."""
+        desk = self._desk
+        records: list[bytes] = []
+        base: dict[str, int] = {}
+        read: dict[str, int] = {}
+        shares = desk.shares(self._name)
+        for row in summaries:
+            currency = desk.currency(row["currency"])
+            if currency is None:
+                continue
+            equity, balance = desk.atoms(row["equity"], row["currency"]), desk.atoms(row["balance"], row["currency"])
+            parts = _parts(equity, [share for _, share in shares])
+            for (account, _), part in zip(shares, parts, strict=True):
+                if part > 0:
+                    records.append(packed(Kind.DEPOSIT, account=account, currency=currency, amount=part))
+            base[row["currency"]] = balance - sum(part for part in parts if part > 0)
+            log = await venue.ask("private/get_transaction_log", currency=row["currency"], count=1)
+            read[row["currency"]] = log["logs"][0]["id"] if log["logs"] else 0
+        first = shares[0][0]
+        for name, lots in held.items():
+            listing = desk.view.by_name[name]
+            mark = desk.view.marks[listing.number]
+            side = BUY if lots > 0 else SELL
+            records.append(
+                packed(Kind.BOOKED, account=first, instrument=listing.number, side=side, price=mark, quantity=abs(lots))
+            )
+            if listing.spec.product == Product.OPTION:  # a premium is paid out of the balance
+                base[listing.settlement] += lots * mark * listing.spec.multiplier
+        self.taken = Taken(self._name, base, dict.fromkeys(base, 0), read)
+        record, note = self._note(self.taken)
+        await desk.write(record + b"".join(records), note)
+
+    # -- the log -------------------------------------------------------------------------------------------------------
+
+    async def read(self, venue: "Connection") -> None:
+        """Book what the log has that was not read yet."""
+        assert self.taken is not None
+        desk, taken = self._desk, self.taken
+        records: list[bytes] = []
+        settled, read = dict(taken.settled), dict(taken.read)
+        for currency in taken.base:
+            for entry in await self._entries(venue, currency, read[currency]):
+                read[currency] = max(read[currency], entry["id"])
+                kind, change = entry["type"], desk.atoms(entry["change"], currency)
+                if kind in _OURS or not change:
+                    continue
+                if kind == "settlement":
+                    funding = desk.atoms(entry.get("interest_pl") or 0.0, currency)
+                    settled[currency] += change - funding
+                    change = funding
+                records += self._booked(currency, change, entry.get("instrument_name") or "")
+        if read == taken.read:
+            return
+        self.taken = Taken(self._name, taken.base, settled, read)
+        record, note = self._note(self.taken)
+        await desk.write(record + b"".join(records), note)
+
+    async def _entries(self, venue: "Connection", currency: str, after: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        more: Any = None
+        while True:
+            asked = {"continuation": more} if more else {}
+            page = await venue.ask("private/get_transaction_log", currency=currency, count=PAGE, **asked)
+            found += [entry for entry in page["logs"] if entry["id"] > after]
+            more = page.get("continuation")
+            if not more or not page["logs"] or page["logs"][-1]["id"] <= after:
+                return found[::-1]
+
+    def _booked(self, currency: str, change: int, instrument: str) -> list[bytes]:
+        """Commands that give the bots what an entry gave the account: by position, or by share."""
+        desk, accounts = self._desk, self._desk.shares(self._name)
+        if not change:
+            return []
+        listing = desk.view.by_name.get(instrument) or desk.any_listing(currency)
+        if listing is None:
+            return []
+        weights = [share for _, share in accounts]
+        if instrument:
+            held = [abs(desk.view.positions.get((account, listing.number), 0)) for account, _ in accounts]
+            weights = [float(lots) for lots in held] if any(held) else weights
+        return [
+            packed(Kind.BOOKED, account=account, instrument=listing.number, amount=-part)
+            for (account, _), part in zip(accounts, _parts(change, weights), strict=True)
+            if part
+        ]
+
+    # -- comparing -----------------------------------------------------------------------------------------------------
+
+    def differences(self, held: dict[str, int], summaries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """What the venue says and we do not, by instrument and currency: theirs and ours, lots and atoms."""
+        assert self.taken is not None
+        desk, found = self._desk, {}
+        accounts = desk.accounts_at(self._name)
+        ours: dict[str, int] = {}
+        for (account, number), lots in desk.view.positions.items():
+            if account in accounts and lots:
+                name = desk.view.listings[number].name
+                ours[name] = ours.get(name, 0) + lots
+        for name in {*held, *ours}:
+            if held.get(name, 0) != ours.get(name, 0):
+                found[name] = {"theirs": held.get(name, 0), "ours": ours.get(name, 0), "unit": "lots"}
+        for row in summaries:
+            name, currency = row["currency"], desk.currency(row["currency"])
+            if currency is None or name not in self.taken.base:
+                continue
+            balance = sum(desk.view.ledger.of(account).balance.get(currency, 0) for account in accounts)
+            balance += self.taken.settled[name] + self.taken.base[name]
+            theirs = desk.atoms(row["balance"], name)
+            if balance != theirs:
+                found[name] = {"theirs": theirs, "ours": balance, "unit": "atoms"}
+        return found
+
+
+def _parts(whole: int, weights: list[float]) -> list[int]:
+    """Whole atoms by weight; what does not divide goes to the first."""
+    total = sum(weights) or 1.0
+    parts = [int(whole * weight / total) for weight in weights]
+    parts[0] += whole - sum(parts)
+    return parts

@@ -1,0 +1,300 @@
+"""One bot's connection and its own connection to the venue: what comes from either goes to the other as it came.
+
+Byte for byte, but for this. A login is checked here, against Seawall's keys, and answered with Seawall's tokens; the
+connection at the venue is then logged in with the venue's key, its rights cut down to the bot's. A token in a call is
+replaced by the venue's. Where a gate stands (enforce), orders wait for it, and what came after them waits too, so the
+venue hears all in the order the bot said it.
+
+Connections are one to one, so subscriptions, heartbeats and cancel-on-disconnect are the venue's own and need no
+second keeping: when either side's connection ends, so does the other's.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from seawall.api.access import Identity
+from seawall.api.desk.tokens import EARLY, scope_of
+from seawall.api.errors import RpcError
+from seawall.api.rpc import Call, Envelope, parse
+from seawall.api.session import Session
+from seawall.venues.connection import Connection, Unreachable, VenueError
+from seawall.venues.credentials import Credentials
+
+if TYPE_CHECKING:
+    from seawall.api.desk.desk import Desk
+    from seawall.api.desk.sent import Sent
+
+LOGIN: Final = frozenset(("public/auth", "public/exchange_token", "public/fork_token"))
+"""Answered here: they are about Seawall's keys."""
+
+OUTGOING_MAX: Final = 1_000
+"""Messages that wait to leave for the venue before no more are read from the bot."""
+
+_TOKEN: Final = '"access_token"'
+
+
+class _Token(msgspec.Struct):
+    access_token: str = ""
+
+
+class _Answered(msgspec.Struct):
+    """What tells the answer to an order from all else."""
+
+    id: Any = None
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_answered: Final = msgspec.json.Decoder(_Answered)
+
+
+class Slot:
+    """A place in the order of what a bot said; empty until it is known what goes to the venue, if anything."""
+
+    __slots__ = ("ready", "text")
+
+    def __init__(self, text: str = "", *, ready: bool = False) -> None:
+        self.text, self.ready = text, ready
+
+
+class Tunnel:
+    """`open`, then `read` and `write` beside each other; `from_bot` for each message of the bot's."""
+
+    def __init__(self, desk: "Desk", session: Session) -> None:
+        self.desk, self.session = desk, session
+        self.venue: Connection
+        self.tracked: dict[Any, Sent] = {}
+        """Orders at the venue and not yet answered, by the request's id."""
+        self._slots: deque[Slot] = deque()
+        self._outgoing: deque[str] = deque()
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._room.set()
+        self._token = self._scope = ""
+        self._account: int | None = None
+        self._renewal: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger()
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect to the venue; logged in where the bot's handshake was. Raises Unreachable, VenueError."""
+        self.venue = await Connection.open(self.desk.http, self.desk.upstream, self.from_venue)
+
+    async def read(self) -> None:
+        """Until the venue's connection ends."""
+        await self.venue.read()
+
+    async def write(self) -> None:
+        """Send what is to go to the venue, in order."""
+        outgoing = self._outgoing
+        while True:
+            while outgoing:
+                await self.venue.send(outgoing.popleft())
+            self._room.set()
+            self._wake.clear()
+            await self._wake.wait()
+
+    def room(self) -> Awaitable[Any] | None:
+        """What to wait for while too much is on its way to the venue."""
+        if len(self._outgoing) + len(self._slots) <= OUTGOING_MAX:
+            return None
+        self._room.clear()
+        return self._room.wait()
+
+    async def close(self) -> None:
+        """End: orders that were not answered are of unknown outcome."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await self.venue.close()
+        tracked, self.tracked = self.tracked, {}
+        for sent in tracked.values():
+            sent.lost("the connection ended before the answer came")
+
+    # -- from the bot --------------------------------------------------------------------------------------------------
+
+    def from_bot(self, text: str) -> None:
+        """One message of the bot's."""
+        try:
+            request = parse(text.encode())
+        except RpcError:
+            self._pass(text)  # the venue says best what it does not like
+            return
+        call = Call(self.session, request.id, lambda document, _: self.session.push(document.decode()))
+        call.method = request.method
+        try:
+            if request.method in LOGIN:
+                self._log_in_here(call, request)
+            elif request.method == "private/logout":
+                self._task(self._log_out(call, request))
+            elif request.method.startswith("private/") or _TOKEN in text:
+                self._private(call, request, text)
+            else:
+                self._pass(text)
+        except RpcError as error:
+            call.fail(error)
+
+    def _private(self, call: Call, request: Envelope, text: str) -> None:
+        identity, access = self.session.identity, self.desk.service.access
+        slot = Slot(text)
+        if _TOKEN in text and (own := token_of(request)):
+            identity = access.bearer(own, time.time(), self.session.address)
+            if identity.account == self._account:
+                slot.text = text.replace(own, self._token, 1)
+            else:
+                self._append(slot)
+                self._task(self._with_token(call, request, slot, identity, own))
+                return
+        elif identity is not None:
+            access.check(identity, time.time(), self.session.address)
+        self._append(slot)
+        self._gated(call, request, slot, identity)
+
+    async def _with_token(self, call: Call, request: Envelope, slot: Slot, identity: Identity, own: str) -> None:
+        try:
+            token = await self.desk.token(identity)
+        except (Unreachable, VenueError) as error:
+            self.drop(slot)
+            call.fail(RpcError(13028, reason=f"the venue: {error}"))
+            return
+        slot.text = slot.text.replace(own, token, 1)
+        self._gated(call, request, slot, identity)
+
+    def _gated(self, call: Call, request: Envelope, slot: Slot, identity: Identity | None) -> None:
+        """Let a private call go, or give it to the gate."""
+        if identity is None:
+            self.let(slot)  # the venue says that nobody is logged in
+            return
+        call.identity, call.account = identity, identity.account
+        try:
+            self.desk.gate.take(self, call, request, slot)
+        except RpcError as error:
+            self.drop(slot)
+            call.fail(error)
+
+    def track(self, number: Any, sent: "Sent") -> None:
+        """An order goes to the venue; the next answer with its id is its."""
+        self.tracked[number] = sent
+
+    # -- order of things -----------------------------------------------------------------------------------------------
+
+    def let(self, slot: Slot) -> None:
+        """What a slot holds may go as soon as all before it went."""
+        slot.ready = True
+        self._flush()
+
+    def drop(self, slot: Slot) -> None:
+        """Nothing of it goes to the venue."""
+        slot.text = ""
+        self.let(slot)
+
+    def _pass(self, text: str) -> None:
+        if self._slots:
+            self._slots.append(Slot(text, ready=True))
+            return
+        self._outgoing.append(text)
+        self._wake.set()
+
+    def _append(self, slot: Slot) -> None:
+        self._slots.append(slot)
+
+    def _flush(self) -> None:
+        while self._slots and self._slots[0].ready:
+            text = self._slots.popleft().text
+            if text:
+                self._outgoing.append(text)
+        self._wake.set()
+
+    # -- from the venue ------------------------------------------------------------------------------------------------
+
+    def from_venue(self, text: str) -> None:
+        """One message of the venue's."""
+        self.session.push(text)
+        if not self.tracked:
+            return
+        found = _answered.decode(text)
+        sent = self.tracked.pop(found.id, None) if isinstance(found.id, int | str | float) else None
+        if sent is not None:
+            sent.answered(found.result, found.error)
+
+    # -- logins --------------------------------------------------------------------------------------------------------
+
+    def _log_in_here(self, call: Call, request: Envelope) -> None:
+        """Check a login; what the bot says after it waits until the venue's connection is logged in, too."""
+        slot = Slot()
+        self._append(slot)
+        documents: list[bytes] = []
+        call.send = lambda document, _: documents.append(document)
+        before = self.session.identity
+        self.desk.service.serve(call, request)
+        identity = self.session.identity
+        if identity is None or identity is before or request.method != "public/auth":
+            self.drop(slot)
+            self.session.push(documents[0].decode())
+            return
+        self._task(self._log_in_there(call, slot, identity, documents[0]))
+
+    async def _log_in_there(self, call: Call, slot: Slot, identity: Identity, document: bytes) -> None:
+        try:
+            await self.logged_in(identity)
+        except (Unreachable, VenueError, RpcError) as error:
+            self.session.identity = None
+            call.answered = False
+            call.send = lambda body, _: self.session.push(body.decode())
+            call.fail(error if isinstance(error, RpcError) else RpcError(13028, reason=f"the venue: {error}"))
+        else:
+            self.session.push(document.decode())
+        self.drop(slot)
+
+    async def logged_in(self, identity: Identity) -> None:
+        """Log the venue's connection in as a bot's account. Raises Unreachable, VenueError, RpcError."""
+        scope = scope_of(identity, withdrawals=self.desk.withdrawals)
+        if (identity.account, scope) == (self._account, self._scope):
+            return
+        await self._authenticate(self.desk.credentials(identity), scope)
+        self._account, self._scope = identity.account, scope
+
+    async def _authenticate(self, credentials: Credentials, scope: str) -> None:
+        found = await self.venue.log_in(credentials, f"connection {scope}")
+        self._token = str(found["access_token"])
+        if self._renewal is not None:
+            self._renewal.cancel()
+        loop = asyncio.get_running_loop()
+        self._renewal = loop.call_later(EARLY * float(found["expires_in"]), self._renew, credentials, scope)
+
+    def _renew(self, credentials: Credentials, scope: str) -> None:
+        self._task(self._renewed(credentials, scope))
+
+    async def _renewed(self, credentials: Credentials, scope: str) -> None:
+        try:
+            await self._authenticate(credentials, scope)
+        except (Unreachable, VenueError) as error:
+            self._log.warning("the venue did not renew a login", error=str(error))
+            self.session.close(1011, "the venue's login ended")
+
+    async def _log_out(self, call: Call, request: Envelope) -> None:
+        """The venue first, so that it cancels nothing when the connection ends."""
+        if self.session.identity is not None:
+            await self.venue.send('{"jsonrpc":"2.0","id":0,"method":"private/logout","params":{}}')
+        self.desk.service.serve(call, request)
+
+    def _task(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def token_of(request: Envelope) -> str:
+    """The token that a call carries among its parameters, if any."""
+    try:
+        return msgspec.json.decode(request.params, type=_Token).access_token
+    except msgspec.DecodeError:
+        return ""
