@@ -34,8 +34,11 @@ class DevVenue:
 
     def get(self, name, account=None, **parameters):
         """The whole JSON-RPC answer to a GET, whatever its status."""
-        url = f"{self.ready['http']}/api/v2/{name}?{urllib.parse.urlencode(parameters)}"
-        request = urllib.request.Request(url)
+        return self.get_raw(f"{name}?{urllib.parse.urlencode(parameters)}", account)
+
+    def get_raw(self, target, account=None):
+        """The same for a path and query as they stand."""
+        request = urllib.request.Request(f"{self.ready['http']}/api/v2/{target}")
         if account is not None:
             who = self.accounts[account]
             token = base64.b64encode(f"{who['key']}:{who['secret']}".encode()).decode()

@@ -24,7 +24,11 @@ class Wire:
     async def connect(self, venue, account=None):
         """Connect, and log in."""
         self._http = aiohttp.ClientSession()
-        self._socket = await self._http.ws_connect(venue.ready["ws"], max_msg_size=0)
+        try:
+            self._socket = await self._http.ws_connect(venue.ready["ws"], max_msg_size=0)
+        except BaseException:
+            await self._http.close()
+            raise
         self._reader = asyncio.create_task(self._read())
         if account is not None:
             who = venue.accounts[account]

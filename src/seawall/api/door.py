@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import structlog
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 from msgspec import UNSET
 
 from seawall.api.access import host_of
@@ -19,6 +21,7 @@ from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.service import Service
 from seawall.api.session import Session
 from seawall.api.sockets import abort
+from seawall.vocabulary.errors import SeawallError
 
 MESSAGE_MAX: Final = 256 << 10
 """Bytes of one request; the dialect asks for 32 KiB at least."""
@@ -40,6 +43,7 @@ class Door:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.sessions: set[Session] = set()
+        self._log = structlog.get_logger()
 
     async def __call__(self, scope: Any, protocol: Any) -> None:
         """One HTTP request or one WebSocket."""
@@ -99,7 +103,9 @@ class Door:
             session.close(1000, "gone")
             for task in work:
                 task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            for ended in await asyncio.gather(*work, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, OSError | SeawallError | ProtocolClosed):
+                    self._log.error("defect", error=repr(ended), exc_info=ended)  # it costs this connection, no other
             self.sessions.discard(session)
             self.service.hub.leave(session)
             self.service.disconnected(session)

@@ -23,7 +23,7 @@ import seawall.api.methods
 from seawall.api.access import SCOPES, Access
 from seawall.api.commands import packed
 from seawall.api.door import Door
-from seawall.api.keystore import Key, Keystore, Registry
+from seawall.api.keystore import Key, Keystore
 from seawall.api.operations.app import operations_app
 from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.people import development_people, first_operator
@@ -70,6 +70,7 @@ class Venue:
         """
         self.configuration, self.market_kind, self._passphrase = configuration, market, passphrase
         self.trading, self.operations_at = (_bound(door) for door in (configuration.trading, configuration.operations))
+        self.view = View()
         self.market: LiveMarket | None = None
         """What a dev venue trades against; a real one makes no prices."""
         self.ended = asyncio.Event()
@@ -89,7 +90,7 @@ class Venue:
         """Take the journal up, open the doors. Raises SeawallError; then nothing runs."""
         gc.disable()  # while all that stands is made there is nothing to collect, and much to walk over
         loop = asyncio.get_running_loop()
-        view, record = View(), Record()
+        view, record = self.view, Record()
         configuration = self.configuration
         if self.market_kind:
             seed, trades = configuration.sim.seed, self.market_kind == "sim"
@@ -171,18 +172,17 @@ class Venue:
         self.people = development_people(store, home / "people")
         self._make_keys(store, DEV_ACCOUNTS)
 
-    def _make_keys(self, store: Keystore, names: Iterable[str]) -> None:
-        """A key under the name of each client account that has none."""
+    def _make_keys(self, store: Keystore, names: Iterable[str]) -> list[Key]:
+        """A key under the name of each client account that has none; returns the new ones."""
         numbers = {client.name: client.number for client in self.service.view.clients.values()}
-        made = {name: secrets.token_hex(24) for name in names if name in numbers}
-
-        def edit(registry: Registry) -> None:
-            for name, secret in made.items():
-                if name not in registry.keys:
-                    rights = dict.fromkeys(SCOPES, "read_write")
-                    registry.keys[name] = Key(name, secret, numbers[name], name, rights)
-
-        store.change_now(edit)
+        rights = dict.fromkeys(SCOPES, "read_write")
+        made = [
+            Key(name, secrets.token_hex(24), numbers[name], name, rights)
+            for name in names
+            if name in numbers and name not in store.registry.keys
+        ]
+        store.change_now(lambda registry: registry.keys.update((key.id, key) for key in made))
+        return made
 
     async def _listen(self, app: Any, door: Listening, interface: Interfaces) -> None:
         server = Server(

@@ -4,6 +4,7 @@ Paths are relative to the folder of the file. Unknown settings are refused: a mi
 """
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -78,12 +79,13 @@ class Bot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Desk mode: the venue that orders go to; `enforce` or only observe; whether money may leave; what is weighed;
-    without `bots` there is one for each account that a key was given for."""
+    """Desk mode: the venue that orders go to; `enforce` or only observe; whether money may leave; whether a bot that is
+    alone on its account keeps the venue's key as its own; what is weighed; without `bots`, one for each account."""
 
     url: str = ""
     enforce: bool = False
     withdrawals: bool = False
+    same_keys: bool = False
     underlyings: tuple[str, ...] = ("BTC", "ETH")
     bots: dict[str, Bot] = {}
 
@@ -165,6 +167,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             door.tls.check(f"{name}.tls")
             check_listening(door.host, door.tls.on, door.tls.mutual, operations=name == "operations")
         for name, bot in self.upstream.bots.items():
+            if not re.fullmatch(r"[\w.-]{1,32}", name, re.ASCII):
+                raise ConfigurationError("upstream.bots", name, "must be 1 to 32 letters, digits, dots, dashes")
             if not 0 < bot.share <= 1e9:
                 raise ConfigurationError(f"upstream.bots.{name}.share", bot.share, "must lie in (0, 1e9]")
         if self.rates.connections < 0:

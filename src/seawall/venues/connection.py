@@ -5,8 +5,9 @@ What is asked on Seawall's own behalf carries ids of its own, and its answers ar
 
 import asyncio
 import itertools
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
 import aiohttp
@@ -24,7 +25,6 @@ ANSWER_S: Final = 10.0
 ALIVE_S: Final = 10.0
 """How often a connection is asked whether it is alive; silence for half of that again ends it."""
 
-_MARK: Final = "seawall-"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -57,6 +57,8 @@ class Connection:
         self._socket, self._hear = socket, hear
         self._asked: dict[str, tuple[str, asyncio.Future[Any]]] = {}
         self._numbers = itertools.count(1)
+        self._mark = f"seawall-{secrets.token_hex(8)}-"
+        """Of ids that nobody can guess: whoever else asks here must not have our answers, with tokens in them."""
         self.heard_at = time.monotonic()
 
     @classmethod
@@ -86,11 +88,11 @@ class Connection:
                     waiting.set_exception(Unreachable(f"{method}: the connection ended"))
 
     def _take(self, text: str) -> None:
-        if self._asked and _MARK in text:
+        if self._mark in text:
             answer = _answer.decode(text)
-            method, waiting = self._asked.pop(answer.id, ("", None)) if isinstance(answer.id, str) else ("", None)
-            if waiting is not None:
-                if not waiting.done():
+            if isinstance(answer.id, str) and answer.id.startswith(self._mark):
+                method, waiting = self._asked.pop(answer.id, ("", None))  # none for one that came too late
+                if waiting is not None and not waiting.done():
                     try:
                         waiting.set_result(_result(method, answer))
                     except VenueError as error:
@@ -107,13 +109,14 @@ class Connection:
 
     async def ask(self, method: str, timeout: float = ANSWER_S, /, **parameters: Any) -> Any:
         """The result of a question of ours. Raises VenueError, Unreachable."""
-        number = f"{_MARK}{next(self._numbers)}"
+        number = f"{self._mark}{next(self._numbers)}"
         waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[number] = (method, waiting)
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}
         try:
             await self.send(_encode(request).decode())
-            return await asyncio.wait_for(waiting, timeout)
+            async with asyncio.timeout(timeout):  # wait_for loses a cancel that comes with the connection's end
+                return await waiting
         except TimeoutError as error:
             raise Unreachable(f"{method}: no answer within {timeout} s") from error
         finally:
@@ -146,6 +149,19 @@ def _result(method: str, answer: _Answer) -> Any:
         error = answer.error
         raise VenueError(method, error.get("code", 0), error.get("message", ""), error.get("data"))
     return msgspec.json.decode(answer.result)
+
+
+async def once(
+    request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+) -> aiohttp.ClientResponse:
+    """A middleware for requests that must not be sent twice: aiohttp sends a GET again whose connection broke.
+
+    Raises Unreachable, which it does not take for a reason to.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise Unreachable(repr(error)) from error
 
 
 async def ask_by_http(http: aiohttp.ClientSession, upstream: Upstream, method: str, /, **parameters: Any) -> Any:

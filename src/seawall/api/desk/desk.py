@@ -6,11 +6,10 @@ several bots may share one. Desks and firms are groups of bots, and limits of gr
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-import msgspec
 import structlog
 
 from seawall.api.access import Identity
@@ -52,6 +51,7 @@ class Desk:
         bots: dict[str, Bot],
         numbers: dict[str, int],
         alert: Callable[..., Any],
+        shadow: Shadow,
         *,
         enforce: bool,
         withdrawals: bool,
@@ -62,7 +62,8 @@ class Desk:
         self.bots = {numbers[name]: bot for name, bot in bots.items()}
         self._accounts = accounts
         self._tokens = Tokens(http, upstream)
-        self.gate, self.shadow = Gate(self, enforce=enforce), Shadow(self)
+        self.gate, self.shadow = Gate(self, enforce=enforce), shadow
+        shadow.desk = self
         self.copies = {name: DropCopy(self, name, credentials) for name, credentials in accounts.items()}
         self.unbound: set[Sent] = set()
         """Orders on their way, whose id at the venue is not known."""
@@ -77,26 +78,16 @@ class Desk:
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
 
-    def recall(self, groups: Iterable[Group]) -> None:
-        """Hear the journal at a start: orders that stood without a word from the venue are of unknown outcome."""
-        for group in groups:
-            self.shadow.recall(group)
-            self._recall_statements(group)
+    def recalled(self, statements: dict[str, Taken]) -> None:
+        """The journal was heard: orders that stood without a word from the venue are of unknown outcome."""
+        for name, taken in statements.items():
+            if name in self.copies:
+                self.copies[name].statement.taken = taken
         self.shadow.recalled()
         for number in self.bots:
             for order in list(self.view.client(number).open.values()):
                 if order.id not in self.shadow.by_seq:
                     self._recall_sent(order)
-
-    def _recall_statements(self, group: Group) -> None:
-        offset = 0
-        for kind, size in zip(group.commands["kind"].tolist(), group.commands["attachment"].tolist(), strict=True):
-            data = group.attachments[offset : offset + size]
-            offset += size
-            if kind == Kind.TIME and b'"statement"' in data:
-                taken = msgspec.json.decode(data, type=Taken)
-                if taken.account in self.copies:
-                    self.copies[taken.account].statement.taken = taken
 
     def _recall_sent(self, order: Order) -> None:
         listing = self.view.listings[order.instrument]

@@ -11,8 +11,9 @@ from msgspec import UNSET
 from yarl import URL
 
 from seawall.api.credentials import from_header
+from seawall.api.desk.plain import check_document, check_name, check_query, swapped
 from seawall.api.desk.tunnel import LOGIN, Tunnel, token_of
-from seawall.api.door import JSON, Door, read_body, request_of
+from seawall.api.door import JSON, PREFIX, Door, read_body, request_of
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
@@ -43,9 +44,13 @@ class DeskDoor(Door):
         tunnel = Tunnel(self.desk, session)
         try:
             await tunnel.open()
+        except Unreachable:
+            return 503
+        try:
             if session.identity is not None:
                 await tunnel.logged_in(session.identity)
         except (Unreachable, VenueError, RpcError):
+            await tunnel.close()
             return 503
         self._tunnels[session] = tunnel
         return 0
@@ -74,11 +79,14 @@ class DeskDoor(Door):
         try:
             body = await read_body(scope, protocol)
             name, request = request_of(scope, body)
-            query = dict(parse_qsl(scope.query_string, keep_blank_values=True)) if request is None else {}
+            pairs = parse_qsl(scope.query_string, keep_blank_values=True)
+            query = dict(pairs) if request is None else {}
             call.id = UNSET
             if request is not None:
                 call.id, call.method = request.id, request.method
                 name = request.method
+            if self.desk.gate.enforce:
+                _check_plain(scope, name, body, pairs, request)
             session.identity = from_header(self.service, scope, body, name, query)
             if name in LOGIN:
                 self._log_in(call, request, name, query)
@@ -107,9 +115,13 @@ class DeskDoor(Door):
             if identity is not None:
                 token = await self.desk.token(identity)
                 headers["Authorization"] = f"Bearer {token}"
-                if own:
-                    target, body = target.replace(own, token, 1), body.replace(own.encode(), token.encode(), 1)
+                if own in query.values():
+                    target = swapped(target, own, token)
+                elif own:
+                    body = swapped(body.decode(), own, token).encode()
             sent = await self.desk.gate.take_http(call, name, body, query)
+            if call.answered:
+                return
         except (Unreachable, VenueError) as error:
             raise RpcError(13028, reason=f"the venue: {error}") from None
         try:
@@ -133,3 +145,16 @@ class DeskDoor(Door):
                 return response.status, response.headers.get("content-type", ""), await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise Unreachable(repr(error)) from error
+
+
+def _check_plain(scope: Any, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None) -> None:
+    """Raise RpcError for a request that might be read in two ways, by where it is put or by what it says."""
+    check_name(name)
+    check_query(pairs)
+    paths = {f"{PREFIX}/{name}"} | ({PREFIX} if request is not None else set())
+    if scope.path.rstrip("/") not in paths or (request is not None and pairs):
+        raise RpcError(-32600, reason=f"{name} must be put to its own path, or to {PREFIX}, in one way only")
+    if request is not None:
+        check_document(body)
+    elif body:
+        raise RpcError(-32600, reason="a GET has no body")

@@ -181,7 +181,7 @@ class DropCopy:
                 self.desk.lost.remove(sent)
             return
         if sent.edits is not None:
-            await self._settle_edit(venue, sent)
+            await self._settle_edit(venue, sent, began)
             return
         past = order_rows(
             await venue.ask(
@@ -189,6 +189,8 @@ class DropCopy:
                 include_unfilled=True, include_old=True,
             )
         )  # fmt: skip
+        if sent.state != "lost" or any(_alike(sent, one) for one in self.desk.unbound if one.state != "lost"):
+            return  # answered meanwhile; or one that is yet to be answered might be taken for it
         shadow = self.desk.shadow
         fitting = [
             row
@@ -206,17 +208,20 @@ class DropCopy:
             sent.never_arrived()
             self._log.info("an order of unknown outcome never arrived", seq=sent.seq)
 
-    async def _settle_edit(self, venue: Connection, sent: "Sent") -> None:
-        """The order itself says which terms it has."""
+    async def _settle_edit(self, venue: Connection, sent: "Sent", began: float) -> None:
+        """The order itself says which terms it has, once the edit can reach it no more."""
         assert sent.edits is not None
         live = sent.edits[0]
-        self.desk.lost.remove(sent)
-        live.editing = False
         if live.id in self.desk.shadow.live:
-            self.desk.acknowledge(live)
+            if began <= sent.lost_at + GRACE_S:
+                return
+            live.editing = False
             live.told = ("", 0.0)  # so that what it is told next is taken as news
             await self._gone(venue, live.id)
-        sent.finish()
+        if sent.state == "lost":
+            self.desk.lost.remove(sent)
+            sent.edit_settled(live)
+            sent.finish()
 
     # -- comparing -----------------------------------------------------------------------------------------------------
 
@@ -245,6 +250,13 @@ class DropCopy:
                 desk.broken(self.name, about, facts)
         self._broken &= set(found)
         self.breaks = found
+
+
+def _alike(sent: "Sent", other: "Sent") -> bool:
+    """Whether an order at the venue may be either."""
+    return other.edits is None and all(
+        getattr(sent, name) == getattr(other, name) for name in ("at", "listing", "side", "lots", "label")
+    )
 
 
 def _fits(sent: "Sent", row: OrderRow) -> bool:

@@ -4,6 +4,8 @@ In enforce an order leaves only when its command is durable and was accepted; a 
 numbers that decided. In observe all leaves at once, and the journal says what would have been refused. Cancels are
 never held up. What the gate cannot weigh (several orders in one call, trades agreed elsewhere, money leaving) is
 refused in enforce, by name; what it does not know at all passes.
+
+Bots that share an account at the venue are kept from each other's orders in enforce: to the venue they are one client.
 """
 
 import asyncio
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from seawall.api.commands import packed
+from seawall.api.desk.cancelling import SWEEPS, Chosen, cancel_own, chosen_by, counted
 from seawall.api.desk.sent import Sent
-from seawall.api.errors import RpcError
+from seawall.api.desk.shadow import Live
+from seawall.api.errors import RpcError, invalid
 from seawall.api.listing import Listing
 from seawall.api.methods.trading import FORCES, TYPES, OrderParameters, lots, ticks
 from seawall.api.rpc import Call, Envelope, Parameters, from_query, parameters, parse
@@ -41,9 +45,11 @@ KEYS: Final = frozenset(
     (
         "private/create_api_key", "private/edit_api_key", "private/reset_api_key", "private/enable_api_key",
         "private/change_scope_in_api_key", "private/remove_api_key", "private/disable_api_key", "private/list_api_keys",
+        "private/change_api_key_name", "private/set_api_key_as_default", "private/create_subaccount",
+        "private/set_password_for_subaccount", "private/set_email_for_subaccount", "private/toggle_subaccount_login",
     )
 )  # fmt: skip
-"""They would tell a venue's key to a bot, or make one that goes around Seawall."""
+"""They would tell a venue's key to a bot, or make a way around Seawall."""
 
 UNWEIGHED: Final = frozenset(
     (
@@ -54,6 +60,10 @@ UNWEIGHED: Final = frozenset(
 )  # fmt: skip
 """They add risk that the gate does not weigh."""
 
+RIGHT: Final = "trade:read_write"
+STRATEGY: Final = 1
+"""A bot is one strategy: its executions are counted (C07)."""
+
 
 class _Edit(Parameters, frozen=True):
     order_id: str = ""
@@ -62,6 +72,11 @@ class _Edit(Parameters, frozen=True):
     amount: float | None = None
     contracts: float | None = None
     price: float | None = None
+    advanced: str | None = None
+
+
+class _OrderId(Parameters, frozen=True):
+    order_id: str = ""
 
 
 class _Close(Parameters, frozen=True):
@@ -82,6 +97,7 @@ class Gate:
 
     def __init__(self, desk: "Desk", *, enforce: bool) -> None:
         self.desk, self.enforce = desk, enforce
+        self._sweeps: set[asyncio.Task[None]] = set()
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
@@ -89,11 +105,11 @@ class Gate:
         """Let a call of a WebSocket go, now or when it is known that it may. Raises RpcError to refuse it."""
         name = request.method
         self._permit(name)
-        kind = _ROWS.get(name)
-        if kind is None:
-            tunnel.let(slot)
+        if self._own_only(call, name, lambda kind: parameters(kind, request.params)) is not None:
+            tunnel.drop(slot)
             return
-        sent = self._weigh(call, name, lambda: parameters(kind, request.params))
+        kind = _ROWS.get(name)
+        sent = self._weigh(call, name, lambda: parameters(kind, request.params)) if kind is not None else None
         if sent is None:
             tunnel.let(slot)
             return
@@ -114,18 +130,23 @@ class Gate:
         self._send(sent, go)
 
     async def take_http(self, call: Call, name: str, body: bytes, query: dict[str, str]) -> Sent | None:
-        """The same for a request over HTTP; returns what its answer is to be told to. Raises RpcError."""
+        """The same for a request over HTTP; returns what its answer is to be told to. A call that is answered when this
+        returns does not go to the venue. Raises RpcError."""
         identity = call.session.identity
         if identity is None or not name.startswith("private/"):
             return None
         call.identity, call.account = identity, identity.account
         self._permit(name)
-        kind = _ROWS.get(name)
-        if kind is None:
+
+        def read(kind: type[Parameters]) -> Any:
+            return from_query(kind, query) if query or not body else parameters(kind, parse(body).params)
+
+        sweep = self._own_only(call, name, read)
+        if sweep is not None:
+            await asyncio.shield(sweep)
             return None
-        sent = self._weigh(
-            call, name, lambda: parameters(kind, parse(body).params) if body else from_query(kind, query)
-        )
+        kind = _ROWS.get(name)
+        sent = self._weigh(call, name, lambda: read(kind)) if kind is not None else None
         if sent is not None:
             word: asyncio.Future[RpcError | None] = asyncio.get_running_loop().create_future()
             self._send(sent, lambda error: word.set_result(error) if not word.done() else None)
@@ -142,11 +163,58 @@ class Gate:
         if self.enforce and name in UNWEIGHED:
             raise RpcError(10033, reason=f"{name} adds risk that the gate does not weigh")
 
+    # -- one account, several bots -------------------------------------------------------------------------------------
+
+    def _shared(self, account: int) -> bool:
+        return len(self.desk.accounts_at(self.desk.place_of(account))) > 1
+
+    def _own_only(self, call: Call, name: str, read: Callable[[type[Parameters]], Any]) -> "asyncio.Task[None] | None":
+        """Keep a bot from the orders of others on its account: the work that is done instead of a call, if any.
+
+        Raises RpcError for what cannot be had without them.
+        """
+        if not self.enforce or not self._shared(call.account):
+            return None
+        if name == "private/cancel":
+            self._check_owner(call.account, read(_OrderId).order_id)
+        elif name in ("private/close_position", "private/cancel_quotes"):
+            raise RpcError(10033, reason=f"{name} is about all bots of the account: name your own orders")
+        elif name in SWEEPS:
+            if RIGHT not in call.identity.rights:
+                raise RpcError(13021, needed=RIGHT)
+            asked = read(SWEEPS[name])
+            detailed = getattr(asked, "detailed", False)
+            sweep = asyncio.get_running_loop().create_task(
+                self._sweep(call, chosen_by(self.desk, asked), detailed=detailed)
+            )
+            self._sweeps.add(sweep)
+            sweep.add_done_callback(self._sweeps.discard)
+            return sweep
+        return None
+
+    async def _sweep(self, call: Call, chosen: Chosen, *, detailed: bool) -> None:
+        try:
+            call.answer(counted(await cancel_own(self.desk, call.account, chosen), detailed=detailed))
+        except RpcError as error:
+            call.fail(error)
+
+    def _check_owner(self, account: int, order_id: str) -> None:
+        """Raise RpcError 10029 for an order that is known to be another bot's."""
+        shadow = self.desk.shadow
+        live, row = shadow.live.get(order_id), shadow.outside.get(order_id)
+        owner = live.account if live is not None else account
+        if row is not None:
+            owner = self.desk.owner_of(row.label, self.desk.place_of(account))
+        if owner != account:
+            raise RpcError(10029, order_id=order_id[:64])
+
     # -- weighing ------------------------------------------------------------------------------------------------------
 
     def _weigh(self, call: Call, name: str, read: Any) -> Sent | None:
         """The order that a call asks for; None where there is none, so that the venue says why."""
         try:
+            if RIGHT not in call.identity.rights:  # else who may only look could spend the bot's limits
+                raise RpcError(13021, needed=RIGHT)
             asked = read()
             if name in ORDERS:
                 return self._order(call.account, asked, ORDERS[name])
@@ -161,7 +229,11 @@ class Gate:
 
     def _order(self, account: int, asked: OrderParameters, side: int) -> Sent:
         listing = self._listing(asked.instrument_name)
-        kind = TYPES.get(asked.type, OrderType.LIMIT)
+        kind = TYPES.get(asked.type)
+        if kind is None:
+            raise invalid("type", f"must be one of {', '.join(TYPES)}")
+        if asked.advanced is not None or asked.linked_order_type is not None or asked.otoco_config is not None:
+            raise RpcError(10033, reason="the gate does not weigh advanced and linked orders")
         quantity = lots(listing, asked.amount, asked.contracts)
         sent = Sent(self.desk, account, self.desk.place_of(account), listing, side, quantity, asked.label)
         if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_LIMIT):
@@ -200,16 +272,11 @@ class Gate:
         return sent
 
     def _edit(self, account: int, asked: _Edit) -> Sent | None:
-        shadow = self.desk.shadow
-        live = shadow.live.get(asked.order_id)
-        if live is None and asked.label:
-            order = next((o for o in self.desk.view.client(account).open.values() if o.label == asked.label), None)
-            live = shadow.by_seq.get(order.id) if order is not None else None
-        if live is None or live.account != account or not live.seq:
-            if self.enforce and asked.order_id and asked.order_id not in shadow.done:
-                reason = "it was placed while the gate only looked on: cancel it" if live is not None else "not known"
-                raise RpcError(10029 if live is not None else 10004, order_id=asked.order_id[:64], reason=reason)
+        live = self._edited(account, asked)
+        if live is None:
             return None
+        if asked.advanced is not None:
+            raise RpcError(10033, reason="the gate does not weigh advanced orders")
         listing = self.desk.view.listings[live.instrument]
         whole = live.lots
         if asked.amount is not None or asked.contracts is not None:
@@ -219,6 +286,25 @@ class Gate:
         sent.ticks = ticks(listing, asked.price) if asked.price is not None else before
         sent.edits = (live, before, live.lots)
         return sent
+
+    def _edited(self, account: int, asked: _Edit) -> Live | None:
+        """The order that an edit is about; None for one that is over, so that the venue says so. Raises RpcError."""
+        desk, shadow = self.desk, self.desk.shadow
+        live = shadow.live.get(asked.order_id)
+        if not asked.order_id:
+            by_name = desk.view.by_name.get(asked.instrument_name)
+            number = by_name.number if by_name is not None else -1
+            orders = [one for one in desk.view.client(account).open.values() if one.instrument == number]
+            live = next((shadow.by_seq.get(one.id) for one in orders if one.label == asked.label), None)
+        elif asked.order_id in shadow.done:
+            return None
+        if live is None:
+            raise RpcError(10004, order_id=asked.order_id[:64], reason="not known")
+        if live.account != account:
+            raise RpcError(10029, order_id=asked.order_id[:64])
+        if not live.seq:
+            raise RpcError(10029, order_id=asked.order_id[:64], reason="it was not taken by the gate: cancel it")
+        return live
 
     def _listing(self, name: str) -> Listing:
         listing = self.desk.view.by_name.get(name)
@@ -276,6 +362,6 @@ def _packed(sent: Sent) -> tuple[bytes, bytes]:
     data = msgspec.json.encode({"label": sent.label}) if sent.label else b""
     record = packed(
         Kind.ORDER, account=account, instrument=instrument, side=sent.side, type=kind, tif=sent.force,
-        quantity=sent.lots, price=sent.ticks, attachment=len(data),
+        quantity=sent.lots, price=sent.ticks, strategy=STRATEGY, attachment=len(data),
     )  # fmt: skip
     return record, data

@@ -24,6 +24,7 @@ class OrderRow(msgspec.Struct):
     order_type: str = "limit"
     label: str = ""
     creation_timestamp: int = 0
+    last_update_timestamp: int = 0
 
     @property
     def side(self) -> int:

@@ -114,6 +114,7 @@ class Sent:
             live.editing, live.told = False, (row.price, row.amount)
             if self.ghost:  # the engine would not have it so, but so it is
                 self.desk.shadow.restore(live, self.ticks, self.lots)
+            self._known_again(live)
         else:
             self.found(row)
             return
@@ -134,6 +135,7 @@ class Sent:
             live.editing = False
             if not self.ghost and live.id in self.desk.shadow.live:
                 self.desk.shadow.restore(live, ticks, lots)
+            self._known_again(live)
         elif not self.ghost:
             self._end()
         self.finish()
@@ -155,6 +157,17 @@ class Sent:
             order = self.edits[0].seq if self.edits is not None else self.seq
             if order:
                 self.desk.ask(packed(Kind.UNKNOWN, account=self.account, order_id=order))
+
+    def _known_again(self, live: Live) -> None:
+        """The answer to an edit came after all: the order's terms are known, unless another edit's are not."""
+        if self.state == "lost":
+            self.edit_settled(live)
+
+    def edit_settled(self, live: Live) -> None:
+        """The outcome of an edit is known."""
+        others = any(one is not self and one.edits is not None and one.edits[0] is live for one in self.desk.lost)
+        if not others and not self.ghost and live.id in self.desk.shadow.live:
+            self.desk.acknowledge(live)
 
     def never_arrived(self) -> None:
         """The venue was asked, late enough, and has no such order."""

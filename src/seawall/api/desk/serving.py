@@ -1,6 +1,7 @@
 """One process between bots and a venue: the doors of a venue of our own, behind the trading door another's."""
 
 import asyncio
+import os
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -10,13 +11,16 @@ import msgspec
 from seawall.api.desk.desk import Desk
 from seawall.api.desk.door import DeskDoor
 from seawall.api.desk.feed import QUOTES_S, Feed
-from seawall.api.keystore import Keystore
+from seawall.api.desk.shadow import Shadow
+from seawall.api.desk.statement import Taken, taken_of
+from seawall.api.keystore import SCOPES, Key, Keystore
 from seawall.api.operations.people import development_people
 from seawall.api.serving import Venue
 from seawall.node import Configuration
 from seawall.node.configuration import Bot
 from seawall.node.node import Group
-from seawall.venues import Mirror, Shadow
+from seawall.venues import Mirror
+from seawall.venues import Shadow as Account
 from seawall.venues.connection import Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials, Upstream
 from seawall.vocabulary.errors import InputError
@@ -47,18 +51,20 @@ class DeskVenue(Venue):
         )
         self.bots: dict[str, Bot] = {}
         self._feed = Feed(self.mirror, configuration.upstream.underlyings)
-        self._recalled: list[Group] = []
+        self._shadow = Shadow(self.view)
+        self._statements: dict[str, Taken] = {}
 
     def _recall(self, group: Group) -> None:
         self.mirror.recall(group.commands, group.attachments, group.events)
-        self._recalled.append(group)
+        self._shadow.recall(group)
+        self._statements.update((taken.account, taken) for taken in taken_of(group))
 
     async def _begin(self, store: Keystore) -> None:
         accounts = self._accounts(store)
         self.bots = _bots(self.configuration.upstream.bots, accounts)
         self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=True)
         venue = await self._look(self.http)
-        shadows = [Shadow(name, _groups(bot)) for name, bot in self.bots.items()]
+        shadows = [Account(name, _groups(bot)) for name, bot in self.bots.items()]
         await self._send(await self._feed.open(venue, shadows))
         if missing := set(self.bots) - set(self.mirror.accounts):
             raise InputError("upstream.bots", sorted(missing), "must be those the journal began with")
@@ -67,15 +73,14 @@ class DeskVenue(Venue):
             self.people = development_people(store, self.configuration.home_folder / "people")
         else:
             self._need_operator(store)
-        self._make_keys(store, self.bots)
+        self._hand_out(store, accounts)
         self.desk = Desk(
             self.service, self.http, self.upstream, accounts, self.bots, self.mirror.accounts,
-            self.operations.alerts.tell, enforce=self.configuration.upstream.enforce,
+            self.operations.alerts.tell, self._shadow, enforce=self.configuration.upstream.enforce,
             withdrawals=self.configuration.upstream.withdrawals,
         )  # fmt: skip
         self.desk.why_left_out = self.mirror.left_out
-        recalled, self._recalled = self._recalled, []
-        self.desk.recall(recalled)
+        self.desk.recalled(self._statements)
         self.service.listeners.append(self.desk.heard)
         self.door = DeskDoor(self.desk)
         self._watches.append(asyncio.create_task(self._watch(venue)))
@@ -92,6 +97,29 @@ class DeskVenue(Venue):
             raise InputError("--upstream-keys", "", "must be given at the first start: our keys at the venue")
         return found
 
+    def _hand_out(self, store: Keystore, accounts: dict[str, Credentials]) -> None:
+        """Keys for bots that have none: each in a file of its own, or, if so set, the venue's own key again."""
+        if self.configuration.upstream.same_keys:
+            alone = [name for name, bot in self.bots.items() if self._alone(bot)]
+            rights = dict.fromkeys(SCOPES, "read_write")
+            same = [
+                Key(accounts[self.bots[name].account].key, accounts[self.bots[name].account].secret,
+                    self.mirror.accounts[name], name, rights)
+                for name in alone
+            ]  # fmt: skip
+            store.change_now(lambda registry: registry.keys.update((key.id, key) for key in same))
+        folder = self.configuration.home_folder / "bots"
+        for key in self._make_keys(store, self.bots):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = folder / f"{key.name}.toml"
+            file.unlink(missing_ok=True)
+            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as out:
+                out.write(f'key = "{key.id}"\nsecret = "{key.secret}"\n')
+            self._log.info("a bot's key was made", bot=key.name, file=str(file))
+
+    def _alone(self, bot: Bot) -> bool:
+        return sum(other.account == bot.account for other in self.bots.values()) == 1
+
     async def _look(self, http: aiohttp.ClientSession) -> Connection:
         venue = await Connection.open(http, self.upstream, lambda text: None)
         self._watches.append(asyncio.create_task(venue.read()))
@@ -99,6 +127,7 @@ class DeskVenue(Venue):
 
     async def _watch(self, venue: Connection) -> None:
         """Marks and catalogue, once a second, over as many connections as it takes."""
+        blind = False
         while True:
             await asyncio.sleep(QUOTES_S)
             try:
@@ -106,8 +135,11 @@ class DeskVenue(Venue):
                     venue = await self._look(self.http)
                 for batch in await self._feed.step(venue):
                     await self._send(batch)
+                blind = False
             except (Unreachable, VenueError) as error:
-                self._log.warning("no marks from the venue", why=str(error))
+                if not blind:  # once; the alert of a late publisher says that it goes on
+                    self._log.warning("no marks from the venue", why=str(error))
+                blind = True
 
     def _heard(self, group: Group, changes: Any) -> None:
         super()._heard(group, changes)

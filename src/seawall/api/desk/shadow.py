@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 import structlog
 
 from seawall.api.commands import packed
 from seawall.api.desk.rows import FINAL, OrderRow, TradeRow, lots_of, ticks_of
-from seawall.api.view import OPEN, UNTRIGGERED
+from seawall.api.view import OPEN, UNTRIGGERED, View
 from seawall.node.node import Group
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import COMMAND, EventKind, Kind
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 SEEN_MAX: Final = 200_000
 """Trade ids and finished orders remembered; a venue tells of an execution twice within minutes, not months."""
 
-_FACTS: Final = frozenset((Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.BOOKED))
+_TELLING: Final = np.zeros(256, bool)
+_TELLING[[Kind.TIME, Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.BOOKED]] = True
 _FIELDS: Final = {name: at for at, name in enumerate(COMMAND.names or ())}
 _KIND, _ACCOUNT, _INSTRUMENT, _ORDER, _SIZE = (
     _FIELDS[name] for name in ("kind", "account", "instrument", "order_id", "attachment")
@@ -42,10 +44,11 @@ class Note(msgspec.Struct, omit_defaults=True):
 
 
 class Ghost(msgspec.Struct, tag_field="note", tag="ghost"):
-    """An order at the venue that the engine does not hold: refused here and sent anyway (observe), or not ours."""
+    """An order at the venue that the engine does not hold: command `seq`, refused here and sent anyway (observe)."""
 
     upstream: str
     account: int
+    seq: int = 0
 
 
 class Live:
@@ -73,8 +76,10 @@ class Live:
 class Shadow:
     """Orders at the venue by its ids, and the facts about them."""
 
-    def __init__(self, desk: "Desk") -> None:
-        self._desk = desk
+    def __init__(self, view: View) -> None:
+        """`view` hears the journal first; `desk` is set once there is one."""
+        self._view = view
+        self.desk: Desk
         self.live: dict[str, Live] = {}
         self.by_seq: dict[int, Live] = {}
         self.done: dict[str, Live] = {}
@@ -90,15 +95,18 @@ class Shadow:
 
     def recall(self, group: Group) -> None:
         """Hear a frame of the journal at a start."""
-        refused = {int(event["seq"]) for event in group.events if event["kind"] == EventKind.REFUSED}
-        offset = 0
-        for record in group.commands.tolist():
-            size = record[_SIZE]
-            data = group.attachments[offset : offset + size]
-            offset += size
-            if record[_KIND] == Kind.TIME and size:
+        sizes = group.commands["attachment"]
+        telling = np.flatnonzero(_TELLING[group.commands["kind"]] & (sizes > 0))
+        if not len(telling):
+            return
+        refused = set(group.events["seq"][group.events["kind"] == EventKind.REFUSED].tolist())
+        ends = np.cumsum(sizes)
+        for at in telling.tolist():
+            record = group.commands[at].item()
+            data = group.attachments[ends[at] - sizes[at] : ends[at]]
+            if record[_KIND] == Kind.TIME:
                 self._recall_ghost(data)
-            elif record[_KIND] in _FACTS and size:
+            else:
                 self._recall_fact(record, msgspec.json.decode(data, type=Note), refused=record[0] in refused)
 
     def _recall_ghost(self, data: bytes) -> None:
@@ -112,16 +120,16 @@ class Shadow:
         if note.trade and not refused:
             self._see(note.trade, note.upstream)
         if record[_KIND] == Kind.ACKNOWLEDGED and not refused:
-            order = self._desk.view.orders[record[_ORDER]]
+            order = self._view.orders[record[_ORDER]]
             self._enter(Live(note.upstream, order.id, order.account, order.instrument, order.side, order.amount))
         live = self.live.get(note.upstream)
-        if live is not None and record[_KIND] == Kind.EXECUTED and not refused:
+        if live is not None and note.trade and not refused:  # executed, or booked because it did not fit
             live.filled += record[_FIELDS["quantity"]]
 
     def recalled(self) -> None:
         """The journal was heard to its end: what is no longer open here is done."""
         for live in list(self.live.values()):
-            order = self._desk.view.orders.get(live.seq)
+            order = self._view.orders.get(live.seq)
             if live.seq and (order is None or order.state not in (OPEN, UNTRIGGERED)):
                 self._finish(live)
 
@@ -135,7 +143,7 @@ class Shadow:
         live = Live(id_, 0 if sent.ghost else sent.seq, sent.account, sent.listing.number, sent.side, sent.lots)
         self._enter(live)
         if sent.ghost:
-            self._note_ghost(live)
+            self._note_ghost(live, sent.seq)
         else:
             self._fact(Kind.ACKNOWLEDGED, Note(upstream=id_), account=live.account, order_id=live.seq)
         held, _ = self._held.pop(id_, ([], set()))
@@ -157,15 +165,15 @@ class Shadow:
         if live.seq:
             self.by_seq[live.seq] = live
 
-    def _note_ghost(self, live: Live) -> None:
-        data = msgspec.json.encode(Ghost(live.id, live.account))
-        self._desk.ask(packed(Kind.TIME, attachment=len(data)), data)
+    def _note_ghost(self, live: Live, seq: int) -> None:
+        data = msgspec.json.encode(Ghost(live.id, live.account, seq))
+        self.desk.ask(packed(Kind.TIME, attachment=len(data)), data)
 
     def _hold(self, id_: str, account: str, side: int, instrument: str, hear: Callable[[], None]) -> bool:
         """Keep what is said of an unknown order while one that was sent may turn out to be it."""
         waits = {
             sent
-            for sent in self._desk.unbound
+            for sent in self.desk.unbound
             if sent.at == account and sent.side == side and sent.listing.name == instrument
         }
         if id_ in self._held:
@@ -188,9 +196,9 @@ class Shadow:
                 self.outside.pop(row.order_id, None)
             elif row.order_id not in self.outside:
                 self.outside[row.order_id] = row
-                self._desk.outside(row, account)
+                self.desk.outside(row, account)
             return
-        listing = self._desk.view.by_name.get(row.instrument_name)
+        listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
             return
         live.lots = lots_of(listing, row.amount)
@@ -199,9 +207,17 @@ class Shadow:
             self._maybe_end(live)
             return
         told = (row.price, row.amount)
-        if live.seq and not live.editing and row.order_type == "limit" and live.told not in (None, told):
-            self._amend(live, ticks_of(listing, float(row.price), live.side))
+        if live.seq and not live.editing and row.order_type == "limit" and live.told != told:
+            self._hear_terms(live, ticks_of(listing, float(row.price), live.side))
         live.told = told
+
+    def _hear_terms(self, live: Live, ticks: int) -> None:
+        """The venue tells other terms than before, or for the first time since a start: of an edit in between, too."""
+        order = self._view.orders.get(live.seq)
+        if live.told is None and order is not None:
+            if (order.price, order.filled + order.remaining) == (ticks, live.lots):
+                return
+        self._amend(live, ticks)
 
     def _amend(self, live: Live, ticks: int) -> None:
         """The venue has other terms than the engine: they are the fact."""
@@ -226,18 +242,18 @@ class Shadow:
             row.order_id, account, row.side, row.instrument_name, lambda: self.trade(row, account)
         ):
             return
-        listing = self._desk.view.by_name.get(row.instrument_name)
+        listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
-            self._desk.unlisted(row, account)
+            self.desk.unlisted(row, account)
             return
         self._see(row.trade_id, row.order_id)
         self.last_trade_ms = max(self.last_trade_ms, row.timestamp)
-        owner = live.account if live is not None else self._desk.owner_of(row.label, account)
+        owner = live.account if live is not None else self.desk.owner_of(row.label, account)
         fields = {
             "instrument": listing.number,
             "price": ticks_of(listing, row.price, row.side),
             "quantity": lots_of(listing, row.amount),
-            "amount": self._desk.atoms(row.fee, row.fee_currency or listing.settlement),
+            "amount": self.desk.atoms(row.fee, row.fee_currency or listing.settlement),
             "account": owner,
         }
         note = Note(row.order_id, row.trade_id)
@@ -285,15 +301,15 @@ class Shadow:
         data = msgspec.json.encode(note) if note != _NOTHING else b""
 
         def done(seq: int, error: SeawallError | None) -> None:
-            why = self._desk.view.refused.pop(seq, None) if error is None else None
+            why = self._view.refused.pop(seq, None) if error is None else None
             if why is None:
                 return
             if refused is not None:
                 refused()
             else:
-                self._desk.contradicted(kind, fields, why)
+                self.desk.contradicted(kind, fields, why)
 
-        self._desk.ask(packed(kind, attachment=len(data), **fields), data, done)
+        self.desk.ask(packed(kind, attachment=len(data), **fields), data, done)
 
 
 _NOTHING: Final = Note()

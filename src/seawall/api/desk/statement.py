@@ -9,12 +9,13 @@ its positions instead, so it is counted in `settled`. Then, to the atom,
 where `base` is what the two differed by when the account was taken over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from seawall.api.commands import packed
+from seawall.node.node import Group
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.records import BUY, SELL, Kind
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
     from seawall.venues.connection import Connection
 
-PAGE: Final = 1000
+PAGE: Final = 100
+_EVER: Final = {"start_timestamp": 0, "end_timestamp": 2**53}
 _OURS: Final = frozenset(("trade", "delivery"))
 """Told by executions, and by the expiry that the shadow makes itself."""
 
@@ -35,6 +37,16 @@ class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     base: dict[str, int]
     settled: dict[str, int]
     read: dict[str, int]
+
+
+def taken_of(group: Group) -> Iterator[Taken]:
+    """What a frame of the journal says of statements."""
+    offset = 0
+    for kind, size in zip(group.commands["kind"].tolist(), group.commands["attachment"].tolist(), strict=True):
+        data = group.attachments[offset : offset + size]
+        offset += size
+        if kind == Kind.TIME and b'"statement"' in data:
+            yield msgspec.json.decode(data, type=Taken)
 
 
 class Statement:
@@ -67,7 +79,7 @@ class Statement:
                 if part > 0:
                     records.append(packed(Kind.DEPOSIT, account=account, currency=currency, amount=part))
             base[row["currency"]] = balance - sum(part for part in parts if part > 0)
-            log = await venue.ask("private/get_transaction_log", currency=row["currency"], count=1)
+            log = await venue.ask("private/get_transaction_log", currency=row["currency"], count=1, **_EVER)
             read[row["currency"]] = log["logs"][0]["id"] if log["logs"] else 0
         first = shares[0][0]
         for name, lots in held.items():
@@ -113,7 +125,7 @@ class Statement:
         more: Any = None
         while True:
             asked = {"continuation": more} if more else {}
-            page = await venue.ask("private/get_transaction_log", currency=currency, count=PAGE, **asked)
+            page = await venue.ask("private/get_transaction_log", currency=currency, count=PAGE, **_EVER, **asked)
             found += [entry for entry in page["logs"] if entry["id"] > after]
             more = page.get("continuation")
             if not more or not page["logs"] or page["logs"][-1]["id"] <= after:

@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from seawall.api.access import Identity
+from seawall.api.desk.plain import check_document, check_name, swapped
 from seawall.api.desk.tokens import EARLY, scope_of
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
@@ -59,7 +60,7 @@ class Slot:
 
     __slots__ = ("ready", "text")
 
-    def __init__(self, text: str = "", *, ready: bool = False) -> None:
+    def __init__(self, text: str | None = None, *, ready: bool = False) -> None:
         self.text, self.ready = text, ready
 
 
@@ -86,10 +87,11 @@ class Tunnel:
     async def open(self) -> None:
         """Connect to the venue; logged in where the bot's handshake was. Raises Unreachable, VenueError."""
         self.venue = await Connection.open(self.desk.http, self.desk.upstream, self.from_venue)
+        self._reading = asyncio.create_task(self.venue.read())  # from now on: a login by header waits for an answer
 
     async def read(self) -> None:
         """Until the venue's connection ends."""
-        await self.venue.read()
+        await self._reading
 
     async def write(self) -> None:
         """Send what is to go to the venue, in order."""
@@ -114,10 +116,11 @@ class Tunnel:
             self._renewal.cancel()
         for task in self._tasks:
             task.cancel()
-        await self.venue.close()
         tracked, self.tracked = self.tracked, {}
-        for sent in tracked.values():
+        for sent in tracked.values():  # first, since a close waits for the venue
             sent.lost("the connection ended before the answer came")
+        await self.venue.close()
+        self._reading.cancel()
 
     # -- from the bot --------------------------------------------------------------------------------------------------
 
@@ -125,12 +128,18 @@ class Tunnel:
         """One message of the bot's."""
         try:
             request = parse(text.encode())
-        except RpcError:
-            self._pass(text)  # the venue says best what it does not like
+        except RpcError as error:
+            if self.desk.gate.enforce:  # what we cannot read the venue might
+                Call(self.session, None, lambda document, _: self.session.push(document.decode())).fail(error)
+            else:
+                self._pass(text)  # the venue says best what it does not like
             return
         call = Call(self.session, request.id, lambda document, _: self.session.push(document.decode()))
         call.method = request.method
         try:
+            if self.desk.gate.enforce:
+                check_name(request.method)
+                check_document(text)
             if request.method in LOGIN:
                 self._log_in_here(call, request)
             elif request.method == "private/logout":
@@ -148,24 +157,25 @@ class Tunnel:
         if _TOKEN in text and (own := token_of(request)):
             identity = access.bearer(own, time.time(), self.session.address)
             if identity.account == self._account:
-                slot.text = text.replace(own, self._token, 1)
+                slot.text = swapped(text, own, self._token)
             else:
                 self._append(slot)
-                self._task(self._with_token(call, request, slot, identity, own))
+                self._task(self._with_token(call, request, slot, identity, own, text))
                 return
         elif identity is not None:
             access.check(identity, time.time(), self.session.address)
         self._append(slot)
         self._gated(call, request, slot, identity)
 
-    async def _with_token(self, call: Call, request: Envelope, slot: Slot, identity: Identity, own: str) -> None:
+    async def _with_token(
+        self, call: Call, request: Envelope, slot: Slot, identity: Identity, own: str, text: str
+    ) -> None:
         try:
-            token = await self.desk.token(identity)
-        except (Unreachable, VenueError) as error:
+            slot.text = swapped(text, own, await self.desk.token(identity))
+        except (Unreachable, VenueError, RpcError) as error:
             self.drop(slot)
-            call.fail(RpcError(13028, reason=f"the venue: {error}"))
+            call.fail(error if isinstance(error, RpcError) else RpcError(13028, reason=f"the venue: {error}"))
             return
-        slot.text = slot.text.replace(own, token, 1)
         self._gated(call, request, slot, identity)
 
     def _gated(self, call: Call, request: Envelope, slot: Slot, identity: Identity | None) -> None:
@@ -193,7 +203,7 @@ class Tunnel:
 
     def drop(self, slot: Slot) -> None:
         """Nothing of it goes to the venue."""
-        slot.text = ""
+        slot.text = None
         self.let(slot)
 
     def _pass(self, text: str) -> None:
@@ -209,7 +219,7 @@ class Tunnel:
     def _flush(self) -> None:
         while self._slots and self._slots[0].ready:
             text = self._slots.popleft().text
-            if text:
+            if text is not None:
                 self._outgoing.append(text)
         self._wake.set()
 

@@ -46,7 +46,7 @@ KINDS: Final[dict[str, Row]] = {
         "critical", "The keystore could not be written; what was restricted holds in memory only."
     ),
     "backup_failed": Row("warning", "A backup failed."),
-    "drop_copy_lost": Row("critical", "Desk: the venue's word about our orders is not heard; no order is sent (enforce)."),
+    "drop_copy_lost": Row("critical", "Desk: the venue's word about our orders is not heard; none is sent (enforce)."),
     "break": Row("critical", "Desk: the venue and the shadow differ, and it stays so; the account's bots only reduce."),
     "order_from_outside": Row("warning", "Desk: an order stands at the venue that nobody placed through Seawall."),
     "facts_unwritten": Row("critical", "Desk: the journal does not take what the venue says; restart Seawall."),

@@ -1,0 +1,202 @@
+"""A desk between bots and a venue: who is logged in, what is refused, what ends with what, what a restart knows."""
+
+import asyncio
+import json
+import time
+
+import pytest
+from desk_venue import DeskVenue, desk_venue, write_keys
+from dev_venue import dev_venue
+from wire import Wire
+
+PERPETUAL = "BTC-PERPETUAL"
+
+
+@pytest.fixture(scope="module")
+def enforced(tmp_path_factory):
+    with desk_venue(tmp_path_factory.mktemp("desk"), "enforce") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory):
+    with desk_venue(tmp_path_factory.mktemp("desk"), "observe") as started:
+        yield started
+
+
+def limit(price, amount=10, **more):
+    return {"instrument_name": PERPETUAL, "amount": amount, "price": price, **more}
+
+
+def until(true, seconds=20.0):
+    """Wait until something holds, and return it."""
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def open_at(venue, account):
+    return {row["order_id"] for row in venue.get("private/get_open_orders", account)["result"]}
+
+
+def test_a_refusal_has_its_two_numbers_and_nothing_reaches_the_venue(enforced):
+    before = open_at(enforced.behind, "alice")
+    error = enforced.get("private/buy", "alice", **limit(50_000, 200_000_000))["error"]
+    assert (error["code"], error["data"]["control"]) == (10009, "MARGIN")
+    asked, had = error["data"]["numbers"]
+    assert asked > had > 0 and f"{asked:,}" in error["data"]["reason"]
+    assert open_at(enforced.behind, "alice") == before
+
+
+def test_what_is_not_plain_is_refused_where_the_gate_stands(enforced):
+    async def trip():
+        wire = await Wire().connect(enforced, "alice")
+        order = json.dumps(limit(50_000))[1:-1]
+        twice = [
+            f'{{"id":"a","method":"private/buy","params":{{{order},"amount":20}}}}',
+            f'{{"id":"a","method":"public/test","method":"private/buy","params":{{{order}}}}}',
+            f'{{"id":"a","method":"private/buy","params":{{"amount":10}},"params":{{{order}}}}}',
+            f'{{"id":"a","method":"private//buy","params":{{{order}}}}}',
+            f'{{"id":"a","method":"private/buy ","params":{{{order}}}}}',
+            f'{{"id":"a","method":"private/buy","params":{{{order},"n":NaN}}}}',
+            f'{{"method":"private/buy","params":{{{order}}}}}',
+            '{"id":"a","method":"private/buy","params":{',
+        ]
+        told = []
+        wire.on_message = told.append
+        for count, text in enumerate(twice, 1):
+            await wire.raw(text)
+            async with asyncio.timeout(10):
+                while len(told) < count:
+                    await asyncio.sleep(0.01)
+        assert [answer["error"]["code"] for answer in told] == [-32600] * 3 + [-32601] * 2 + [-32700, -32600, -32700]
+        assert (await wire.result("private/get_open_orders")) == []
+        await wire.close()
+
+    asyncio.run(trip())
+    for path in ("private/buy?amount=10&amount=20", "private//buy?amount=10", "public/../private/buy?amount=10"):
+        error = enforced.get_raw(path)["error"]
+        assert error["code"] in (-32600, -32601), path
+
+
+def test_the_venues_token_cannot_be_had_by_putting_ours_elsewhere(enforced, observed):
+    for desk in (enforced, observed):
+
+        async def trip(desk=desk):
+            wire = await Wire().connect(desk)
+            who = desk.accounts["alice"]
+            login = {"grant_type": "client_credentials", "client_id": who["key"], "client_secret": who["secret"]}
+            token = (await wire.result("public/auth", **login))["access_token"]
+            for more in ({"label": token}, {token: 1}):
+                answer = await wire.ask("private/buy", **limit(50_000), **more, access_token=token)
+                assert answer["error"]["code"] == -32600
+            assert (await wire.ask("private/get_positions", access_token=token))["result"] == []
+            await wire.close()
+
+        asyncio.run(trip())
+
+
+def test_keys_and_money_stay_inside(enforced, observed):
+    for desk in (enforced, observed):
+        for method in ("private/create_api_key", "private/list_api_keys", "private/withdraw"):
+            assert desk.get(method, "alice", currency="BTC", amount=1)["error"]["code"] == 13021
+
+
+def test_a_wrong_key_is_refused_here_and_private_calls_without_one_there(observed):
+    async def trip():
+        wire = await Wire().connect(observed)
+        login = {"grant_type": "client_credentials", "client_id": "alice", "client_secret": "wrong"}
+        assert (await wire.ask("public/auth", **login))["error"]["code"] == 13004
+        assert (await wire.ask("private/get_positions"))["error"]["code"] == 13009
+        venue_key = observed.behind.accounts["alice"]
+        login |= {"client_secret": venue_key["secret"]}
+        assert (await wire.ask("public/auth", **login))["error"]["code"] == 13004
+        await wire.close()
+
+    asyncio.run(trip())
+
+
+def test_cancel_on_disconnect_holds_at_both_hops(tmp_path):
+    """The bot's connection breaks, and then the desk is killed: each time what was to go goes."""
+    with dev_venue(tmp_path / "venue") as venue:
+        keys = write_keys(venue, tmp_path / "keys.toml")
+        desk = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce", keys)
+
+        async def place(account):
+            wire = await Wire().connect(desk, account)
+            await wire.result("private/enable_cancel_on_disconnect", scope="connection")
+            await wire.result("private/buy", **limit(50_000))
+            return wire
+
+        async def broken():
+            wire = await place("alice")
+            assert len(open_at(venue, "alice")) == 1
+            wire._socket._response.connection.transport.abort()
+            await wire.ended.wait()
+
+        asyncio.run(broken())
+        until(lambda: not open_at(venue, "alice"))
+
+        async def killed():
+            wire = await place("bob")
+            stays = desk.get("private/buy", "carol", **limit(49_000))["result"]["order"]["order_id"]
+            desk.kill()
+            await wire.ended.wait()
+            return stays
+
+        stays = asyncio.run(killed())
+        until(lambda: not open_at(venue, "bob"))
+        assert open_at(venue, "carol") == {stays}
+        again = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce")
+        changed = again.get("private/edit", "carol", order_id=stays, amount=20, price=49_500)["result"]["order"]
+        assert (changed["order_id"], changed["amount"], changed["price"]) == (stays, 20, 49_500)
+        assert again.get("private/cancel", "carol", order_id=stays)["result"]["order_state"] == "cancelled"
+        assert again.stop() == 0
+        assert "alert=break" not in again.log.read_text()
+
+
+def test_logging_out_cancels_nothing(observed):
+    async def trip():
+        wire = await Wire().connect(observed, "dave")
+        await wire.result("private/enable_cancel_on_disconnect", scope="connection")
+        placed = await wire.result("private/buy", **limit(50_000))
+        await wire.send("private/logout", {})
+        await wire.ended.wait()
+        return placed["order"]["order_id"]
+
+    number = asyncio.run(trip())
+    time.sleep(0.5)
+    assert open_at(observed.behind, "dave") == {number}
+
+
+def test_a_venue_that_is_gone_ends_the_bots_connections_and_is_found_again(tmp_path):
+    with dev_venue(tmp_path / "venue") as venue:
+        port = venue.ready["http"].rpartition(":")[2]
+        desk = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce", write_keys(venue, tmp_path / "keys.toml"))
+
+        async def gone():
+            wire = await Wire().connect(desk, "alice")
+            venue.stop()
+            await wire.ended.wait()
+
+        asyncio.run(gone())
+        error = desk.get("private/buy", "alice", **limit(50_000))["error"]
+        assert error["code"] == 13028
+        with dev_venue(tmp_path / "venue", "--port", port):
+            until(lambda: "error" not in desk.get("private/buy", "alice", **limit(50_000)))
+            assert desk.stop() == 0
+
+
+def test_without_keys_or_a_venue_nothing_starts(tmp_path):
+    with pytest.raises(AssertionError, match="--upstream-keys"):
+        DeskVenue(tmp_path / "desk", "http://127.0.0.1:1", "observe")
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[main]\nkey = "a"\nsecret = "b"\n')
+    keys.chmod(0o644)
+    with pytest.raises(AssertionError, match="chmod 600"):
+        DeskVenue(tmp_path / "other", "http://127.0.0.1:1", "observe", keys)
+    keys.chmod(0o600)
+    with pytest.raises(AssertionError, match="Unreachable"):
+        DeskVenue(tmp_path / "third", "http://127.0.0.1:1", "observe", keys)
