@@ -51,7 +51,8 @@ def serve(
     """
     send_logs_to_stderr(log_level)
     try:
-        settings = _behind(_settings(dev, data, config, market, port, ops_port, rate_limits), upstream, enforce)
+        settings = _settings(dev, data, config, market, port, ops_port, rate_limits, upstream)
+        settings = _behind(settings, upstream, enforce)
         if settings.upstream.url:
             status = _serve_desk(settings, upstream_keys, passphrase, dev=dev)
         else:
@@ -73,18 +74,26 @@ def _settings(
     port: int | None,
     ops_port: int | None,
     rate_limits: bool,
+    upstream: str | None,
 ) -> "Configuration":
+    import msgspec
+
     from seawall.node import Configuration
 
     if market not in ("sim", "none"):
         raise InputError("--market", market, "must be sim or none")
-    if dev == (config is not None):
-        raise InputError("--config", str(config), "give either --dev or --config FILE")
+    if not dev and config is None:
+        raise InputError("--config", "", "give either --dev or --config FILE")
     if config is not None:
         given = Configuration.read(config)
+        if dev and not (upstream or given.upstream.url):
+            raise InputError("--config", str(config), "goes with --dev in desk mode only")
+        if dev and data is not None:
+            given = msgspec.structs.replace(given, data=str(data))
         ports = {"trading": port, "operations": ops_port}
         return given.with_ports({name: number for name, number in ports.items() if number is not None})
-    settings: dict[str, Any] = {"data": str(data or DEV_DATA)}
+    folder = data or DEV_DATA
+    settings: dict[str, Any] = {"data": str(folder), "operators": {"backup": f"{folder}-backup"}}
     # A fixed door in front, since a client keeps its address; operations take what is free unless told.
     settings["trading"] = {"port": 8080 if port is None else port}
     settings["operations"] = {"port": ops_port or 0}
