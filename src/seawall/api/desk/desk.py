@@ -245,8 +245,8 @@ class Desk:
 
     # -- what people hear of -------------------------------------------------------------------------------------------
 
-    def outside(self, row: OrderRow, at: str) -> None:
-        """An open order that nobody placed through us."""
+    def outside(self, row: OrderRow | TradeRow, at: str) -> None:
+        """An open order that nobody placed through us, or an execution of one."""
         self.alert("order_from_outside", account=at, order_id=row.order_id, instrument=row.instrument_name)
 
     def unlisted(self, row: TradeRow, at: str) -> None:

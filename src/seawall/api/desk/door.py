@@ -115,7 +115,7 @@ class DeskDoor(Door):
             if identity is not None:
                 token = await self.desk.token(identity)
                 headers["Authorization"] = f"Bearer {token}"
-                if own in query.values():
+                if own and own in query.values():
                     target = swapped(target, own, token)
                 elif own:
                     body = swapped(body.decode(), own, token).encode()

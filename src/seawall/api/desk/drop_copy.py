@@ -2,8 +2,9 @@
 
 It is also where the truth is asked for. `catch_up` runs at each connect, and every RECONCILE_S: executions since the
 last one heard, orders that we hold open and the venue does not, orders of unknown outcome; then positions and balances
-of the bots together are compared with the venue's, to the lot and to the atom. A difference that stands at two looks in
-a row, with nothing on its way, is a break: told, and the account may only reduce until people have looked.
+of the bots together are compared with the venue's, to the lot and to the atom, where nothing is on its way and nothing
+was heard while we asked. The same difference at two such looks in a row is a break: told, and the account may only
+reduce until people have looked.
 """
 
 import asyncio
@@ -50,7 +51,7 @@ class _Told(msgspec.Struct):
     params: _Parameters | None = None
 
 
-_told: Final = msgspec.json.Decoder(_Told)
+_decoder: Final = msgspec.json.Decoder(_Told)
 
 
 class DropCopy:
@@ -65,6 +66,8 @@ class DropCopy:
         self.breaks: dict[str, Any] = {}
         """Differences that stood at the last look, by what they are about."""
         self._broken: set[str] = set()
+        self._told = 0
+        """Messages heard about orders and executions."""
         self._log = structlog.get_logger().bind(account=name)
 
     async def run(self) -> None:
@@ -90,6 +93,9 @@ class DropCopy:
         await venue.log_in(self._credentials, _SCOPE)
         await venue.ask("private/subscribe", channels=_CHANNELS)
         await self.catch_up(venue)
+        while self.statement.taken is None:  # something was on its way while we took over
+            await asyncio.sleep(BACK_S[0])
+            await self.catch_up(venue)
         self.seeing, self.why = True, ""
         self._log.info("the drop copy is seen")
 
@@ -107,9 +113,10 @@ class DropCopy:
         self.seeing, self.why = False, why
 
     def _hear(self, text: str) -> None:
-        told = _told.decode(text)
+        told = _decoder.decode(text)
         if told.params is None:
             return
+        self._told += 1
         data = msgspec.json.decode(told.params.data)
         if told.params.channel.startswith("user.orders"):
             for order in order_rows(data):
@@ -122,11 +129,15 @@ class DropCopy:
 
     async def catch_up(self, venue: Connection) -> None:
         """Ask for what may have been missed, settle what is unknown, compare. Raises Unreachable, VenueError."""
-        desk, began = self.desk, time.monotonic()
+        desk, began, told = self.desk, time.monotonic(), self._told
         for sent in [one for one in desk.unbound if one.at == self.name and one.state == "sent"]:
             if time.time_ns() // 1_000_000 - sent.began_ms > ANSWER_MAX_S * 1000:
                 sent.lost(f"no answer within {ANSWER_MAX_S} s")
-        for trade in await self._trades(venue):
+        trades = await self._trades(venue)
+        if self.statement.taken is None:
+            self.statement.since = trades[-1].timestamp + 1 if trades else 0  # what they made is about to be taken over
+            trades = []
+        for trade in trades:
             desk.shadow.trade(trade, self.name)
         open_rows = {row.order_id: row for row in order_rows(await venue.ask("private/get_open_orders"))}
         for row in open_rows.values():
@@ -136,10 +147,12 @@ class DropCopy:
                 await self._gone(venue, live.id)
         for sent in [one for one in desk.lost if one.at == self.name]:
             await self._settle(venue, sent, open_rows, began)
-        await self._compare(venue)
+        await self._compare(venue, told)
 
     async def _trades(self, venue: Connection) -> list[TradeRow]:
-        since = max(0, self.desk.shadow.last_trade_ms - OVERLAP_MS)
+        taken = self.statement.taken
+        last = self.desk.shadow.last_trade_ms.get(self.name, 0)
+        since = max(taken.since if taken is not None else 0, last - OVERLAP_MS)
         found: list[TradeRow] = []
         for currency in self.desk.currencies:
             start = since
@@ -157,6 +170,10 @@ class DropCopy:
 
     async def _gone(self, venue: Connection, id_: str) -> None:
         """An order that is open here and not there: how it ended, with its executions first."""
+        self._hear_order(*await self._ask_order(venue, id_))
+
+    async def _ask_order(self, venue: Connection, id_: str) -> tuple[OrderRow | None, Any]:
+        """An order and its executions; None for one that neither side knows."""
         try:
             (row,) = order_rows(await venue.ask("private/get_order_state", order_id=id_))
             trades = await venue.ask("private/get_user_trades_by_order", order_id=id_)
@@ -165,9 +182,14 @@ class DropCopy:
                 raise
             live = self.desk.shadow.live.get(id_)
             if live is None:
-                return
+                return None, []
             listing = self.desk.view.listings[live.instrument].name
             row, trades = OrderRow(id_, listing, "buy", "cancelled", live.lots, 0.0), []
+        return row, trades
+
+    def _hear_order(self, row: OrderRow | None, trades: Any) -> None:
+        if row is None:
+            return
         for trade in trade_rows(trades["trades"] if isinstance(trades, dict) else trades):
             self.desk.shadow.trade(trade, self.name)
         self.desk.shadow.order(row, self.name)
@@ -212,42 +234,45 @@ class DropCopy:
         """The order itself says which terms it has, once the edit can reach it no more."""
         assert sent.edits is not None
         live = sent.edits[0]
+        found: tuple[OrderRow | None, Any] = None, []
         if live.id in self.desk.shadow.live:
             if began <= sent.lost_at + GRACE_S:
                 return
-            live.editing = False
-            live.told = ("", 0.0)  # so that what it is told next is taken as news
-            await self._gone(venue, live.id)
+            found = await self._ask_order(venue, live.id)
         if sent.state == "lost":
             self.desk.lost.remove(sent)
-            sent.edit_settled(live)
             sent.finish()
+            self._hear_order(*found)
+            sent.edit_settled(live)
 
     # -- comparing -----------------------------------------------------------------------------------------------------
 
-    async def _compare(self, venue: Connection) -> None:
-        """Positions and balances, the bots' together against the venue's."""
-        theirs = await venue.ask("private/get_positions")
-        summaries = await venue.ask("private/get_account_summaries")
-        desk, statement = self.desk, self.statement
+    async def _compare(self, venue: Connection, told: int) -> None:
+        """Positions and balances, the bots' together against the venue's; `told` messages had been heard before."""
+        statement = self.statement
         if statement.taken is not None:
             await statement.read(venue)
+            told = self._told
+        theirs = await venue.ask("private/get_positions")
+        summaries = (await venue.ask("private/get_account_summaries"))["summaries"]
+        if self._told != told or self.desk.busy(self.name):
+            return  # what came meanwhile makes a difference that is none: at the next look, then
         held: dict[str, int] = {}
         for row in theirs:
-            listing = desk.view.by_name.get(row["instrument_name"])
+            listing = self.desk.view.by_name.get(row["instrument_name"])
             if listing is not None and row["size"]:
                 size = lots_of(listing, abs(row["size"]))
                 held[listing.name] = size if row["size"] > 0 else -size
         if statement.taken is None:
-            await statement.adopt(venue, held, summaries["summaries"])
+            await statement.adopt(venue, held, summaries)
             return
-        if desk.busy(self.name):
-            return  # what is on its way makes a difference that is none
-        found = statement.differences(held, summaries["summaries"])
+        found = statement.differences(held, summaries)
         for about, facts in found.items():
-            if about in self.breaks and about not in self._broken:
+            before = self.breaks.get(about)
+            same = before is not None and before["theirs"] - before["ours"] == facts["theirs"] - facts["ours"]
+            if same and about not in self._broken:
                 self._broken.add(about)
-                desk.broken(self.name, about, facts)
+                self.desk.broken(self.name, about, facts)
         self._broken &= set(found)
         self.breaks = found
 

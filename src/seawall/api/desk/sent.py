@@ -64,7 +64,7 @@ class Sent:
         self.seq, self.ghost = seq, refused
         if self.edits is not None and not refused:
             live, _, _ = self.edits
-            live.editing, live.lots = True, self.lots
+            live.edited, live.lots = True, self.lots
         if self.state == "waiting":
             self.state = "sent"
         if self.reply is not None:
@@ -111,7 +111,6 @@ class Sent:
     def _confirmed(self, row: OrderRow) -> None:
         if self.edits is not None:
             live = self.edits[0]
-            live.editing, live.told = False, (row.price, row.amount)
             if self.ghost:  # the engine would not have it so, but so it is
                 self.desk.shadow.restore(live, self.ticks, self.lots)
             self._known_again(live)
@@ -122,8 +121,7 @@ class Sent:
 
     def found(self, row: OrderRow) -> None:
         """It is at the venue under this id."""
-        live = self.desk.shadow.bind(row.order_id, self)
-        live.told = (row.price, row.amount)
+        self.desk.shadow.bind(row.order_id, self)
         self.finish()
 
     def _refused_there(self, error: _Error) -> None:
@@ -132,7 +130,6 @@ class Sent:
             return
         if self.edits is not None:
             live, ticks, lots = self.edits
-            live.editing = False
             if not self.ghost and live.id in self.desk.shadow.live:
                 self.desk.shadow.restore(live, ticks, lots)
             self._known_again(live)

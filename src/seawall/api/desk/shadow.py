@@ -54,7 +54,9 @@ class Ghost(msgspec.Struct, tag_field="note", tag="ghost"):
 class Live:
     """One order at the venue. `seq` is its order here, 0 for a ghost."""
 
-    __slots__ = ("account", "editing", "filled", "final", "id", "instrument", "lots", "seq", "side", "told")
+    __slots__ = (
+        "account", "aside", "edited", "filled", "final", "id", "instrument", "lots", "seq", "side", "updated_ms",
+    )  # fmt: skip
 
     def __init__(self, id_: str, seq: int, account: int, instrument: int, side: int, lots: int) -> None:
         self.id, self.seq, self.account, self.instrument, self.side, self.lots = (
@@ -65,12 +67,14 @@ class Live:
             side,
             lots,
         )
-        self.filled = 0
+        self.filled = self.aside = 0
+        """Lots executed; and those of them that were booked, since they did not fit the order here."""
         self.final: int | None = None
         """Lots filled when the venue said it was over."""
-        self.editing = False
-        self.told: tuple[float | str, float] | None = None
-        """Price and amount as the venue last told them."""
+        self.edited = False
+        """Whether its whole here may be another than there."""
+        self.updated_ms = 0
+        """Of the latest word on it; what was said before and came later is no news."""
 
 
 class Shadow:
@@ -85,7 +89,8 @@ class Shadow:
         self.done: dict[str, Live] = {}
         self.seen: dict[tuple[str, str], None] = {}
         """Executions by trade id and order: the two sides of a trade have one id, and both may be ours."""
-        self.last_trade_ms = 0
+        self.last_trade_ms: dict[str, int] = {}
+        """Of the last execution heard, by account at the venue."""
         self.outside: dict[str, OrderRow] = {}
         """Open orders at the venue that nobody placed through us."""
         self._held: dict[str, tuple[list[Callable[[], None]], set[Sent]]] = {}
@@ -122,9 +127,11 @@ class Shadow:
         if record[_KIND] == Kind.ACKNOWLEDGED and not refused:
             order = self._view.orders[record[_ORDER]]
             self._enter(Live(note.upstream, order.id, order.account, order.instrument, order.side, order.amount))
+            self.live[note.upstream].edited = True  # before the stop, perhaps
         live = self.live.get(note.upstream)
-        if live is not None and note.trade and not refused:  # executed, or booked because it did not fit
+        if live is not None and note.trade and not refused:
             live.filled += record[_FIELDS["quantity"]]
+            live.aside += record[_FIELDS["quantity"]] * (record[_KIND] == Kind.BOOKED)
 
     def recalled(self) -> None:
         """The journal was heard to its end: what is no longer open here is done."""
@@ -201,23 +208,23 @@ class Shadow:
         listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
             return
+        if row.order_state not in FINAL and row.last_update_timestamp < live.updated_ms:
+            return
+        live.updated_ms = max(live.updated_ms, row.last_update_timestamp)
         live.lots = lots_of(listing, row.amount)
         if row.order_state in FINAL:
             live.final = lots_of(listing, row.filled_amount) if row.filled_amount else 0
             self._maybe_end(live)
             return
-        told = (row.price, row.amount)
-        if live.seq and not live.editing and row.order_type == "limit" and live.told != told:
-            self._hear_terms(live, ticks_of(listing, float(row.price), live.side))
-        live.told = told
-
-    def _hear_terms(self, live: Live, ticks: int) -> None:
-        """The venue tells other terms than before, or for the first time since a start: of an edit in between, too."""
         order = self._view.orders.get(live.seq)
-        if live.told is None and order is not None:
-            if (order.price, order.filled + order.remaining) == (ticks, live.lots):
-                return
-        self._amend(live, ticks)
+        if order is not None and order.state == OPEN and row.order_type == "limit" and not self._edits(live):
+            ticks = ticks_of(listing, float(row.price), live.side)
+            if (order.price, order.filled + order.remaining + live.aside) != (ticks, live.lots):
+                self._amend(live, ticks)
+
+    def _edits(self, live: Live) -> bool:
+        """Whether an edit is on its way, so that the engine may be ahead of the venue."""
+        return any(sent.edits is not None and sent.edits[0] is live for sent in self.desk.unbound)
 
     def _amend(self, live: Live, ticks: int) -> None:
         """The venue has other terms than the engine: they are the fact."""
@@ -247,8 +254,10 @@ class Shadow:
             self.desk.unlisted(row, account)
             return
         self._see(row.trade_id, row.order_id)
-        self.last_trade_ms = max(self.last_trade_ms, row.timestamp)
+        self.last_trade_ms[account] = max(self.last_trade_ms.get(account, 0), row.timestamp)
         owner = live.account if live is not None else self.desk.owner_of(row.label, account)
+        if live is None and row.order_id not in self.outside:
+            self.desk.outside(row, account)
         fields = {
             "instrument": listing.number,
             "price": ticks_of(listing, row.price, row.side),
@@ -267,6 +276,7 @@ class Shadow:
 
     def _executed(self, live: Live, note: Note, fields: dict[str, int]) -> None:
         def refused() -> None:
+            live.aside += fields["quantity"]
             self._fact(Kind.BOOKED, note, None, side=live.side, **fields)
             if live.filled >= live.lots:  # else it was ended, or is amended to what is left
                 self._fact(Kind.ENDED, Note(), account=live.account, order_id=live.seq)
@@ -279,8 +289,9 @@ class Shadow:
         """Over, once each of its executions was heard."""
         if live.final is None or live.filled < live.final:
             return
-        if live.seq and live.filled < live.lots:
-            self._fact(Kind.ENDED, Note(), account=live.account, order_id=live.seq)
+        if live.seq and (live.filled < live.lots or live.edited or self._edits(live)):
+            # Of an edit that came too late the engine has a rest that never was; where it has none, it refuses.
+            self._fact(Kind.ENDED, Note(), lambda: None, account=live.account, order_id=live.seq)
         self._finish(live)
 
     def _finish(self, live: Live) -> None:

@@ -31,12 +31,13 @@ _OURS: Final = frozenset(("trade", "delivery"))
 
 class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     """What is journalled of a statement: an account's, per currency `base` and `settled` in atoms, `read` the last id
-    of the log."""
+    of the log; executions before `since` (milliseconds) are part of what was taken over."""
 
     account: str
     base: dict[str, int]
     settled: dict[str, int]
     read: dict[str, int]
+    since: int = 0
 
 
 def taken_of(group: Group) -> Iterator[Taken]:
@@ -54,6 +55,8 @@ class Statement:
 
     def __init__(self, desk: "Desk", name: str) -> None:
         self._desk, self._name = desk, name
+        self.since = 0
+        """Of what is about to be taken over."""
         self.taken: Taken | None = None
 
     def _note(self, taken: Taken) -> tuple[bytes, bytes]:
@@ -91,7 +94,7 @@ class Statement:
             )
             if listing.spec.product == Product.OPTION:  # a premium is paid out of the balance
                 base[listing.settlement] += lots * mark * listing.spec.multiplier
-        self.taken = Taken(self._name, base, dict.fromkeys(base, 0), read)
+        self.taken = Taken(self._name, base, dict.fromkeys(base, 0), read, self.since)
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
 
@@ -116,7 +119,7 @@ class Statement:
                 records += self._booked(currency, change, entry.get("instrument_name") or "")
         if read == taken.read:
             return
-        self.taken = Taken(self._name, taken.base, settled, read)
+        self.taken = Taken(self._name, taken.base, settled, read, taken.since)
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
 

@@ -1,0 +1,118 @@
+"""What a venue's transaction log becomes: money for the bots, gains kept beside positions, and what is left over."""
+
+import asyncio
+from types import SimpleNamespace
+
+import numpy as np
+
+from seawall.api.desk.statement import PAGE, Statement, Taken
+from seawall.vocabulary.instruments import Product
+from seawall.vocabulary.records import COMMAND, Kind
+
+FIRST, SECOND = 4, 5
+
+
+class Desk:
+    """Two bots on one account, three quarters and one quarter of its money; 30 and 10 lots of one perpetual."""
+
+    def __init__(self):
+        perpetual = SimpleNamespace(
+            number=7, name="BTC-PERPETUAL", settlement="BTC", spec=SimpleNamespace(product=Product.PERPETUAL)
+        )
+        ledger = {FIRST: {0: 600}, SECOND: {0: 200}}
+        self.view = SimpleNamespace(
+            by_name={"BTC-PERPETUAL": perpetual},
+            listings={7: perpetual},
+            marks={7: 120_000},
+            positions={(FIRST, 7): 30, (SECOND, 7): 10},
+            ledger=SimpleNamespace(of=lambda account: SimpleNamespace(balance=ledger[account])),
+        )
+        self.any_listing = lambda currency: perpetual
+        self.written = []
+
+    def shares(self, name):
+        return [(FIRST, 3.0), (SECOND, 1.0)]
+
+    def accounts_at(self, name):
+        return [FIRST, SECOND]
+
+    def currency(self, name):
+        return {"BTC": 0}.get(name)
+
+    def atoms(self, amount, name):
+        return round(amount * 10**8)
+
+    async def write(self, records, data):
+        self.written.append((np.frombuffer(records, COMMAND), data))
+
+
+class Venue:
+    """Answers with a log, newest first, a page at a time."""
+
+    def __init__(self, log):
+        self.log, self.asked = log, 0
+
+    async def ask(self, method, *, currency, count, continuation=None, **span):
+        assert (method, currency) == ("private/get_transaction_log", "BTC") and span["end_timestamp"] > 2**50
+        self.asked += 1
+        rows = [row for row in self.log[::-1] if continuation is None or row["id"] < continuation]
+        more = rows[count - 1]["id"] if len(rows) > count else None
+        return {"logs": rows[:count], "continuation": more}
+
+
+def read(log, **taken):
+    desk = Desk()
+    statement = Statement(desk, "main")
+    statement.taken = Taken("main", {"BTC": 0}, {"BTC": 0}, {"BTC": 0}, **taken)
+    asyncio.run(statement.read(venue := Venue(log)))
+    return desk, statement, venue
+
+
+def entry(number, kind, change, **more):
+    return {"id": number, "type": kind, "change": change / 10**8, "instrument_name": None, **more}
+
+
+def booked(desk):
+    return [
+        (int(row["account"]), int(row["instrument"]), int(row["amount"]))
+        for records, _ in desk.written
+        for row in records
+        if row["kind"] == Kind.BOOKED
+    ]
+
+
+def test_deposits_go_by_share_funding_by_position_and_no_atom_is_lost():
+    desk, statement, _ = read(
+        [entry(1, "deposit", 101), entry(2, "funding", -7, instrument_name="BTC-PERPETUAL"), entry(3, "trade", -50)]
+    )
+    assert booked(desk) == [(FIRST, 7, -76), (SECOND, 7, -25), (FIRST, 7, 6), (SECOND, 7, 1)]
+    assert statement.taken.read == {"BTC": 3} and statement.taken.settled == {"BTC": 0}
+
+
+def test_a_settlement_is_kept_beside_and_its_funding_is_money():
+    desk, statement, _ = read(
+        [entry(1, "settlement", 1_000, interest_pl=-40 / 10**8, instrument_name="BTC-PERPETUAL")]
+    )
+    assert statement.taken.settled == {"BTC": 1_040}
+    assert booked(desk) == [(FIRST, 7, 30), (SECOND, 7, 10)]
+
+
+def test_a_long_log_is_read_by_pages_once_and_in_order():
+    log = [entry(number, "deposit", 4) for number in range(1, 2 * PAGE + 10)]
+    desk, statement, venue = read(log)
+    assert len(booked(desk)) == 2 * len(log) and venue.asked == 3
+    asyncio.run(statement.read(venue))
+    assert len(desk.written) == 1 and venue.asked == 4  # nothing new
+
+
+def test_what_does_not_add_up_is_named_with_both_numbers():
+    desk = Desk()
+    statement = Statement(desk, "main")
+    statement.taken = Taken("main", {"BTC": 100}, {"BTC": 40}, {"BTC": 0})
+    summary = [{"currency": "BTC", "balance": 940 / 10**8}, {"currency": "DOGE", "balance": 1.0}]
+    assert statement.differences({"BTC-PERPETUAL": 40}, summary) == {}
+    summary[0]["balance"] = 939 / 10**8
+    assert statement.differences({"BTC-PERPETUAL": 39}, summary) == {
+        "BTC-PERPETUAL": {"theirs": 39, "ours": 40, "unit": "lots"},
+        "BTC": {"theirs": 939, "ours": 940, "unit": "atoms"},
+    }
