@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from seawall.api.desk.drop_copy import DropCopy
 from seawall.api.desk.statement import PAGE, Statement, Taken
+from seawall.venues.credentials import Credentials
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.records import COMMAND, Kind
 
@@ -90,9 +92,7 @@ def test_deposits_go_by_share_funding_by_position_and_no_atom_is_lost():
 
 
 def test_a_settlement_is_kept_beside_and_its_funding_is_money():
-    desk, statement, _ = read(
-        [entry(1, "settlement", 1_000, interest_pl=-40 / 10**8, instrument_name="BTC-PERPETUAL")]
-    )
+    desk, statement, _ = read([entry(1, "settlement", 1_000, interest_pl=-40 / 10**8, instrument_name="BTC-PERPETUAL")])
     assert statement.taken.settled == {"BTC": 1_040}
     assert booked(desk) == [(FIRST, 7, 30), (SECOND, 7, 10)]
 
@@ -116,3 +116,44 @@ def test_what_does_not_add_up_is_named_with_both_numbers():
         "BTC-PERPETUAL": {"theirs": 39, "ours": 40, "unit": "lots"},
         "BTC": {"theirs": 939, "ours": 940, "unit": "atoms"},
     }
+
+
+class Told(Venue):
+    """Answers with what an account has, and may tell of a trade while it is asked."""
+
+    def __init__(self, copy, lots, balance, *, while_asked=False):
+        super().__init__([])
+        self.copy, self.lots, self.balance, self.while_asked = copy, lots, balance, while_asked
+
+    async def ask(self, method, **parameters):
+        if method == "private/get_transaction_log":
+            return await super().ask(method, **parameters)
+        if method == "private/get_positions":
+            self.copy._told += self.while_asked
+            return [{"instrument_name": "BTC-PERPETUAL", "size": self.lots}]
+        return {"summaries": [{"currency": "BTC", "balance": self.balance / 10**8}]}
+
+
+def looks(*rows):
+    """What is said to be broken after looks at (lots, atoms, a trade came meanwhile)."""
+    desk = Desk()
+    desk.view.by_name["BTC-PERPETUAL"].lots = round
+    desk.broken = lambda at, about, facts: said.append((about, facts["theirs"] - facts["ours"]))
+    desk.busy = lambda at: False
+    said, copy = [], DropCopy(desk, "main", Credentials("key", "secret"))
+    copy.statement.taken = Taken("main", {"BTC": 0}, {"BTC": 0}, {"BTC": 0})
+    for lots, atoms, meanwhile in rows:
+        asyncio.run(copy._compare(Told(copy, lots, atoms, while_asked=meanwhile), copy._told))
+    return said
+
+
+def test_a_difference_that_stays_is_a_break_told_once():
+    assert looks((40, 800, False), (40, 800, False)) == []
+    assert looks((40, 799, False)) == []
+    assert looks((40, 799, False), (40, 799, False), (40, 799, False)) == [("BTC", -1)]
+    assert looks((41, 800, False), (41, 800, False)) == [("BTC-PERPETUAL", 1)]
+
+
+def test_what_moves_while_it_is_asked_is_no_break():
+    assert looks((41, 800, False), (42, 800, False), (40, 800, False), (41, 800, False)) == []
+    assert looks((41, 800, True), (41, 800, True), (41, 800, True)) == []
