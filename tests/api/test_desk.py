@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
+import urllib.request
 
 import pytest
 from desk_venue import DeskVenue, desk_venue, write_keys
-from dev_venue import dev_venue
+from dev_venue import ENVIRONMENT, START, dev_venue
 from wire import Wire
 
 PERPETUAL = "BTC-PERPETUAL"
@@ -155,6 +158,27 @@ def test_cancel_on_disconnect_holds_at_both_hops(tmp_path):
         assert again.get("private/cancel", "carol", order_id=stays)["result"]["order_state"] == "cancelled"
         assert again.stop() == 0
         assert "alert=break" not in again.log.read_text()
+
+
+def test_status_says_how_it_stands_with_the_venue(enforced):
+    until(lambda: all(row["compared"] for row in status_of(enforced)["accounts"]))
+    told = status_of(enforced)
+    assert (told["mode"], told["url"], told["failed"]) == ("enforce", enforced.behind.ready["http"], "")
+    assert [row["name"] for row in told["accounts"]] == ["alice", "bob", "carol", "dave"]
+    assert all(row["seen"] and not row["unknown"] and not row["breaks"] for row in told["accounts"])
+    token = next(row["token"] for row in enforced.ready["operators"] if row["name"] == "olivia")
+    shown = subprocess.run(
+        [sys.executable, "-c", START, "status", "--url", enforced.ready["ops"]],
+        env=ENVIRONMENT | {"SEAWALL_OPS_TOKEN": token}, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    assert f"orders go to {told['url']}, enforce" in shown and "account alice: seen; 0 orders open there" in shown
+
+
+def status_of(desk):
+    token = next(row["token"] for row in desk.ready["operators"] if row["name"] == "olivia")
+    request = urllib.request.Request(f"{desk.ready['ops']}/status", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["upstream"]
 
 
 def test_logging_out_cancels_nothing(observed):

@@ -37,6 +37,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     for disk in found["disks"]:
         hours = f"{disk['hours']:,} hours left" if disk["hours"] is not None else "not growing, or not known yet"
         lines.append(f"disk {disk['folder']}: {disk['free'] / 2**30:,.1f} GiB free, {hours}")
+    lines += _upstream(found.get("upstream"))
     for row in found["restricted"]:
         name = f"{row['scope']} {row['name']}".strip()
         by = f" by {row['by']}" if row["by"] else ""
@@ -52,6 +53,22 @@ def _lines(found: dict[str, Any]) -> list[str]:
     raised = [f"{kind} {count:,}" for kind, count in found["alerts"].items() if count]
     lines.append(f"alerts since the start: {', '.join(raised) or 'none'}")
     lines.append(f"break-glass key: {found['approvals']['break_glass']}")
+    return lines
+
+
+def _upstream(desk: dict[str, Any] | None) -> list[str]:
+    """Of desk mode: what is known of the venue behind."""
+    if desk is None:
+        return []
+    lines = [f"orders go to {desk['url']}, {desk['mode']}" + (f"; {desk['failed']}" if desk["failed"] else "")]
+    for row in desk["accounts"]:
+        seen = "seen" if row["seen"] else f"NOT SEEN: {row['why']}"
+        when = f"compared {moment(row['compared'])}" if row["compared"] else "not compared yet"
+        lines.append(
+            f"account {row['name']}: {seen}; {row['open']:,} orders open there, {row['unknown']:,} unknown; {when}"
+        )
+        for about, facts in row["breaks"].items():
+            lines.append(f"    {about}: theirs {facts['theirs']:,}, ours {facts['ours']:,} {facts['unit']}")
     return lines
 
 

@@ -178,6 +178,26 @@ class Desk:
         """Whether something is on its way that would make a difference between two looks."""
         return bool(self._pending or any(one.at == at for one in (*self.unbound, *self.lost)))
 
+    def status(self) -> dict[str, Any]:
+        """How it stands with the venue: for `seawall status`."""
+        return {
+            "url": self.upstream.url,
+            "mode": "enforce" if self.gate.enforce else "observe",
+            "failed": self.failed,
+            "accounts": [
+                {
+                    "name": name,
+                    "seen": copy.seeing,
+                    "why": copy.why,
+                    "compared": copy.compared_ms,
+                    "open": sum(self.place_of(live.account) == name for live in self.shadow.live.values()),
+                    "unknown": sum(sent.at == name for sent in self.lost),
+                    "breaks": copy.breaks,
+                }
+                for name, copy in self.copies.items()
+            ],
+        }
+
     # -- facts ---------------------------------------------------------------------------------------------------------
 
     def ask(self, records: bytes, data: bytes = b"", done: Done | None = None) -> None:

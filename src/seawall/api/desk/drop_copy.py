@@ -65,6 +65,8 @@ class DropCopy:
         self.statement = Statement(desk, name)
         self.breaks: dict[str, Any] = {}
         """Differences that stood at the last look, by what they are about."""
+        self.compared_ms = 0
+        """When positions and balances were compared last, milliseconds since the epoch."""
         self._broken: set[str] = set()
         self._told = 0
         """Messages heard about orders and executions."""
@@ -86,6 +88,9 @@ class DropCopy:
                     await venue.close()
             except (Unreachable, VenueError) as error:
                 self._blind(str(error))
+            except Exception as error:  # a defect of ours, or an answer of theirs that nobody foresaw
+                self._log.exception("the drop copy failed")
+                self._blind(f"failed: {error!r}")
             await asyncio.sleep(BACK_S[min(attempt, len(BACK_S) - 1)])
             attempt += 1
 
@@ -273,6 +278,7 @@ class DropCopy:
             if same and about not in self._broken:
                 self._broken.add(about)
                 self.desk.broken(self.name, about, facts)
+        self.compared_ms = time.time_ns() // 1_000_000
         self._broken &= set(found)
         self.breaks = found
 

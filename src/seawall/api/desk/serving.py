@@ -82,6 +82,7 @@ class DeskVenue(Venue):
         self.desk.why_left_out = self.mirror.left_out
         self.desk.recalled(self._statements)
         self.service.listeners.append(self.desk.heard)
+        self.operations.upstream = self.desk.status
         self.door = DeskDoor(self.desk)
         self._watches.append(asyncio.create_task(self._watch(venue)))
         self._watches += [asyncio.create_task(copy.run()) for copy in self.desk.copies.values()]

@@ -74,6 +74,8 @@ class Operations:
         self.registry: Registry = settings.store.registry
         self.writer = Writer(service)
         self.alerts = alerts or Alerts(lambda: self.now_ms)
+        self.upstream: Callable[[], dict[str, Any]] | None = None
+        """Of desk mode: how it stands with the venue behind."""
         configuration = service.node.configuration
         folders = [*configuration.folders, configuration.home_folder]
         self.disk_time = DiskTime(list(dict.fromkeys(folders)))

@@ -44,6 +44,8 @@ async def status(operations: Operations) -> dict[str, Any]:
         },
         "versions": versions(),
     }
+    if operations.upstream is not None:
+        found["upstream"] = operations.upstream()
     try:
         seen = await operations.writer.look(lambda: _seen(node))
     except OutcomeUnknown as error:
