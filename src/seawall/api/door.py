@@ -15,10 +15,10 @@ from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 from msgspec import UNSET
 
 from seawall.api.access import host_of
+from seawall.api.answering import Answering
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
-from seawall.api.service import Service
 from seawall.api.session import Session
 from seawall.api.sockets import abort
 from seawall.vocabulary.errors import SeawallError
@@ -40,7 +40,7 @@ JSON: Final = [("content-type", "application/json")]
 class Door:
     """The RSGI application."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Answering) -> None:
         self.service = service
         self.sessions: set[Session] = set()
         self._log = structlog.get_logger()

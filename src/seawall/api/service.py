@@ -1,41 +1,30 @@
 """The trading service: what every method works with, and the path of a command from a call to its answer."""
 
-import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-import structlog
-
-from seawall.api.access import Access, Identity
+from seawall.api.access import Access
+from seawall.api.answering import Answering
 from seawall.api.channels import Hub
 from seawall.api.commands import packed
 from seawall.api.errors import RpcError, refusal
 from seawall.api.listing import Listing
 from seawall.api.rates import OFF, Edge, Rates
 from seawall.api.resending import Resending
-from seawall.api.rpc import METHODS, Call, Envelope, Method, from_query, parameters
+from seawall.api.rpc import Call
 from seawall.api.session import Session
 from seawall.api.view import DISCONNECTED, OPEN, UNTRIGGERED, Order, View
 from seawall.node.configuration import Rates as Limits
 from seawall.node.node import Group, Node
-from seawall.node.sequencer import Overloaded, Sequencer, Withdrawn, result_of
+from seawall.node.sequencer import Overloaded, Sequencer, result_of
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import FLAG_DISCONNECTED, Kind
 
 Then = Callable[[int], Any]
 """What to do with the first seq of a request that is durable; its result is the answer."""
 
-_TOKEN: Final = b'"access_token"'
 
-
-class _Token(msgspec.Struct):
-    """The one parameter that any call may carry."""
-
-    access_token: str = ""
-
-
-class Service:
+class Service(Answering):
     """One venue's trading door. Everything here runs on the event loop; only the sequencer touches the node."""
 
     def __init__(
@@ -48,82 +37,18 @@ class Service:
     ) -> None:
         """`view` has heard all that the node's journal holds; `tell` runs a function on the loop, in order."""
         self.view = view
-        self.access = access or Access()
-        self.rates = Rates(rates)
+        super().__init__(access or Access(), Rates(rates), Hub(self))
         self.edge = Edge()
         self.resending = Resending(view)
-        self.hub = Hub(self)
         self.sequencer = Sequencer(node, tell, self._hear)
         self.node = node
-        self.clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.listeners: list[Callable[[Group, Any], None]] = []
-        self._log = structlog.get_logger()
 
     def _hear(self, group: Group) -> None:
         changes = self.view.take(group)
         for listener in self.listeners:
             listener(group, changes)
         self.hub.spread(changes)
-
-    # -- calls -------------------------------------------------------------------------------------------------------
-
-    def serve(self, call: Call, request: Envelope) -> None:
-        """Answer one JSON-RPC request, now or later; never raises."""
-        call.method = request.method
-        self._settle(
-            call, lambda: self._call(call, lambda row: parameters(row.parameters, request.params), request.params)
-        )
-
-    def serve_query(self, call: Call, name: str, query: dict[str, str]) -> None:
-        """The same for a GET, where all parameters are text."""
-        call.method = name
-        self._settle(call, lambda: self._call(call, lambda row: from_query(row.parameters, query), b""))
-
-    def _settle(self, call: Call, find: Callable[[], Any]) -> None:
-        """Answer a call with what `find` returns or raises; None leaves it open."""
-        try:
-            result = find()
-        except RpcError as error:
-            call.fail(error)
-        except Withdrawn as error:
-            call.fail(RpcError(13666, reason=str(error)))
-        except SeawallError as error:
-            call.fail(RpcError(13888, reason=f"outcome unknown: {error}"))
-        except Exception as error:
-            # A defect of ours: the client gets an answer and the log the place; others are not to suffer from it.
-            self._log.exception("defect", method=call.method, error=repr(error))
-            call.fail(RpcError(11094))
-            if isinstance(error, MemoryError):
-                raise
-        else:
-            if result is not None:
-                call.answer(result)
-
-    def _call(self, call: Call, read: Callable[[Method], Any], raw: msgspec.Raw | bytes) -> Any:
-        row = METHODS.get(call.method)
-        if row is None:
-            raise RpcError(-32601, name=call.method[:100])
-        session: Session = call.session
-        identity: Identity | None = session.identity
-        if _TOKEN in bytes(raw):
-            token = msgspec.json.decode(raw, type=_Token).access_token
-            identity = self.access.bearer(token, time.time(), session.address) if token else identity
-        if row.scope:
-            self._authorize(identity, row, session)
-        call.identity = identity
-        call.account = identity.account if identity is not None else -1
-        if not row.free:
-            self.rates.take(session, call.account, trading=row.trading)
-        if row.websocket and not session.websocket:
-            raise RpcError(10030)
-        return row.call(self, call, read(row))
-
-    def _authorize(self, identity: Identity | None, row: Method, session: Session) -> None:
-        if identity is None:
-            raise RpcError(13009, reason="no_credentials")
-        self.access.check(identity, time.time(), session.address)
-        if row.scope not in identity.rights:
-            raise RpcError(13021, needed=row.scope)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 

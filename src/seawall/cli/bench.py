@@ -26,7 +26,8 @@ def bench(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PART]...", help="engine, scale, replay, journal, receipts, start, compile, api; all without."
+            metavar="[PART]...",
+            help="engine, scale, replay, journal, receipts, start, compile, api, desk; all without.",
         ),
     ] = None,
     as_json: Json = False,
@@ -125,6 +126,12 @@ def _api_rows() -> list[Row]:
     return api_rows()
 
 
+def _desk_rows() -> list[Row]:
+    from seawall.cli.bench_desk import desk_rows
+
+    return desk_rows()
+
+
 def _compile_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         code = "import time; t = time.perf_counter(); from seawall.engine.kernels import load; load();"
@@ -155,4 +162,5 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "start": _start_rows,
     "compile": _compile_rows,
     "api": _api_rows,
+    "desk": _desk_rows,
 }

@@ -6,10 +6,8 @@ the same server software, in a process of its own, under the same client with th
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -17,19 +15,27 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from seawall.cli.bench_clients import (
+    CANCEL_ALL,
+    START,
+    Process,
+    bid,
+    load,
+    need_client,
+    percentile,
+    serving,
+    sync_times,
+    timed,
+)
 from seawall.cli.bench_rows import Row, at_least, at_most
-from seawall.vocabulary.errors import InputError
 
 CONNECTIONS, IN_FLIGHT, EACH, ROUNDS = 32, 64, 600, 5
 SUBSCRIBERS, CHANGES_PER_S, SECONDS = 500, 200, 10
 REQUESTS, RECONNECTIONS = 1_000_000, 5_000
 FLOOD_S: Final = 8.0
-_PAGE: Final = b"\0" * 4096
-_START: Final = "from seawall.cli.main import main; main()"
 _ECHO: Final = """
 import sys
 import uvloop
@@ -49,14 +55,11 @@ uvloop.run(main())
 
 def api_rows() -> list[Row]:
     """Every figure of the front door."""
-    try:
-        import aiohttp  # noqa: F401
-    except ImportError as error:
-        raise InputError("PART", "api", "needs what serves: pip install 'seawall[server]'") from error
+    need_client("api")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with _venue(folder / "venue") as venue:
+        with serving(folder / "venue") as venue:
             found, capacity = asyncio.run(_orders(venue, folder))
             rows += found
             rows += asyncio.run(_subscribers(venue))
@@ -66,54 +69,7 @@ def api_rows() -> list[Row]:
     return rows
 
 
-class _Process:
-    """The venue's process and what it printed when it was ready."""
-
-    def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any]) -> None:
-        self.process, self.ready = process, ready
-
-    def headers(self, number: int) -> dict[str, str]:
-        """Who connection `number` is: the four accounts in turn."""
-        account = self.ready["accounts"][number % 4]
-        token = base64.b64encode(f"{account['key']}:{account['secret']}".encode()).decode()
-        return {"Authorization": f"Basic {token}"}
-
-    def resident(self) -> int:
-        """Bytes of memory it has."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-@contextlib.contextmanager
-def _venue(data: Path) -> Iterator[_Process]:
-    command = [sys.executable, "-c", _START, "serve", "--dev", "--market", "none", "--port", "0", "--data", str(data)]
-    process = subprocess.Popen([*command, "--log-level", "error"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield _Process(process, json.loads(process.stdout.readline()))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-
-
-def _order(number: int, price: float = 40_000.0) -> str:
-    ask = {
-        "instrument_name": "BTC-PERPETUAL",
-        "amount": 10,
-        "type": "limit",
-        "price": price + number % 64,
-        "label": f"bench-{number}",
-    }
-    return json.dumps({"jsonrpc": "2.0", "id": number, "method": "private/buy", "params": ask})
-
-
-_CANCEL_ALL: Final = json.dumps({"jsonrpc": "2.0", "id": -1, "method": "private/cancel_all", "params": {}})
-
-
-async def _orders(venue: _Process, folder: Path) -> tuple[list[Row], float]:
+async def _orders(venue: Process, folder: Path) -> tuple[list[Row], float]:
     """One client waiting for each answer, then many with many in flight; also how many orders a second were taken."""
     import aiohttp
 
@@ -123,9 +79,9 @@ async def _orders(venue: _Process, folder: Path) -> tuple[list[Row], float]:
         alone, syncs = [], []
         async with client.ws_connect(venue.ready["ws"], headers=venue.headers(0)) as socket:
             for _ in range(10):
-                syncs += _syncs(folder / "page", 60)
-                alone += [await _ask(socket, _order(number)) for number in range(60)]
-            await _ask(socket, _CANCEL_ALL)
+                syncs += sync_times(folder / "page", 60)
+                alone += [await timed(socket, bid(number)) for number in range(60)]
+            await timed(socket, CANCEL_ALL)
         sync, p50 = statistics.median(syncs), statistics.median(alone)
         port = free_port("127.0.0.1")
         echo = subprocess.Popen([sys.executable, "-c", _ECHO, str(port)])
@@ -133,15 +89,15 @@ async def _orders(venue: _Process, folder: Path) -> tuple[list[Row], float]:
             await until_listening("127.0.0.1", port)
             ratios, speeds = [], []
             for _ in range(ROUNDS):
-                bare = await _load(client, f"http://127.0.0.1:{port}/ws/api/v2", None, CONNECTIONS, IN_FLIGHT, EACH)
-                durable = await _load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, EACH)
+                bare = await load(client, f"http://127.0.0.1:{port}/ws/api/v2", None, CONNECTIONS, IN_FLIGHT, EACH)
+                durable = await load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, EACH)
                 ratios.append(durable / bare)
                 speeds.append((durable, bare))
         finally:
             echo.kill()
             echo.wait()
     durable, bare = (statistics.median(column) for column in zip(*speeds, strict=True))
-    worst = sorted(alone)[int(len(alone) * 0.99)] * 1e3
+    worst = percentile(alone, 0.99) * 1e3
     one = f"p99 {worst:.2f} ms; asked: 2 x the fdatasync p50 of one page, {sync * 1e3:.3f} ms, + 1.5 ms"
     many = (
         f"{CONNECTIONS} sockets, {IN_FLIGHT} in flight on each: {durable:,.0f} durable orders/s; a bare echo on the"
@@ -155,60 +111,7 @@ async def _orders(venue: _Process, folder: Path) -> tuple[list[Row], float]:
     return rows, durable
 
 
-async def _ask(socket: Any, message: str) -> float:
-    began = time.perf_counter()
-    await socket.send_str(message)
-    answer = await socket.receive()
-    assert '"result"' in answer.data, answer.data
-    return time.perf_counter() - began
-
-
-async def _load(client: Any, url: str, venue: _Process | None, sockets: int, in_flight: int, each: int) -> float:
-    """Messages a second over `sockets` connections with `in_flight` unanswered on each."""
-    messages = [_order(number) for number in range(each)]
-
-    async def one(number: int) -> None:
-        headers = venue.headers(number) if venue is not None else {}
-        async with client.ws_connect(url, headers=headers) as socket:
-            for message in messages[:in_flight]:
-                await socket.send_str(message)
-            for at in range(each):
-                answer = await socket.receive()
-                assert '"error"' not in answer.data, answer.data
-                if at + in_flight < each:
-                    await socket.send_str(messages[at + in_flight])
-            if venue is not None and number < 4:
-                clean.append(number)
-
-    clean: list[int] = []
-    began = time.perf_counter()
-    await asyncio.gather(*[one(number) for number in range(sockets)])
-    spent = time.perf_counter() - began
-    if venue is not None:
-        for number in clean:  # the next round finds the books as this one did
-            async with client.ws_connect(url, headers=venue.headers(number)) as socket:
-                await _ask(socket, _CANCEL_ALL)
-    return sockets * each / spent
-
-
-def _syncs(file: Path, count: int) -> list[float]:
-    """Seconds of a page's write and fdatasync into a file that has its blocks."""
-    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.pwrite(handle, _PAGE, 0)
-        os.fsync(handle)
-        found = []
-        for _ in range(count):
-            began = time.perf_counter()
-            os.pwrite(handle, _PAGE, 0)
-            os.fdatasync(handle)
-            found.append(time.perf_counter() - began)
-    finally:
-        os.close(handle)
-    return found
-
-
-async def _subscribers(venue: _Process) -> list[Row]:
+async def _subscribers(venue: Process) -> list[Row]:
     """One book, many subscribers, and one that does not read."""
     import aiohttp
 
@@ -272,7 +175,7 @@ def _levels(text: str) -> list[Any]:
     return [level for level in data.get("bids", []) if level[0] != "delete"] if isinstance(data, dict) else []
 
 
-async def _deaf(venue: _Process) -> bool:
+async def _deaf(venue: Process) -> bool:
     """Ask for much and read nothing; whether the venue cuts the connection."""
     port = int(venue.ready["http"].rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10)
@@ -338,7 +241,7 @@ print(json.dumps([sent, shed]))
 """
 
 
-async def _flood(venue: _Process, data: Path, capacity: float) -> list[Row]:
+async def _flood(venue: Process, data: Path, capacity: float) -> list[Row]:
     """Cancels of one account while three others send ten times what is taken, from a process of their own."""
     import aiohttp
 
@@ -350,7 +253,7 @@ async def _flood(venue: _Process, data: Path, capacity: float) -> list[Row]:
         before = _size(data)
         port = venue.ready["http"].rpartition(":")[2]
         # Without margin for them: what is taken is refused, and the books stay as they are.
-        order = _order(1).replace('"amount": 10', '"amount": 400000000')
+        order = bid(1).replace('"amount": 10', '"amount": 400000000')
         given = [port, "30", f"{10 * capacity:.0f}", f"{FLOOD_S + 2}", order]
         accounts = json.dumps([venue.headers(number)["Authorization"] for number in (1, 2, 3)])
         flood = subprocess.Popen([sys.executable, "-c", _FLOOD, *given, accounts], stdout=subprocess.PIPE, text=True)
@@ -364,7 +267,7 @@ async def _flood(venue: _Process, data: Path, capacity: float) -> list[Row]:
         sent, shed = json.loads(await asyncio.to_thread(flood.stdout.readline))
         flood.wait()
         grown = _size(data) - before
-    quiet, p99 = (sorted(times)[int(len(times) * 0.99)] * 1e3 for times in (calm, loud))
+    quiet, p99 = (percentile(times, 0.99) * 1e3 for times in (calm, loud))
     what = (
         f"{len(loud)} cancels, every one acknowledged, p99 {p99:.1f} ms, {quiet:.1f} ms unloaded, while 30 connections"
         f" offered {10 * capacity:,.0f} orders/s: {sent:,} sent, {shed:,} answered by an error; the journal grew by"
@@ -376,14 +279,14 @@ async def _flood(venue: _Process, data: Path, capacity: float) -> list[Row]:
 async def _cancels(socket: Any, count: int) -> list[float]:
     times = []
     for number in range(count):
-        await socket.send_str(_order(number, 39_000.0))
+        await socket.send_str(bid(number, 39_000.0))
         placed = json.loads((await socket.receive()).data)
         while "result" not in placed:  # shed: the order was not taken, so there is nothing to cancel yet
             await asyncio.sleep(0.01)
-            await socket.send_str(_order(number, 39_000.0))
+            await socket.send_str(bid(number, 39_000.0))
             placed = json.loads((await socket.receive()).data)
         ask = {"order_id": placed["result"]["order"]["order_id"]}
-        times.append(await _ask(socket, json.dumps({"jsonrpc": "2.0", "method": "private/cancel", "params": ask})))
+        times.append(await timed(socket, json.dumps({"jsonrpc": "2.0", "method": "private/cancel", "params": ask})))
     return times
 
 
@@ -391,7 +294,7 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-async def _many(venue: _Process) -> list[Row]:
+async def _many(venue: Process) -> list[Row]:
     """A million requests and thousands of connections: memory after the warm-up and at the end."""
     import aiohttp
 
@@ -400,11 +303,11 @@ async def _many(venue: _Process) -> list[Row]:
         async def connect(count: int) -> None:
             for number in range(count):
                 async with client.ws_connect(venue.ready["ws"], headers=venue.headers(number)) as socket:
-                    await _ask(socket, '{"jsonrpc":"2.0","id":1,"method":"public/get_time"}')
+                    await timed(socket, '{"jsonrpc":"2.0","id":1,"method":"public/get_time"}')
 
         async def ask(count: int) -> None:
             each = max(IN_FLIGHT, count // CONNECTIONS)
-            await _load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, each)
+            await load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, each)
 
         async def both(rounds: int) -> None:
             for _ in range(rounds):
@@ -442,7 +345,7 @@ os.kill(os.getpid(), 9)
 
 def _restart(folder: Path, orders: int = 1_000_000) -> list[Row]:
     """A venue with a large book is killed; from its new process's start until an order is answered reduce-only."""
-    with _venue(folder / "journal") as venue:
+    with serving(folder / "journal") as venue:
         account = venue.headers(0)
     file = folder / "seawall.toml"
     file.write_text(f'data = "{folder / "journal"}"\n[trading]\nport = 0\n[operations]\nport = 0\n')
@@ -450,7 +353,7 @@ def _restart(folder: Path, orders: int = 1_000_000) -> list[Row]:
         [sys.executable, "-c", _FILL, str(file), str(orders)], stdout=subprocess.PIPE, text=True, check=False
     )
     began = time.perf_counter()
-    command = [sys.executable, "-c", _START, "serve", "--config", str(file), "--log-level", "error"]
+    command = [sys.executable, "-c", START, "serve", "--config", str(file), "--log-level", "error"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

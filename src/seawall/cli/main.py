@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 import seawall
+from seawall.cli.adapter import adapter
 from seawall.cli.approve import approve
 from seawall.cli.archive import archive, retire
 from seawall.cli.bench import bench
@@ -17,6 +18,7 @@ from seawall.cli.halt import halt
 from seawall.cli.import_ import import_command
 from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
+from seawall.cli.report import report
 from seawall.cli.restore import restore
 from seawall.cli.serve import serve
 from seawall.cli.snapshot import snapshot
@@ -26,11 +28,13 @@ from seawall.cli.verify import verify
 COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("demo", demo),
     ("serve", serve),
+    ("adapter", adapter),
     ("status", status),
     ("halt", halt),
     ("cancel-all", cancel_all),
     ("approve", approve),
     ("bundle", bundle),
+    ("report", report),
     ("replay", replay),
     ("verify", verify),
     ("checkpoint", checkpoint),

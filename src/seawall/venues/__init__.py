@@ -5,6 +5,7 @@ contracts.py    what it says of an instrument, as our specification and note, ex
 mirror.py       its catalogue, index prices and marks as commands, going on over restarts
 credentials.py  where a venue is, and the keys we have there
 connection.py   WebSockets and requests; needs an extra, so it is imported by itself
+ccxt_dialect.py, ccxt_exchange.py   another kind of venue through ccxt, by itself and in a process of its own
 """
 
 from seawall.venues.contracts import DOLLARS, Offer, Terms, atoms_decimals

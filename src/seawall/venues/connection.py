@@ -65,9 +65,10 @@ class Connection:
     async def open(cls, http: aiohttp.ClientSession, upstream: Upstream, hear: Callable[[str], None]) -> Self:
         """A connection; run `read` beside it. Raises Unreachable."""
         try:
-            socket = await http.ws_connect(
-                upstream.websocket, max_msg_size=MESSAGE_MAX, heartbeat=ALIVE_S, autoping=True
-            )
+            async with asyncio.timeout(ANSWER_S):
+                socket = await http.ws_connect(
+                    upstream.websocket, max_msg_size=MESSAGE_MAX, heartbeat=ALIVE_S, autoping=True
+                )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{upstream.websocket}: {error!r}") from error
         return cls(socket, hear)

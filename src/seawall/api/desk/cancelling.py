@@ -28,7 +28,7 @@ SWEEPS: Final[dict[str, type[Parameters]]] = {
     "private/cancel_by_label": Label,
 }
 PAUSE_S: Final = 0.005
-_OVER: Final = frozenset((10004, 10010, 11008, 11044))
+OVER: Final = frozenset((10004, 10010, 11008, 11044))
 """Errors of the venue for an order that is no longer open."""
 
 Chosen = Callable[[OrderRow], bool]
@@ -114,7 +114,7 @@ async def _sweep(desk: "Desk", account: int, chosen: Chosen) -> list[dict[str, A
     answers = await asyncio.gather(*asked, return_exceptions=True)
     ended = [answer for answer in answers if isinstance(answer, dict)]
     for answer in answers:
-        if isinstance(answer, VenueError) and answer.code not in _OVER:
+        if isinstance(answer, VenueError) and answer.code not in OVER:
             raise RpcError(13888, reason=f"the venue: {answer}", cancelled=len(ended))
         if isinstance(answer, BaseException) and not isinstance(answer, VenueError):
             raise RpcError(13888, reason=f"the venue: {answer!r}", cancelled=len(ended)) from answer

@@ -14,6 +14,7 @@ import structlog
 
 from seawall.api.access import Identity
 from seawall.api.commands import packed
+from seawall.api.desk.cancelling import OVER
 from seawall.api.desk.drop_copy import DropCopy
 from seawall.api.desk.gate import Gate
 from seawall.api.desk.rows import OrderRow, TradeRow
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 Done = Callable[[int, SeawallError | None], None]
 _STATUS: Final = int(EventKind.STATUS)
+CANCEL_AGAIN_S: Final = 0.5
+"""Before a cancel that the venue did not take, of too many requests say, is sent again."""
 
 
 class Desk:
@@ -73,7 +76,7 @@ class Desk:
         """Why the journal no longer takes what the venue says; nothing that adds risk is sent from then on."""
         self.why_left_out: dict[str, str] = {}
         self._pending = 0
-        self._wanted: set[int] = set()
+        self._wanted = shadow.wanted
         """Orders that the engine wants cancelled and that are not known to be at the venue yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
@@ -84,6 +87,7 @@ class Desk:
             if name in self.copies:
                 self.copies[name].statement.taken = taken
         self.shadow.recalled()
+        self._wanted &= {seq for number in self.bots for seq in self.view.client(number).open}
         for number in self.bots:
             for order in list(self.view.client(number).open.values()):
                 if order.id not in self.shadow.by_seq:
@@ -135,9 +139,17 @@ class Desk:
             raise RpcError(13021, reason="the key belongs to no bot of this desk")
         return found
 
+    def scope(self, identity: Identity) -> str:
+        """What a bot may do at the venue, in the dialect's words."""
+        return scope_of(identity, withdrawals=self.withdrawals)
+
     async def token(self, identity: Identity) -> str:
         """A token of the venue's for calls of a bot. Raises RpcError, Unreachable, VenueError."""
-        return await self._tokens.of(self.credentials(identity), scope_of(identity, withdrawals=self.withdrawals))
+        return await self._tokens.of(self.credentials(identity), self.scope(identity))
+
+    def forget_tokens(self) -> None:
+        """The venue may have been started anew, and not know its tokens any more."""
+        self._tokens = Tokens(self.http, self.upstream)
 
     # -- units ---------------------------------------------------------------------------------------------------------
 
@@ -253,11 +265,13 @@ class Desk:
                 if copy.venue is None:
                     raise Unreachable("not connected")
                 await copy.venue.ask("private/cancel", order_id=live.id)
-            except VenueError as error:
-                self._log.info("the venue did not cancel", order_id=live.id, why=str(error))
-            except Unreachable as error:
-                self._wanted.add(live.seq)
+            except (Unreachable, VenueError) as error:
+                if isinstance(error, VenueError) and error.code in OVER:
+                    self._log.info("the venue did not cancel", order_id=live.id, why=str(error))
+                    return
                 self._log.warning("a cancel waits for the venue", order_id=live.id, why=str(error))
+                await asyncio.sleep(CANCEL_AGAIN_S)
+                self._wanted.add(live.seq)
 
         task = asyncio.get_running_loop().create_task(cancel())
         self._tasks.add(task)

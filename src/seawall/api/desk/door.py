@@ -17,13 +17,14 @@ from seawall.api.door import JSON, PREFIX, Door, read_body, request_of
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
-from seawall.venues.connection import Unreachable, VenueError
+from seawall.venues.connection import Unreachable, VenueError, once
 
 if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
 
-FORWARD_S: Final = 30.0
-"""How long the venue may take to answer a request of a bot's."""
+FORWARD_S: Final = 10.0
+"""How long the venue may take to answer a request of a bot's; no longer than an order may be without an answer, so that
+none leaves after it was given up."""
 
 _DROPPED: Final = frozenset(("host", "authorization", "content-length", "connection", "accept-encoding"))
 """Headers that are this connection's or Seawall's."""
@@ -131,16 +132,22 @@ class DeskDoor(Door):
                 raise RpcError(13028, reason=f"the venue: {error}") from None
             sent.lost(str(error))
             raise RpcError(13888, reason=f"outcome unknown: {error}") from None
-        protocol.response_bytes(status, [("content-type", kind)], document)
-        if sent is not None:
-            sent.heard(document)
+        except asyncio.CancelledError:  # the bot went away, its order did not
+            if sent is not None:
+                sent.lost("the bot did not wait for the answer")
+            raise
+        try:
+            protocol.response_bytes(status, [("content-type", kind)], document)
+        finally:
+            if sent is not None:
+                sent.heard(document)
 
     async def _exchange(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
         url = URL(self.desk.upstream.http + target, encoded=True)
         try:
             async with self.desk.http.request(
                 method, url, data=body or None, headers=headers, timeout=aiohttp.ClientTimeout(total=FORWARD_S),
-                allow_redirects=False,
+                allow_redirects=False, middlewares=(once,),
             ) as response:  # fmt: skip
                 return response.status, response.headers.get("content-type", ""), await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:

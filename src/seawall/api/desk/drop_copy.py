@@ -34,7 +34,7 @@ BACK_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before connecting again."""
 
 OVERLAP_MS: Final = 60_000
-"""Executions are asked for from this long before the last one heard: the venue's clock orders them, not ours."""
+"""Executions are asked for from this long before the last one asked for: the venue's clock orders them, not ours."""
 
 PAGE: Final = 1000
 _SCOPE: Final = "connection account:read trade:read_write wallet:read"
@@ -91,11 +91,14 @@ class DropCopy:
             except Exception as error:  # a defect of ours, or an answer of theirs that nobody foresaw
                 self._log.exception("the drop copy failed")
                 self._blind(f"failed: {error!r}")
+                if isinstance(error, MemoryError):
+                    raise
             await asyncio.sleep(BACK_S[min(attempt, len(BACK_S) - 1)])
             attempt += 1
 
     async def _begin(self, venue: Connection) -> None:
         await venue.log_in(self._credentials, _SCOPE)
+        self.desk.forget_tokens()
         await venue.ask("private/subscribe", channels=_CHANNELS)
         await self.catch_up(venue)
         while self.statement.taken is None:  # something was on its way while we took over
@@ -138,15 +141,19 @@ class DropCopy:
         for sent in [one for one in desk.unbound if one.at == self.name and one.state == "sent"]:
             if time.time_ns() // 1_000_000 - sent.began_ms > ANSWER_MAX_S * 1000:
                 sent.lost(f"no answer within {ANSWER_MAX_S} s")
+                sent.cut()
         trades = await self._trades(venue)
         if self.statement.taken is None:
             self.statement.since = trades[-1].timestamp + 1 if trades else 0  # what they made is about to be taken over
             trades = []
+        elif trades and not any(one.at == self.name for one in (*desk.unbound, *desk.lost)):
+            # Not what came by an answer, which may be later than much that was missed.
+            self.statement.since = max(self.statement.since, trades[-1].timestamp - OVERLAP_MS)
+        open_rows = {row.order_id: row for row in order_rows(await venue.ask("private/get_open_orders"))}
+        for row in open_rows.values():  # first, so that executions find the terms that they were made at
+            desk.shadow.order(row, self.name)
         for trade in trades:
             desk.shadow.trade(trade, self.name)
-        open_rows = {row.order_id: row for row in order_rows(await venue.ask("private/get_open_orders"))}
-        for row in open_rows.values():
-            desk.shadow.order(row, self.name)
         for live in [one for one in desk.shadow.live.values() if desk.place_of(one.account) == self.name]:
             if live.id not in open_rows:
                 await self._gone(venue, live.id)
@@ -156,8 +163,7 @@ class DropCopy:
 
     async def _trades(self, venue: Connection) -> list[TradeRow]:
         taken = self.statement.taken
-        last = self.desk.shadow.last_trade_ms.get(self.name, 0)
-        since = max(taken.since if taken is not None else 0, last - OVERLAP_MS)
+        since = max(taken.since, self.statement.since) if taken is not None else 0
         found: list[TradeRow] = []
         for currency in self.desk.currencies:
             start = since
@@ -204,8 +210,6 @@ class DropCopy:
     async def _settle(self, venue: Connection, sent: "Sent", rows: dict[str, OrderRow], began: float) -> None:
         """Find an order of unknown outcome at the venue, or be sure that it is not there."""
         if sent.state != "lost" or not sent.seq:
-            if sent.state == "done":
-                self.desk.lost.remove(sent)
             return
         if sent.edits is not None:
             await self._settle_edit(venue, sent, began)
@@ -226,12 +230,10 @@ class DropCopy:
         ]
         if fitting:
             row = min(fitting, key=lambda row: row.creation_timestamp)
-            self.desk.lost.remove(sent)
             sent.found(row)
             await self._gone(venue, row.order_id)
             self._log.info("an order of unknown outcome was found", seq=sent.seq, order_id=row.order_id)
         elif began > sent.lost_at + GRACE_S:
-            self.desk.lost.remove(sent)
             sent.never_arrived()
             self._log.info("an order of unknown outcome never arrived", seq=sent.seq)
 
@@ -245,7 +247,9 @@ class DropCopy:
                 return
             found = await self._ask_order(venue, live.id)
         if sent.state == "lost":
-            self.desk.lost.remove(sent)
+            self.desk.unbound.discard(sent)
+            if found[0] is not None:
+                self.desk.shadow.order(found[0], self.name)  # its terms, before the executions that waited for them
             sent.finish()
             self._hear_order(*found)
             sent.edit_settled(live)
@@ -298,4 +302,7 @@ def _fits(sent: "Sent", row: OrderRow) -> bool:
         or row.creation_timestamp < sent.began_ms - OVERLAP_MS
     ):
         return False
-    return sent.price is None or not isinstance(row.price, float | int) or abs(row.price - sent.price) < 1e-9
+    if sent.price is None or not isinstance(row.price, float | int):
+        return True
+    better = sent.side * (sent.price - row.price)
+    return abs(better) < 1e-9 or (row.post_only and better > 0)  # moved out of the way of what it would have met

@@ -19,10 +19,12 @@ from seawall.api.desk.cancelling import SWEEPS, Chosen, cancel_own, chosen_by, c
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live
 from seawall.api.errors import RpcError, invalid
+from seawall.api.errors import refusal as refused_because
 from seawall.api.listing import Listing
 from seawall.api.methods.trading import FORCES, TYPES, OrderParameters, lots, ticks
 from seawall.api.rpc import Call, Envelope, Parameters, from_query, parameters, parse
 from seawall.vocabulary.errors import SeawallError
+from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import BUY, SELL, Kind, OrderType, TimeInForce
 
 if TYPE_CHECKING:
@@ -331,6 +333,8 @@ class Gate:
                     desk.service.checked(seq)
                 except RpcError as refused:
                     refusal = refused
+            if self.enforce and refusal is None and sent.overtaken(seq):
+                sent.seq, refusal = seq, refused_because(Reason.OUTCOME_UNKNOWN, 1, 0)
             if self.enforce and refusal is not None:
                 sent.withdrawn()
             else:

@@ -25,6 +25,7 @@ class OrderRow(msgspec.Struct):
     label: str = ""
     creation_timestamp: int = 0
     last_update_timestamp: int = 0
+    post_only: bool = False
 
     @property
     def side(self) -> int:

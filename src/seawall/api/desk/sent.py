@@ -1,6 +1,7 @@
 """One order or edit of a bot on its way to the venue, from the gate's word to the venue's."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ from seawall.api.commands import packed
 from seawall.api.desk.rows import OrderRow, Placed
 from seawall.api.desk.shadow import Live
 from seawall.api.listing import Listing
+from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import Kind, TimeInForce
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ _log: Final = structlog.get_logger()
 class _Error(msgspec.Struct):
     code: int = 0
     message: str = ""
+    data: Any = None
 
 
 class _Document(msgspec.Struct):
@@ -35,8 +38,8 @@ class Sent:
     """`seq` is its command in the journal, 0 until that is durable; a ghost was refused here and sent anyway."""
 
     __slots__ = (
-        "account", "at", "began_ms", "desk", "edits", "force", "ghost", "label", "listing", "lost_at", "lots", "price",
-        "reply", "seq", "side", "state", "ticks",
+        "account", "at", "began_ms", "cut", "desk", "edits", "force", "ghost", "label", "listing", "lost_at", "lots",
+        "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
     )  # fmt: skip
 
     def __init__(self, desk: "Desk", account: int, at: str, listing: Listing, side: int, lots: int, label: str) -> None:
@@ -55,6 +58,10 @@ class Sent:
         """The venue's answer, if it came before our journal was durable."""
         self.state = "waiting"
         self.lost_at = 0.0
+        self.cut: Callable[[], None] = lambda: None
+        """Ends the connection that it goes by: given up, it must not leave later."""
+        self.unknown_seq = 0
+        """Of the command that says that its outcome is unknown, once that is durable."""
         self.began_ms = time.time_ns() // 1_000_000
 
     # -- the gate's word -----------------------------------------------------------------------------------------------
@@ -121,7 +128,9 @@ class Sent:
 
     def found(self, row: OrderRow) -> None:
         """It is at the venue under this id."""
-        self.desk.shadow.bind(row.order_id, self)
+        live = self.desk.shadow.bind(row.order_id, self)
+        if live.seq != self.seq and not self.ghost:  # the venue took it for one that it had already
+            self._end()
         self.finish()
 
     def _refused_there(self, error: _Error) -> None:
@@ -133,8 +142,11 @@ class Sent:
             if not self.ghost and live.id in self.desk.shadow.live:
                 self.desk.shadow.restore(live, ticks, lots)
             self._known_again(live)
-        elif not self.ghost:
-            self._end()
+        else:
+            if isinstance(error.data, dict) and isinstance(id_ := error.data.get("order_id"), str):
+                self.desk.shadow.refused(id_, self)
+            if not self.ghost:
+                self._end()
         self.finish()
 
     # -- no word -------------------------------------------------------------------------------------------------------
@@ -153,7 +165,18 @@ class Sent:
         if not self.ghost:
             order = self.edits[0].seq if self.edits is not None else self.seq
             if order:
-                self.desk.ask(packed(Kind.UNKNOWN, account=self.account, order_id=order))
+                self.desk.ask(packed(Kind.UNKNOWN, account=self.account, order_id=order), done=self._said_unknown)
+
+    def _said_unknown(self, seq: int, error: SeawallError | None) -> None:
+        self.unknown_seq = seq
+
+    def overtaken(self, seq: int) -> bool:
+        """Whether an outcome of its bot became unknown while it waited to be durable as `seq`: the engine took it
+        without knowing that, and it is not to leave."""
+        return any(
+            one is not self and one.account == self.account and one.seq and not 0 < one.unknown_seq < seq
+            for one in self.desk.lost
+        )
 
     def _known_again(self, live: Live) -> None:
         """The answer to an edit came after all: the order's terms are known, unless another edit's are not."""
@@ -162,7 +185,8 @@ class Sent:
 
     def edit_settled(self, live: Live) -> None:
         """The outcome of an edit is known."""
-        others = any(one is not self and one.edits is not None and one.edits[0] is live for one in self.desk.lost)
+        edits = [one.edits for one in self.desk.lost if one is not self and one.seq]
+        others = any(edit is not None and edit[0] is live for edit in edits)
         if not others and not self.ghost and live.id in self.desk.shadow.live:
             self.desk.acknowledge(live)
 
@@ -174,8 +198,11 @@ class Sent:
 
     def withdrawn(self) -> None:
         """It was not sent."""
-        if self.seq and not self.ghost and self.edits is None:
-            self._end()
+        if self.seq and not self.ghost:
+            if self.edits is None:
+                self._end()
+            elif self.edits[0].id in self.desk.shadow.live:
+                self.desk.shadow.restore(*self.edits)
         self.finish()
 
     def _end(self) -> None:
@@ -185,4 +212,6 @@ class Sent:
         """It is known what became of it."""
         self.state = "done"
         self.desk.unbound.discard(self)
+        if self in self.desk.lost:
+            self.desk.lost.remove(self)
         self.desk.shadow.settled(self)

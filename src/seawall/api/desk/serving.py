@@ -8,6 +8,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
+from seawall.api.commands import packed
 from seawall.api.desk.desk import Desk
 from seawall.api.desk.door import DeskDoor
 from seawall.api.desk.feed import QUOTES_S, Feed
@@ -23,8 +24,11 @@ from seawall.venues import Mirror
 from seawall.venues import Shadow as Account
 from seawall.venues.connection import Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials, Upstream
-from seawall.vocabulary.errors import InputError
-from seawall.vocabulary.records import Role
+from seawall.vocabulary.errors import InputError, SeawallError
+from seawall.vocabulary.records import Kind, Limit, Role
+
+STALE_S: Final = 60
+"""A new desk's limit on the age of marks (C17): beyond it bots may only reduce."""
 
 SIGHT_S: Final = 20.0
 """How long a start waits for the venue before it opens its door all the same; orders wait for sight (enforce)."""
@@ -65,7 +69,10 @@ class DeskVenue(Venue):
         self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=True)
         venue = await self._look(self.http)
         shadows = [Account(name, _groups(bot)) for name, bot in self.bots.items()]
+        new = not self.mirror.opened
         await self._send(await self._feed.open(venue, shadows))
+        if new:
+            await self.write(packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=STALE_S * 10**9))
         if missing := set(self.bots) - set(self.mirror.accounts):
             raise InputError("upstream.bots", sorted(missing), "must be those the journal began with")
         if self.dev:
@@ -123,6 +130,7 @@ class DeskVenue(Venue):
 
     async def _look(self, http: aiohttp.ClientSession) -> Connection:
         venue = await Connection.open(http, self.upstream, lambda text: None)
+        self._watches = [watch for watch in self._watches if not watch.done()]
         self._watches.append(asyncio.create_task(venue.read()))
         return venue
 
@@ -141,6 +149,13 @@ class DeskVenue(Venue):
                 if not blind:  # once; the alert of a late publisher says that it goes on
                     self._log.warning("no marks from the venue", why=str(error))
                 blind = True
+            except Exception as error:
+                # Marks that cannot be understood are no marks: the gate fails closed by their age (C17).
+                if not blind:
+                    self._log.exception("the venue's marks were not understood", error=repr(error))
+                blind = True
+                if isinstance(error, MemoryError | SeawallError):
+                    raise
 
     def _heard(self, group: Group, changes: Any) -> None:
         super()._heard(group, changes)

@@ -89,8 +89,8 @@ class Shadow:
         self.done: dict[str, Live] = {}
         self.seen: dict[tuple[str, str], None] = {}
         """Executions by trade id and order: the two sides of a trade have one id, and both may be ours."""
-        self.last_trade_ms: dict[str, int] = {}
-        """Of the last execution heard, by account at the venue."""
+        self.wanted: set[int] = set()
+        """Orders that the engine wants cancelled."""
         self.outside: dict[str, OrderRow] = {}
         """Open orders at the venue that nobody placed through us."""
         self._held: dict[str, tuple[list[Callable[[], None]], set[Sent]]] = {}
@@ -100,6 +100,9 @@ class Shadow:
 
     def recall(self, group: Group) -> None:
         """Hear a frame of the journal at a start."""
+        events = group.events
+        asked = (events["kind"] == EventKind.STATUS) & (events["reason"] != 0)
+        self.wanted.update(events["order_id"][asked].tolist())
         sizes = group.commands["attachment"]
         telling = np.flatnonzero(_TELLING[group.commands["kind"]] & (sizes > 0))
         if not len(telling):
@@ -158,6 +161,12 @@ class Shadow:
             hear()
         return live
 
+    def refused(self, id_: str, sent: "Sent") -> None:
+        """The venue answered with an error and the id of an order that came and went, as one that met its owner's."""
+        if id_ not in self.live and id_ not in self.done:
+            self._held.pop(id_, None)
+            self._finish(Live(id_, 0, sent.account, sent.listing.number, sent.side, sent.lots))
+
     def settled(self, sent: "Sent") -> None:
         """It is known what became of an order that was sent, so what waited for that waits no longer."""
         for id_, (held, waits) in list(self._held.items()):
@@ -183,6 +192,9 @@ class Shadow:
             for sent in self.desk.unbound
             if sent.at == account and sent.side == side and sent.listing.name == instrument
         }
+        return self._wait(id_, waits, hear)
+
+    def _wait(self, id_: str, waits: "set[Sent]", hear: Callable[[], None]) -> bool:
         if id_ in self._held:
             self._held[id_][0].append(hear)
         elif waits:
@@ -222,9 +234,9 @@ class Shadow:
             if (order.price, order.filled + order.remaining + live.aside) != (ticks, live.lots):
                 self._amend(live, ticks)
 
-    def _edits(self, live: Live) -> bool:
-        """Whether an edit is on its way, so that the engine may be ahead of the venue."""
-        return any(sent.edits is not None and sent.edits[0] is live for sent in self.desk.unbound)
+    def _edits(self, live: Live) -> "set[Sent]":
+        """Edits of an order on their way, so that the engine may be ahead of the venue."""
+        return {sent for sent in self.desk.unbound if sent.edits is not None and sent.edits[0] is live}
 
     def _amend(self, live: Live, ticks: int) -> None:
         """The venue has other terms than the engine: they are the fact."""
@@ -249,12 +261,13 @@ class Shadow:
             row.order_id, account, row.side, row.instrument_name, lambda: self.trade(row, account)
         ):
             return
+        if live is not None and self._wait(live.id, self._edits(live), lambda: self.trade(row, account)):
+            return  # the engine may hold less than the venue: it would take the order for filled
         listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
             self.desk.unlisted(row, account)
             return
         self._see(row.trade_id, row.order_id)
-        self.last_trade_ms[account] = max(self.last_trade_ms.get(account, 0), row.timestamp)
         owner = live.account if live is not None else self.desk.owner_of(row.label, account)
         if live is None and row.order_id not in self.outside:
             self.desk.outside(row, account)
@@ -266,8 +279,11 @@ class Shadow:
             "account": owner,
         }
         note = Note(row.order_id, row.trade_id)
-        if live is None or not live.seq or row.order_id in self.done:
+        turned = live is not None and live.side != row.side  # a close of a position that had turned by then
+        if live is None or not live.seq or row.order_id in self.done or turned:
             self._fact(Kind.BOOKED, note, None, side=row.side, **fields)
+            if live is not None and turned:
+                live.aside += fields["quantity"]
         else:
             self._executed(live, note, fields)
         if live is not None:

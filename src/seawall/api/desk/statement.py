@@ -31,7 +31,7 @@ _OURS: Final = frozenset(("trade", "delivery"))
 
 class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     """What is journalled of a statement: an account's, per currency `base` and `settled` in atoms, `read` the last id
-    of the log; executions before `since` (milliseconds) are part of what was taken over."""
+    of the log; executions before `since` (milliseconds) are booked or part of what was taken over."""
 
     account: str
     base: dict[str, int]
@@ -119,7 +119,7 @@ class Statement:
                 records += self._booked(currency, change, entry.get("instrument_name") or "")
         if read == taken.read:
             return
-        self.taken = Taken(self._name, taken.base, settled, read, taken.since)
+        self.taken = Taken(self._name, taken.base, settled, read, max(taken.since, self.since))
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
 

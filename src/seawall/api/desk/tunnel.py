@@ -20,7 +20,7 @@ import structlog
 
 from seawall.api.access import Identity
 from seawall.api.desk.plain import check_document, check_name, swapped
-from seawall.api.desk.tokens import EARLY, scope_of
+from seawall.api.desk.tokens import EARLY
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
@@ -129,7 +129,7 @@ class Tunnel:
         try:
             request = parse(text.encode())
         except RpcError as error:
-            if self.desk.gate.enforce:  # what we cannot read the venue might
+            if self.desk.gate.enforce or _TOKEN in text:  # the venue might read it, and a token of ours is not for it
                 Call(self.session, None, lambda document, _: self.session.push(document.decode())).fail(error)
             else:
                 self._pass(text)  # the venue says best what it does not like
@@ -156,7 +156,7 @@ class Tunnel:
         slot = Slot(text)
         if _TOKEN in text and (own := token_of(request)):
             identity = access.bearer(own, time.time(), self.session.address)
-            if identity.account == self._account:
+            if (identity.account, self.desk.scope(identity)) == (self._account, self._scope):
                 slot.text = swapped(text, own, self._token)
             else:
                 self._append(slot)
@@ -193,6 +193,7 @@ class Tunnel:
     def track(self, number: Any, sent: "Sent") -> None:
         """An order goes to the venue; the next answer with its id is its."""
         self.tracked[number] = sent
+        sent.cut = lambda: self.session.close(1011, "the venue did not answer an order")
 
     # -- order of things -----------------------------------------------------------------------------------------------
 
@@ -266,7 +267,7 @@ class Tunnel:
 
     async def logged_in(self, identity: Identity) -> None:
         """Log the venue's connection in as a bot's account. Raises Unreachable, VenueError, RpcError."""
-        scope = scope_of(identity, withdrawals=self.desk.withdrawals)
+        scope = self.desk.scope(identity)
         if (identity.account, scope) == (self._account, self._scope):
             return
         await self._authenticate(self.desk.credentials(identity), scope)

@@ -1,86 +1,59 @@
 """The HTML report: self-contained, tables always, plots where plotly is installed."""
 
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from seawall.cli.demonstration.story import Series, Story
+from seawall.cli.page import page, plots, table
 from seawall.node import Configuration
-
-STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem } td, th { padding: .2rem .8rem; text-align: left }
-tr:nth-child(even) { background: #f4f4f4 } td.n { text-align: right; font-variant-numeric: tabular-nums }
-.bad { color: #b00; font-weight: bold } h2 { margin-top: 2.5rem } code { background: #f0f0f0; padding: 0 .2rem }
-"""
 
 
 def report(story: Story, configuration: Configuration) -> None:
     """Write DIR/report.html."""
     story.act("The report")
-    plots = importlib.util.find_spec("plotly") is not None
+    plotted = importlib.util.find_spec("plotly") is not None
     series = story.series
     parts = [
         "<h1>Seawall: the demo's report</h1>",
         f"<p>Seed {configuration.sim.seed}, engine {escape(configuration.engine)}, margin model"
         f" {escape(configuration.margin.model)}.</p>",
-        "" if plots else "<p>Plots need plotly: <code>pip install 'seawall[report]'</code>.</p>",
-        *(_figures(series) if plots else []),
+        "" if plotted else "<p>Plots need plotly: <code>pip install 'seawall[report]'</code>.</p>",
+        *(_figures(series) if plotted else []),
         "<h2>Index prices</h2>",
-        _table(("coin", "first", "lowest", "highest", "last"), (_path(*item) for item in series.index.items())),
+        table(("coin", "first", "lowest", "highest", "last"), (_path(*item) for item in series.index.items())),
         "<h2>Requirement and equity, in dollars</h2>",
-        _table(
+        table(
             ("account", "requirement", "equity", "least excess"), (_margin(*item) for item in series.margins.items())
         ),
         "<h2>Refusals by reason</h2>",
-        _table(("reason", "count"), sorted(series.refusals.items(), key=lambda item: -item[1])),
+        table(("reason", "count"), sorted(series.refusals.items(), key=lambda item: -item[1])),
         "<h2>Group commits, both copies durable and applied</h2>",
-        _table(("percentile", "microseconds"), _percentiles(series.latencies_us)),
+        table(("percentile", "microseconds"), _percentiles(series.latencies_us)),
         "<h2>What was asked, and what became of it</h2>",
-        _table(
+        table(
             ("asked", "outcome", "in words", "numbers"),
             ((one.asked, one.outcome, one.words, one.sentence) for one in story.refusals),
         ),
         "<h2>The journal</h2>",
-        _table(("fact", "value"), story.facts.items()),
+        table(("fact", "value"), story.facts.items()),
         "<h2>Checks</h2>",
-        _table(("claim", "outcome"), ((one.claim, "holds" if one.ok else "FAILS") for one in story.checks)),
+        table(("claim", "outcome"), ((one.claim, "holds" if one.ok else "FAILS") for one in story.checks)),
         "<h2>Where to look next</h2>",
         f"<p><code>seawall replay {escape(configuration.data)} --engine reference</code> folds this journal again;"
         f" <code>seawall verify {escape(configuration.data)}</code> checks both copies;"
         " docs/architecture.md says how it hangs together.</p>",
     ]
     file = story.out / "report.html"
-    file.write_text(_page("\n".join(parts)), encoding="utf-8")
+    file.write_text(page("Seawall demo", "\n".join(parts)), encoding="utf-8")
     story.say(
         f"{file}, {file.stat().st_size / 1e6:.1f} MB"
-        + ("." if plots else "; plots need pip install 'seawall[report]'.")
+        + ("." if plotted else "; plots need pip install 'seawall[report]'.")
     )
     story.check("the report stands by itself and has every table", file.read_text().count("<table>") == 7)
-
-
-def _page(body: str) -> str:
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Seawall demo</title>"
-        f"<style>{STYLE}</style></head><body>{body}</body></html>"
-    )
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"<td class='n'>{value:,.2f}</td>"
-    if isinstance(value, int):
-        return f"<td class='n'>{value:,}</td>"
-    return f"<td class='bad'>{value}</td>" if value == "FAILS" else f"<td>{escape(str(value))}</td>"
 
 
 def _path(coin: str, prices: list[float]) -> tuple[str, float, float, float, float]:
@@ -98,7 +71,6 @@ def _percentiles(latencies: list[float]) -> list[tuple[str, float]]:
 
 def _figures(series: Series) -> list[str]:
     from plotly import graph_objects as go
-    from plotly.io import to_html
 
     def line(name: str, values: Sequence[float], **more: Any) -> Any:
         return go.Scatter(x=series.minutes, y=list(values), name=name, **more)
@@ -119,7 +91,4 @@ def _figures(series: Series) -> list[str]:
     latency = go.Figure(go.Histogram(x=series.latencies_us, nbinsx=60))
     latency.update_layout(title="Group commit latency", xaxis_title="microseconds", yaxis_title="commits")
     figures += [bars, latency]
-    return [
-        to_html(figure, full_html=False, include_plotlyjs=number == 0, default_height="380px")
-        for number, figure in enumerate(figures)
-    ]
+    return plots(figures)

@@ -1,0 +1,55 @@
+"""`seawall report` on the journal of a real desk in observe, beside the running desk: held against what clients saw."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from desk_venue import desk_venue
+from dev_venue import ENVIRONMENT, START
+
+PERPETUAL = "BTC-PERPETUAL"
+
+
+def report(desk):
+    command = [sys.executable, "-c", START, "report", desk.ready["data"], "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_report_beside_the_running_desk(tmp_path):
+    with desk_venue(tmp_path, "observe") as desk:
+        limits = {"limit": "ORDER_QUANTITY", "amount": "100", "quantity": "0", "window_ns": "0", "reason": "test"}
+        assert desk.operate("limits", "rita", account="alice", instrument=PERPETUAL, **limits)["done"]
+        fees, bought = 0.0, 0.0
+
+        def order(account, side, amount, price):
+            """The answer's order; the fees of both are added up."""
+            nonlocal fees, bought
+            given = {"instrument_name": PERPETUAL, "amount": amount, "price": price}
+            found = desk.get(f"private/{side}", account, **given)["result"]
+            if account == "alice":
+                fees += sum(trade["fee"] for trade in found["trades"])
+                bought += sum(trade["amount"] for trade in found["trades"])
+            return found["order"]
+
+        order("bob", "sell", 600, 60_100)
+        order("alice", "buy", 200, 60_100)
+        large = order("alice", "buy", 5_000, 55_000)  # 500 lots of 100: observed, and open there all the same
+        refused = desk.get("private/buy", "alice", instrument_name=PERPETUAL, amount=4 * 10**8, price=60_000)
+        assert "error" in refused  # by both
+        assert large["order_state"] == "open" and bought == 200
+        end = time.monotonic() + 20
+        while (found := report(desk))["bots"]["alice"]["fills"] < 1 and time.monotonic() < end:
+            time.sleep(0.5)
+        alice, bob = found["bots"]["alice"], found["bots"]["bob"]
+        assert (alice["orders"], alice["accepted"], alice["refused"], alice["went_anyway"]) == (3, 1, 2, 1)
+        assert (bob["orders"], bob["accepted"], bob["refused"], bob["volume_usd"]) == (1, 1, 0, 200)
+        assert alice["volume_usd"] == bought and alice["fees"]["BTC"] == pytest.approx(fees, abs=1e-12)
+        first, second = alice["reasons"]["QUANTITY"]["examples"]
+        assert (first["amount"], first["notional_usd"], first["went_anyway"]) == (5_000, 5_000, True)
+        assert first["words"] == "quantity 500 lots is outside 1 to 100"
+        assert (second["notional_usd"], second["went_anyway"]) == (4 * 10**8, False)
+        assert found["restrictions"] == [] and found["unknown"] == []
