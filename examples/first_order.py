@@ -27,7 +27,7 @@ def main(ready: Path) -> None:
     print(f"order {order['id']} is {order['status']}: buy 100 USD of BTC-PERPETUAL at {order['price']:,}")
 
     try:
-        exchange.create_order("BTC/USD:BTC", "limit", "buy", 400_000_000, price)
+        exchange.create_order("BTC/USD:BTC", "limit", "buy", 200_000_000, price)
     except ccxt.InsufficientFunds as refused:
         told = json.loads(str(refused).removeprefix("deribit "))["error"]["data"]
         asked, had = (number / 1e6 for number in told["numbers"])
