@@ -7,6 +7,7 @@ several bots may share one. Desks and firms are groups of bots, and limits of gr
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -16,6 +17,7 @@ from seawall.api.access import Identity
 from seawall.api.commands import packed
 from seawall.api.desk.cancelling import OVER
 from seawall.api.desk.drop_copy import DropCopy
+from seawall.api.desk.flight import Flight
 from seawall.api.desk.gate import Gate
 from seawall.api.desk.rows import OrderRow, TradeRow
 from seawall.api.desk.sent import Sent
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from seawall.api.service import Service
 
 Done = Callable[[int, SeawallError | None], None]
+TOGETHER_S: Final = {True: 0.005, False: 0.05}
+"""How long what nobody waits for may wait to be journalled together, by whether the gate stands (enforce). In observe
+these are the orders as well, so that neither their way nor the next one's is slowed by our disk."""
+
 _STATUS: Final = int(EventKind.STATUS)
 CANCEL_AGAIN_S: Final = 0.5
 """Before a cancel that the venue did not take, of too many requests say, is sent again."""
@@ -68,14 +74,16 @@ class Desk:
         self.gate, self.shadow = Gate(self, enforce=enforce), shadow
         shadow.desk = self
         self.copies = {name: DropCopy(self, name, credentials) for name, credentials in accounts.items()}
-        self.unbound: set[Sent] = set()
-        """Orders on their way, whose id at the venue is not known."""
+        self.unbound = Flight()
+        """Orders and edits on their way, of which the venue has not said what became of them."""
         self.lost: list[Sent] = []
         """Those of unknown outcome."""
         self.failed = ""
         """Why the journal no longer takes what the venue says; nothing that adds risk is sent from then on."""
         self.why_left_out: dict[str, str] = {}
         self._pending = 0
+        self._unwritten: list[tuple[bytes, bytes, Done | None, int]] = []
+        self._flushing: asyncio.TimerHandle | None = None
         self._wanted = shadow.wanted
         """Orders that the engine wants cancelled and that are not known to be at the venue yet."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -212,25 +220,40 @@ class Desk:
 
     # -- facts ---------------------------------------------------------------------------------------------------------
 
-    def ask(self, records: bytes, data: bytes = b"", done: Done | None = None) -> None:
-        """Journal a fact. One that cannot be journalled stops all that adds risk until a restart has learnt it anew."""
+    def ask(self, records: bytes, data: bytes = b"", done: Done | None = None, account: int = -1) -> None:
+        """Journal something that nobody waits for: with the next order, or soon; so an order has the disk to itself.
 
-        def told(seq: int, error: SeawallError | None) -> None:
-            self._pending -= 1
-            if error is not None:
-                self._fail(error)
-            if done is not None:
-                done(seq, error)
+        What cannot be journalled stops all that adds risk until a restart has learnt it anew.
+        """
+        self._pending += 1
+        self._unwritten.append((records, data, done, account))
+        if self._flushing is None:
+            soon = TOGETHER_S[self.gate.enforce]
+            self._flushing = asyncio.get_running_loop().call_later(soon, self.flush)
 
-        try:
-            self.service.sequencer.submit(records, data, told, urgent=True)
-        except SeawallError as error:
+    def flush(self) -> None:
+        """Give the writer what was asked for so far, in order."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        unwritten, self._unwritten = self._unwritten, []
+        for records, data, done, account in unwritten:
+            told = partial(self._written, done)
+            try:
+                self.service.sequencer.submit(records, data, told, urgent=True, account=account)
+            except SeawallError as error:
+                told(0, error)
+
+    def _written(self, done: Done | None, seq: int, error: SeawallError | None) -> None:
+        self._pending -= 1
+        if error is not None:
             self._fail(error)
-        else:
-            self._pending += 1
+        if done is not None:
+            done(seq, error)
 
     async def write(self, records: bytes, data: bytes) -> None:
         """Journal facts and wait until they are durable. Raises SeawallError."""
+        self.flush()
         done: asyncio.Future[SeawallError | None] = asyncio.get_running_loop().create_future()
         self.service.sequencer.submit(records, data, lambda _, error: done.set_result(error), urgent=True)
         error = await done
@@ -290,10 +313,6 @@ class Desk:
     def not_understood(self, account: int, name: str) -> None:
         """Observe: a call that the gate would have refused because it does not understand it."""
         self._log.info("not weighed", account=account, method=name)
-
-    def not_journalled(self, sent: Sent, error: SeawallError) -> None:
-        """Observe: an order that went without being weighed."""
-        self._fail(error)
 
     def contradicted(self, kind: Kind, fields: dict[str, int], why: tuple[int, ...]) -> None:
         """The engine refused a fact: the shadow is not what the venue has until it was reconciled."""

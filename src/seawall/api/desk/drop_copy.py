@@ -52,6 +52,8 @@ class _Told(msgspec.Struct):
 
 
 _decoder: Final = msgspec.json.Decoder(_Told)
+_orders: Final = msgspec.json.Decoder(OrderRow | list[OrderRow], strict=False)
+_trades: Final = msgspec.json.Decoder(list[TradeRow], strict=False)
 
 
 class DropCopy:
@@ -125,12 +127,12 @@ class DropCopy:
         if told.params is None:
             return
         self._told += 1
-        data = msgspec.json.decode(told.params.data)
         if told.params.channel.startswith("user.orders"):
-            for order in order_rows(data):
+            found = _orders.decode(told.params.data)
+            for order in found if isinstance(found, list) else [found]:
                 self.desk.shadow.order(order, self.name)
         elif told.params.channel.startswith("user.trades"):
-            for trade in trade_rows(data):
+            for trade in _trades.decode(told.params.data):
                 self.desk.shadow.trade(trade, self.name)
 
     # -- asking --------------------------------------------------------------------------------------------------------

@@ -342,15 +342,16 @@ class Gate:
             if self.enforce:
                 go(refusal)
 
+        if not self.enforce:
+            go(None)
+            desk.ask(*_packed(sent), done, sent.account)
+            return
+        desk.flush()
         try:
             desk.service.sequencer.submit(*_packed(sent), done, account=sent.account)
         except SeawallError as error:
             desk.unbound.discard(sent)
-            if self.enforce:
-                raise RpcError(10047, reason=str(error)) from None
-            desk.not_journalled(sent, error)
-        if not self.enforce:
-            go(None)
+            raise RpcError(10047, reason=str(error)) from None
 
 
 def _packed(sent: Sent) -> tuple[bytes, bytes]:

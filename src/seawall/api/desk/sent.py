@@ -38,8 +38,8 @@ class Sent:
     """`seq` is its command in the journal, 0 until that is durable; a ghost was refused here and sent anyway."""
 
     __slots__ = (
-        "account", "at", "began_ms", "cut", "desk", "edits", "force", "ghost", "label", "listing", "lost_at", "lots",
-        "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
+        "account", "at", "began_ms", "cut", "desk", "edits", "force", "ghost", "known", "label", "listing", "lost_at",
+        "lots", "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
     )  # fmt: skip
 
     def __init__(self, desk: "Desk", account: int, at: str, listing: Listing, side: int, lots: int, label: str) -> None:
@@ -63,12 +63,14 @@ class Sent:
         self.unknown_seq = 0
         """Of the command that says that its outcome is unknown, once that is durable."""
         self.began_ms = time.time_ns() // 1_000_000
+        self.known = False
+        """Whether it is durable what the engine says of it."""
 
     # -- the gate's word -----------------------------------------------------------------------------------------------
 
     def durable(self, seq: int, *, refused: bool) -> None:
         """The command is in the journal, accepted or refused."""
-        self.seq, self.ghost = seq, refused
+        self.seq, self.ghost, self.known = seq, refused, True
         if self.edits is not None and not refused:
             live, _, _ = self.edits
             live.edited, live.lots = True, self.lots
@@ -84,7 +86,7 @@ class Sent:
 
     def answered(self, result: Any, error: Any) -> None:
         """The venue answered; raw JSON each, one of them unset."""
-        if self.state in ("waiting", "lost") and not self.seq:
+        if not self.known:
             self.reply = (result, error)
             return
         self._take(result, error)
@@ -158,7 +160,7 @@ class Sent:
         _log.warning("outcome unknown", seq=self.seq, instrument=self.listing.name, why=why)
         self.state, self.lost_at = "lost", time.monotonic()
         self.desk.lost.append(self)
-        if self.seq:
+        if self.known:
             self._say_unknown()
 
     def _say_unknown(self) -> None:
@@ -214,4 +216,4 @@ class Sent:
         self.desk.unbound.discard(self)
         if self in self.desk.lost:
             self.desk.lost.remove(self)
-        self.desk.shadow.settled(self)
+        self.desk.unbound.release(self)

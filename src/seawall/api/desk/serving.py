@@ -171,6 +171,7 @@ class DeskVenue(Venue):
 
     async def stop(self) -> None:
         """Drain; what stands at the venue stays there, but for what was to go with its connection."""
+        self.desk.flush()
         await super().stop()
         await self.http.close()
 

@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from seawall.api.commands import packed
+from seawall.api.desk.flight import edits_of, key_of
 from seawall.api.desk.rows import FINAL, OrderRow, TradeRow, lots_of, ticks_of
 from seawall.api.view import OPEN, UNTRIGGERED, View
 from seawall.node.node import Group
@@ -93,7 +94,6 @@ class Shadow:
         """Orders that the engine wants cancelled."""
         self.outside: dict[str, OrderRow] = {}
         """Open orders at the venue that nobody placed through us."""
-        self._held: dict[str, tuple[list[Callable[[], None]], set[Sent]]] = {}
         self._log = structlog.get_logger()
 
     # -- from the journal ----------------------------------------------------------------------------------------------
@@ -156,25 +156,15 @@ class Shadow:
             self._note_ghost(live, sent.seq)
         else:
             self._fact(Kind.ACKNOWLEDGED, Note(upstream=id_), account=live.account, order_id=live.seq)
-        held, _ = self._held.pop(id_, ([], set()))
-        for hear in held:
+        for hear in self.desk.unbound.take(id_):
             hear()
         return live
 
     def refused(self, id_: str, sent: "Sent") -> None:
         """The venue answered with an error and the id of an order that came and went, as one that met its owner's."""
         if id_ not in self.live and id_ not in self.done:
-            self._held.pop(id_, None)
+            self.desk.unbound.take(id_)
             self._finish(Live(id_, 0, sent.account, sent.listing.number, sent.side, sent.lots))
-
-    def settled(self, sent: "Sent") -> None:
-        """It is known what became of an order that was sent, so what waited for that waits no longer."""
-        for id_, (held, waits) in list(self._held.items()):
-            waits.discard(sent)
-            if not waits and id_ in self._held:
-                del self._held[id_]
-                for hear in held:
-                    hear()
 
     def _enter(self, live: Live) -> None:
         self.live[live.id] = live
@@ -185,22 +175,6 @@ class Shadow:
         data = msgspec.json.encode(Ghost(live.id, live.account, seq))
         self.desk.ask(packed(Kind.TIME, attachment=len(data)), data)
 
-    def _hold(self, id_: str, account: str, side: int, instrument: str, hear: Callable[[], None]) -> bool:
-        """Keep what is said of an unknown order while one that was sent may turn out to be it."""
-        waits = {
-            sent
-            for sent in self.desk.unbound
-            if sent.at == account and sent.side == side and sent.listing.name == instrument
-        }
-        return self._wait(id_, waits, hear)
-
-    def _wait(self, id_: str, waits: "set[Sent]", hear: Callable[[], None]) -> bool:
-        if id_ in self._held:
-            self._held[id_][0].append(hear)
-        elif waits:
-            self._held[id_] = ([hear], waits)
-        return id_ in self._held
-
     # -- what the venue says -------------------------------------------------------------------------------------------
 
     def order(self, row: OrderRow, account: str) -> None:
@@ -209,7 +183,8 @@ class Shadow:
         if live is None:
             if row.order_id in self.done:
                 return
-            if self._hold(row.order_id, account, row.side, row.instrument_name, lambda: self.order(row, account)):
+            key = key_of(account, row.side, row.instrument_name)
+            if self.desk.unbound.hold(row.order_id, key, lambda: self.order(row, account)):
                 return
             if row.order_state in FINAL:
                 self.outside.pop(row.order_id, None)
@@ -229,14 +204,15 @@ class Shadow:
             self._maybe_end(live)
             return
         order = self._view.orders.get(live.seq)
-        if order is not None and order.state == OPEN and row.order_type == "limit" and not self._edits(live):
+        if (
+            order is not None
+            and order.state == OPEN
+            and row.order_type == "limit"
+            and not self.desk.unbound.edits(live.id)
+        ):
             ticks = ticks_of(listing, float(row.price), live.side)
             if (order.price, order.filled + order.remaining + live.aside) != (ticks, live.lots):
                 self._amend(live, ticks)
-
-    def _edits(self, live: Live) -> "set[Sent]":
-        """Edits of an order on their way, so that the engine may be ahead of the venue."""
-        return {sent for sent in self.desk.unbound if sent.edits is not None and sent.edits[0] is live}
 
     def _amend(self, live: Live, ticks: int) -> None:
         """The venue has other terms than the engine: they are the fact."""
@@ -257,12 +233,10 @@ class Shadow:
         if (row.trade_id, row.order_id) in self.seen:
             return
         live = self.live.get(row.order_id) or self.done.get(row.order_id)
-        if live is None and self._hold(
-            row.order_id, account, row.side, row.instrument_name, lambda: self.trade(row, account)
-        ):
+        # Under edit the engine may hold less than the venue: it would take the order for filled.
+        key = edits_of(live.id) if live is not None else key_of(account, row.side, row.instrument_name)
+        if self.desk.unbound.hold(row.order_id, key, lambda: self.trade(row, account)):
             return
-        if live is not None and self._wait(live.id, self._edits(live), lambda: self.trade(row, account)):
-            return  # the engine may hold less than the venue: it would take the order for filled
         listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
             self.desk.unlisted(row, account)
@@ -305,7 +279,7 @@ class Shadow:
         """Over, once each of its executions was heard."""
         if live.final is None or live.filled < live.final:
             return
-        if live.seq and (live.filled < live.lots or live.edited or self._edits(live)):
+        if live.seq and (live.filled < live.lots or live.edited or self.desk.unbound.edits(live.id)):
             # Of an edit that came too late the engine has a rest that never was; where it has none, it refuses.
             self._fact(Kind.ENDED, Note(), lambda: None, account=live.account, order_id=live.seq)
         self._finish(live)
