@@ -224,3 +224,40 @@ def test_without_keys_or_a_venue_nothing_starts(tmp_path):
     keys.chmod(0o600)
     with pytest.raises(AssertionError, match="Unreachable"):
         DeskVenue(tmp_path / "third", "http://127.0.0.1:1", "observe", keys)
+
+
+FULL = """
+from pathlib import Path
+from seawall.node.node import Node
+from seawall.vocabulary.errors import OutcomeUnknown
+real = Node.submit
+def submit(self, *given):
+    if Path({flag!r}).exists():
+        self.dead = True
+        raise OutcomeUnknown("no space left on device")
+    return real(self, *given)
+Node.submit = submit
+"""
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_a_full_disk_ends_enforce_and_not_what_only_looks_on(tmp_path, mode, monkeypatch):
+    with dev_venue(tmp_path / "venue") as venue:
+        keys, flag = write_keys(venue, tmp_path / "keys.toml"), tmp_path / "full"
+        monkeypatch.setattr("dev_venue.START", FULL.format(flag=str(flag)) + START)
+        desk = DeskVenue(tmp_path / "desk", venue.ready["http"], mode, keys)
+        try:
+            assert "result" in desk.get("private/buy", "alice", **limit(50_000))
+            flag.touch()
+            if mode == "enforce":
+                error = desk.get("private/buy", "alice", **limit(50_001))["error"]
+                assert error["code"] in (13888, 13028) and len(open_at(venue, "alice")) == 1
+                assert desk.process.wait(20) == 1
+                return
+            for price in range(50_001, 50_006):
+                assert "result" in desk.get("private/buy", "alice", **limit(price))
+                time.sleep(0.4)
+            assert len(open_at(venue, "alice")) == 6
+            assert "alert=dead_writer" in desk.log.read_text()
+        finally:
+            desk.kill()

@@ -63,6 +63,9 @@ DEV_ACCOUNTS: Final = ("alice", "bob", "carol", "dave")
 class Venue:
     """A running venue. `run` starts it and returns when it has ended."""
 
+    outlives_its_writer = False
+    """Whether it goes on without a journal; what it says would be worth nothing."""
+
     def __init__(self, configuration: Configuration, market: str = "", *, passphrase: bytes | None = None) -> None:
         """`market`: sim or none for a dev venue, which makes its own prices, people and keys; empty for a real one.
 
@@ -226,11 +229,13 @@ class Venue:
         try:
             while True:
                 await asyncio.sleep(TICK_S)
-                if self.service.sequencer.dead is not None:
-                    self.operations.alerts.tell("dead_writer", why=str(self.service.sequencer.dead))
-                    raise OutcomeUnknown(str(self.service.sequencer.dead))
                 for _ in range(self.door.cut_stalled()):
                     self.operations.alerts.tell("slow_consumer")
+                if self.service.sequencer.dead is not None:
+                    self.operations.alerts.tell("dead_writer", why=str(self.service.sequencer.dead))
+                    if self.outlives_its_writer:
+                        continue
+                    raise OutcomeUnknown(str(self.service.sequencer.dead))
                 await self._move()
                 await self._count_shed()
                 await self.operations.tick()

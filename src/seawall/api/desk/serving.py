@@ -49,6 +49,8 @@ class DeskVenue(Venue):
         super().__init__(configuration, passphrase=passphrase)
         self.upstream = Upstream.of(configuration.upstream.url)
         self.dev, self._credentials = dev, credentials or {}
+        # Who only looks on must not be what cuts the bots off: without a journal it still forwards, and says so.
+        self.outlives_its_writer = not configuration.upstream.enforce
         margin = configuration.margin
         self.mirror = Mirror(
             configuration.model(), margin.coin_haircut, margin.coin_markup, configuration.upstream.underlyings
