@@ -6,11 +6,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 from desk_venue import DeskVenue, desk_venue, write_keys
 from dev_venue import ENVIRONMENT, START, dev_venue
 from wire import Wire
+
+from seawall.api.desk.tunnel import Tunnel
+from seawall.api.session import Session
 
 PERPETUAL = "BTC-PERPETUAL"
 
@@ -119,6 +123,20 @@ def test_a_wrong_key_is_refused_here_and_private_calls_without_one_there(observe
         await wire.close()
 
     asyncio.run(trip())
+
+
+def test_nobody_is_weighed_by_nobody_on_a_connection_that_the_venue_knows():
+    """A second login that the venue refuses leaves the first one standing there, and none here."""
+    told = []
+    session = Session("127.0.0.1:1", websocket=True)
+    session.push = told.append
+    tunnel = Tunnel(SimpleNamespace(gate=SimpleNamespace(enforce=True), service=SimpleNamespace(access=None)), session)
+    tunnel._account = 4
+    tunnel.from_bot('{"id":1,"method":"private/buy","params":{}}')
+    assert json.loads(told[0])["error"]["code"] == 13009 and not tunnel._outgoing
+    tunnel._account = None
+    tunnel.from_bot('{"id":1,"method":"private/buy","params":{}}')
+    assert len(told) == 1 and len(tunnel._outgoing) == 1
 
 
 def test_cancel_on_disconnect_holds_at_both_hops(tmp_path):

@@ -181,7 +181,11 @@ class Tunnel:
     def _gated(self, call: Call, request: Envelope, slot: Slot, identity: Identity | None) -> None:
         """Let a private call go, or give it to the gate."""
         if identity is None:
-            self.let(slot)  # the venue says that nobody is logged in
+            if self._account is not None:  # a later login failed, and the venue still holds the one before
+                self.drop(slot)
+                call.fail(RpcError(13009, reason="no_credentials"))
+            else:
+                self.let(slot)  # the venue says that nobody is logged in
             return
         call.identity, call.account = identity, identity.account
         try:
