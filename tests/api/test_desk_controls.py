@@ -167,6 +167,7 @@ def test_a_bot_that_goes_on_after_the_kill_switch(tmp_path, mode):
             assert not refused and len(stands(desk, "alice")) == 401
         assert len(stands(desk, "bob")) == 6
         trades_on(desk, "bob")
+        time.sleep(0.3)  # observe weighs that order, and hears its end, a moment later
         until(lambda: open_orders(desk)["bob"] == 6)
         cancelled = desk.operate("cancel-all", "carl", scope="account", name="bob", reason="asked by phone")
         assert cancelled["orders"] == 6

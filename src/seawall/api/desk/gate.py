@@ -121,14 +121,26 @@ class Gate:
         else:
             tunnel.track(request.id, sent)
 
+        def stopped(error: RpcError) -> None:
+            tunnel.tracked.pop(request.id, None)
+            call.fail(error)
+
+        def may_leave() -> bool:
+            if not sent.overtaken(sent.seq):
+                return True
+            sent.withdrawn()
+            stopped(_unknown())
+            return False
+
         def go(error: RpcError | None) -> None:
             if error is None:
                 tunnel.let(slot)
                 return
-            tunnel.tracked.pop(request.id, None)
             tunnel.drop(slot)
-            call.fail(error)
+            stopped(error)
 
+        if self.enforce:
+            slot.may_leave = may_leave
         self._send(sent, go)
 
     async def take_http(self, call: Call, name: str, body: bytes, query: dict[str, str]) -> Sent | None:
@@ -334,7 +346,7 @@ class Gate:
                 except RpcError as refused:
                     refusal = refused
             if self.enforce and refusal is None and sent.overtaken(seq):
-                sent.seq, refusal = seq, refused_because(Reason.OUTCOME_UNKNOWN, 1, 0)
+                sent.seq, refusal = seq, _unknown()
             if self.enforce and refusal is not None:
                 sent.withdrawn()
             else:
@@ -352,6 +364,10 @@ class Gate:
         except SeawallError as error:
             desk.unbound.discard(sent)
             raise RpcError(10047, reason=str(error)) from None
+
+
+def _unknown() -> RpcError:
+    return refused_because(Reason.OUTCOME_UNKNOWN, 1, 0)
 
 
 def _packed(sent: Sent) -> tuple[bytes, bytes]:

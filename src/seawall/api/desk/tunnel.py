@@ -12,7 +12,7 @@ second keeping: when either side's connection ends, so does the other's.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -58,10 +58,12 @@ _answered: Final = msgspec.json.Decoder(_Answered)
 class Slot:
     """A place in the order of what a bot said; empty until it is known what goes to the venue, if anything."""
 
-    __slots__ = ("ready", "text")
+    __slots__ = ("may_leave", "ready", "text")
 
     def __init__(self, text: str | None = None, *, ready: bool = False) -> None:
         self.text, self.ready = text, ready
+        self.may_leave: Callable[[], bool] | None = None
+        """Asked when its turn has come: what was accepted may have become wrong while it waited."""
 
 
 class Tunnel:
@@ -223,9 +225,9 @@ class Tunnel:
 
     def _flush(self) -> None:
         while self._slots and self._slots[0].ready:
-            text = self._slots.popleft().text
-            if text is not None:
-                self._outgoing.append(text)
+            slot = self._slots.popleft()
+            if slot.text is not None and (slot.may_leave is None or slot.may_leave()):
+                self._outgoing.append(slot.text)
         self._wake.set()
 
     # -- from the venue ------------------------------------------------------------------------------------------------
