@@ -15,6 +15,9 @@ from wire import Wire
 
 from seawall.api.desk.tunnel import Tunnel
 from seawall.api.session import Session
+from seawall.journal import folders_of, frames
+from seawall.node import Configuration, Node
+from seawall.vocabulary.records import Kind, command
 
 PERPETUAL = "BTC-PERPETUAL"
 
@@ -197,6 +200,28 @@ def status_of(desk):
     request = urllib.request.Request(f"{desk.ready['ops']}/status", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)["upstream"]
+
+
+def test_an_order_left_unknown_by_an_edit_is_asked_for_after_a_restart(tmp_path):
+    """The edit had no answer when both were killed: until the order was looked up the bot may add no risk."""
+    with dev_venue(tmp_path / "venue") as venue:
+        keys = write_keys(venue, tmp_path / "keys.toml")
+        desk = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce", keys)
+        placed = desk.get("private/buy", "alice", **limit(50_000))["result"]["order"]["order_id"]
+        until(lambda: status_of(desk)["accounts"][0]["open"] == 1)
+        time.sleep(0.2)  # what the venue said is journalled
+        assert desk.stop() == 0
+        node = Node.start(Configuration.of({"data": str(tmp_path / "desk")}), time.time_ns)
+        rows = [row for frame in frames(folders_of(tmp_path / "desk")) for row in frame.commands]
+        (order,) = [row for row in rows if row["kind"] == Kind.ORDER]
+        node.submit(command(Kind.UNKNOWN, account=int(order["account"]), order_id=int(order["seq"])))
+        node.stop()
+        again = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce")
+        error = again.get("private/buy", "alice", **limit(49_000))["error"]
+        assert error["data"]["control"] == "OUTCOME_UNKNOWN"
+        until(lambda: "result" in again.get("private/buy", "alice", **limit(49_000)))
+        assert again.get("private/cancel", "alice", order_id=placed)["result"]["order_state"] == "cancelled"
+        assert again.stop() == 0
 
 
 def test_logging_out_cancels_nothing(observed):

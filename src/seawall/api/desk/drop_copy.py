@@ -159,6 +159,11 @@ class DropCopy:
         for live in [one for one in desk.shadow.live.values() if desk.place_of(one.account) == self.name]:
             if live.id not in open_rows:
                 await self._gone(venue, live.id)
+        if began > desk.began + GRACE_S:  # an edit from before our stop reaches nothing any more
+            for live in [desk.shadow.by_seq[seq] for seq in desk.shadow.unsure if seq in desk.shadow.by_seq]:
+                if live.id in open_rows and desk.place_of(live.account) == self.name:
+                    desk.shadow.unsure.discard(live.seq)
+                    desk.acknowledge(live)
         for sent in [one for one in desk.lost if one.at == self.name]:
             await self._settle(venue, sent, open_rows, began)
         await self._compare(venue, told)

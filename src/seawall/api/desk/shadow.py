@@ -20,7 +20,7 @@ from seawall.api.desk.rows import FINAL, OrderRow, TradeRow, lots_of, ticks_of
 from seawall.api.view import OPEN, UNTRIGGERED, View
 from seawall.node.node import Group
 from seawall.vocabulary.errors import SeawallError
-from seawall.vocabulary.records import COMMAND, EventKind, Kind
+from seawall.vocabulary.records import COMMAND, EventKind, Kind, Status
 
 if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
@@ -92,6 +92,8 @@ class Shadow:
         """Executions by trade id and order: the two sides of a trade have one id, and both may be ours."""
         self.wanted: set[int] = set()
         """Orders that the engine wants cancelled."""
+        self.unsure: set[int] = set()
+        """Orders that the journal left unknown though their id is: an edit of theirs had no answer before the stop."""
         self.outside: dict[str, OrderRow] = {}
         """Open orders at the venue that nobody placed through us."""
         self._log = structlog.get_logger()
@@ -103,6 +105,11 @@ class Shadow:
         events = group.events
         asked = (events["kind"] == EventKind.STATUS) & (events["reason"] != 0)
         self.wanted.update(events["order_id"][asked].tolist())
+        for event in events[(events["kind"] == EventKind.STATUS) & (events["reason"] == 0)]:
+            if event["a"] == Status.UNKNOWN:
+                self.unsure.add(int(event["order_id"]))
+            else:
+                self.unsure.discard(int(event["order_id"]))
         sizes = group.commands["attachment"]
         telling = np.flatnonzero(_TELLING[group.commands["kind"]] & (sizes > 0))
         if not len(telling):
@@ -142,6 +149,7 @@ class Shadow:
             order = self._view.orders.get(live.seq)
             if live.seq and (order is None or order.state not in (OPEN, UNTRIGGERED)):
                 self._finish(live)
+        self.unsure &= set(self.by_seq)
 
     # -- binding -------------------------------------------------------------------------------------------------------
 
