@@ -465,7 +465,7 @@ class Campaign:
                     self.counted["sent while unknown and not matched"] += 1
                     continue
                 late = any(accepted.at_ns < began < one.at_ns - RACE_NS and one.at_ns < ended for began, ended in spans)
-                if (accepted.inside or late) and not accepted.smaller and not self._reduces(account, one):
+                if (accepted.inside or late) and not accepted.smaller and not self._reduces(account, one, accepted.at_ns):
                     found.append((one, accepted, spans))
             books.unknown[account].clear()
         books.taken_in.clear()
@@ -490,14 +490,16 @@ class Campaign:
             return self.known[one.params["order_id"]]
         return one.params["instrument_name"], one.method.removeprefix("private/")
 
-    def _reduces(self, account, one):
-        """Whether an order is no more than what its bot held the other way, then or within a second after."""
+    def _reduces(self, account, one, accepted_ns):
+        """Whether an order is no more than what its bot held the other way: then, within a second, or when the frame
+        that took it in began, since what is known of positions is how they stood after each frame.
+        """
         name, direction = self._what(one)
         listing, side = self.books.view.by_name[name], 1 if direction == "buy" else -1
         asked = lots_of(listing, float(one.params["amount"]))
         held = [(at, -side * lots) for at, lots in self.books.held[account, listing.number]]
-        then = max((at for at, _ in held if at < one.at_ns), default=0)
-        return any(lots >= asked for at, lots in held if at == then or abs(at - one.at_ns) < 1_000_000_000)
+        then = {max((at for at, _ in held if at < moment), default=0) for moment in (one.at_ns, accepted_ns)}
+        return any(lots >= asked for at, lots in held if at in then or abs(at - one.at_ns) < 1_000_000_000)
 
 
 def _mark(side, row):

@@ -310,7 +310,7 @@ class Venue:
             session.close(1001, "the venue stops")
         for server in self._servers:
             server.stop()  # type: ignore[no-untyped-call]
-        _, waiting = await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        waiting = (await asyncio.wait(self._tasks, timeout=CLOSE_S))[1] if self._tasks else set()
         if waiting:  # the server waits for peers that do not answer a close
             for session in left:
                 abort(session.address)
