@@ -465,7 +465,11 @@ class Campaign:
                     self.counted["sent while unknown and not matched"] += 1
                     continue
                 late = any(accepted.at_ns < began < one.at_ns - RACE_NS and one.at_ns < ended for began, ended in spans)
-                if (accepted.inside or late) and not accepted.smaller and not self._reduces(account, one, accepted.at_ns):
+                if (
+                    (accepted.inside or late)
+                    and not accepted.smaller
+                    and not self._reduces(account, one, accepted.at_ns)
+                ):
                     found.append((one, accepted, spans))
             books.unknown[account].clear()
         books.taken_in.clear()
