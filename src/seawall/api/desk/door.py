@@ -26,6 +26,9 @@ FORWARD_S: Final = 10.0
 """How long the venue may take to answer a request of a bot's; no longer than an order may be without an answer, so that
 none leaves after it was given up."""
 
+CONNECT_S: Final = 0.5
+"""How long a connection to the venue may take: what an order was weighed by is old after that."""
+
 _DROPPED: Final = frozenset(("host", "authorization", "content-length", "connection", "accept-encoding"))
 """Headers that are this connection's or Seawall's."""
 
@@ -146,7 +149,8 @@ class DeskDoor(Door):
         url = URL(self.desk.upstream.http + target, encoded=True)
         try:
             async with self.desk.http.request(
-                method, url, data=body or None, headers=headers, timeout=aiohttp.ClientTimeout(total=FORWARD_S),
+                method, url, data=body or None, headers=headers,
+                timeout=aiohttp.ClientTimeout(total=FORWARD_S, connect=CONNECT_S),
                 allow_redirects=False, middlewares=(once,),
             ) as response:  # fmt: skip
                 return response.status, response.headers.get("content-type", ""), await response.read()

@@ -36,6 +36,9 @@ BACK_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 OVERLAP_MS: Final = 60_000
 """Executions are asked for from this long before the last one asked for: the venue's clock orders them, not ours."""
 
+SKEW_MS: Final = 5_000
+"""How far the venue's clock may be behind ours: what was placed there longer before an order left is not that order."""
+
 PAGE: Final = 1000
 _SCOPE: Final = "connection account:read trade:read_write wallet:read"
 _CHANNELS: Final = ["user.orders.any.any.raw", "user.trades.any.any.raw"]
@@ -236,7 +239,7 @@ class DropCopy:
             if row.order_id not in shadow.live and row.order_id not in shadow.done and _fits(sent, row)
         ]
         if fitting:
-            row = min(fitting, key=lambda row: row.creation_timestamp)
+            row = min(fitting, key=lambda row: abs(row.creation_timestamp - sent.began_ms))
             sent.found(row)
             await self._gone(venue, row.order_id)
             self._log.info("an order of unknown outcome was found", seq=sent.seq, order_id=row.order_id)
@@ -303,11 +306,7 @@ def _alike(sent: "Sent", other: "Sent") -> bool:
 
 def _fits(sent: "Sent", row: OrderRow) -> bool:
     same = row.instrument_name == sent.listing.name and row.side == sent.side and row.label == sent.label
-    if (
-        not same
-        or lots_of(sent.listing, row.amount) != sent.lots
-        or row.creation_timestamp < sent.began_ms - OVERLAP_MS
-    ):
+    if not same or lots_of(sent.listing, row.amount) != sent.lots or row.creation_timestamp < sent.began_ms - SKEW_MS:
         return False
     if sent.price is None or not isinstance(row.price, float | int):
         return True
