@@ -201,9 +201,12 @@ def test_place_edit_cancel_and_a_refusal_with_its_numbers(chain):
 
 
 def test_what_is_over_is_told_and_what_is_not_known_is_empty(chain):
-    _, adapter, _ = chain
-    past = result(adapter.ask("private/get_order_history_by_instrument", instrument_name=PERPETUAL, count=5))
-    assert [(row["label"], row["order_state"], row["amount"]) for row in past] == [("one & 1", "cancelled", 30)]
+    _, adapter, desk = chain
+    row = {"instrument_name": PERPETUAL, "amount": 30, "price": 50_400, "label": "over & 1"}
+    number = result(desk.get("private/buy", "main", **row))["order"]["order_id"]
+    result(desk.get("private/cancel", "main", order_id=number))
+    past = result(adapter.ask("private/get_order_history_by_instrument", instrument_name=PERPETUAL, count=1))
+    assert [(row["label"], row["order_state"], row["amount"]) for row in past] == [("over & 1", "cancelled", 30)]
     assert result(adapter.ask("private/get_user_trades_by_order", order_id=past[0]["order_id"])) == []
     assert result(adapter.ask("private/get_transaction_log", currency="BTC", count=5)) == {
         "logs": [],
