@@ -21,6 +21,7 @@ class Feed:
     def __init__(self, mirror: Mirror, underlyings: tuple[str, ...]) -> None:
         self.mirror = mirror
         self._wanted = frozenset(underlyings)
+        self._names: frozenset[str] = frozenset()
         self._indices: list[str] = []
         self._money: list[str] = []
         self._listed_at = 0.0
@@ -40,10 +41,12 @@ class Feed:
 
     async def step(self, venue: Connection) -> list[Batch]:
         """What changed since."""
-        quotes = await self._quotes(venue)
+        due = time.monotonic() > self._listed_at + CATALOGUE_S
+        catalogue = await self._catalogue(venue) if due else None
+        quotes = await self._quotes(venue)  # after the catalogue: what is new there is listed at its quote
         batches = []
-        if time.monotonic() > self._listed_at + CATALOGUE_S:
-            currencies, instruments = await self._catalogue(venue)
+        if catalogue is not None:
+            currencies, instruments = catalogue
             batches.append(self.mirror.listed(time.time_ns(), instruments, quotes, currencies))
         batches.append(self.mirror.step(time.time_ns(), quotes, await self._delivered(venue)))
         return batches
@@ -55,6 +58,7 @@ class Feed:
             for row in await venue.ask("public/get_instruments")
             if row.get("base_currency") in self._wanted and row.get("kind") in ("future", "option")
         ]
+        self._names = frozenset(str(row.get("instrument_name")) for row in instruments)
         self._indices = sorted({str(row["price_index"]) for row in instruments if row.get("price_index")})
         self._money = sorted({str(row["settlement_currency"]) for row in instruments if row.get("settlement_currency")})
         self._listed_at = time.monotonic()
@@ -67,8 +71,7 @@ class Feed:
         rows: list[Mapping[str, Any]] = []
         for currency in self._money:
             rows += await venue.ask("public/get_book_summary_by_currency", currency=currency)
-        quotes, refused = quotes_of([row for row in rows if row.get("instrument_name") in self.mirror.by_name
-                                     or not self.mirror.opened], indices)  # fmt: skip
+        quotes, refused = quotes_of([row for row in rows if row.get("instrument_name") in self._names], indices)
         for name, why in refused.items():
             self._log.debug("a quote was not taken", instrument=name, why=why)
         return quotes
@@ -76,7 +79,7 @@ class Feed:
     async def _delivered(self, venue: Connection) -> dict[str, float]:
         """Delivery prices of what expired and was not delivered here yet."""
         found: dict[str, float] = {}
-        for number, terms in self.mirror.live.items():
+        for terms in self.mirror.live.values():
             spec = terms.spec
             if not spec.expiry or spec.expiry > time.time_ns():
                 continue
@@ -84,5 +87,5 @@ class Feed:
             price = ticker.get("delivery_price")
             if price:
                 found[spec.name] = float(price)
-            self._log.info("expired", instrument=spec.name, number=number, delivery_price=price)
+                self._log.info("expired", instrument=spec.name, delivery_price=price)
         return found

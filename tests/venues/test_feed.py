@@ -1,0 +1,57 @@
+"""The desk's feed asks a venue for its catalogue and prices: what is listed there later is listed here, too."""
+
+import asyncio
+import time
+
+from dialect import CURRENCIES, LINEAR, PERPETUAL
+
+from seawall.api.desk import feed as feeds
+from seawall.api.desk.feed import Feed
+from seawall.risk import ScenarioMargin
+from seawall.venues import Mirror, Shadow
+from seawall.vocabulary.records import Kind
+
+MARKS = {"BTC-PERPETUAL": 60_010.0, "BTC_USDC-PERPETUAL": 60_005.0, "DOGE_USDC-PERPETUAL": 0.1}
+OTHERS = {**LINEAR, "instrument_name": "DOGE_USDC-PERPETUAL", "base_currency": "DOGE", "price_index": "doge_usdc"}
+
+
+class Venue:
+    """Lists what it is told to, and quotes all that it lists now."""
+
+    def __init__(self, *listed):
+        self.listed = list(listed)
+
+    async def ask(self, method, **asked):
+        if method == "public/get_currencies":
+            return CURRENCIES
+        if method == "public/get_instruments":
+            return self.listed
+        if method == "public/get_index_price":
+            return {"index_price": 60_000.0}
+        assert method == "public/get_book_summary_by_currency"
+        now = {"creation_timestamp": time.time_ns() // 10**6}
+        shown = ("instrument_name", "base_currency", "quote_currency")
+        return [
+            {name: row[name] for name in shown} | {"mark_price": MARKS[row["instrument_name"]]} | now
+            for row in self.listed
+            if row["settlement_currency"] == asked["currency"]
+        ]
+
+
+def kinds(batches):
+    return [Kind(kind) for batch in batches for kind in batch.commands["kind"]]
+
+
+def test_what_the_venue_lists_later_is_listed_here(monkeypatch):
+    async def run():
+        venue, mirror = Venue(PERPETUAL, OTHERS), Mirror(ScenarioMargin(), 0.1, 0.05, ("BTC", "ETH"))
+        feed = Feed(mirror, ("BTC", "ETH"))
+        opening = await feed.open(venue, [Shadow("ann")])
+        assert kinds([opening]).count(Kind.INSTRUMENT) == 1 and set(mirror.by_name) == {"BTC-PERPETUAL"}
+        venue.listed.append(LINEAR)
+        assert Kind.INSTRUMENT not in kinds(await feed.step(venue))  # the catalogue is asked for now and then
+        monkeypatch.setattr(feeds, "CATALOGUE_S", -1.0)
+        assert kinds(await feed.step(venue)).count(Kind.INSTRUMENT) == 1
+        assert set(mirror.by_name) == {"BTC-PERPETUAL", "BTC_USDC-PERPETUAL"} and not mirror.left_out
+
+    asyncio.run(run())
