@@ -1,25 +1,20 @@
 """A desk before another kind of venue: ccxt's deribit pointed at a dev venue, the adapter, a desk before that."""
 
 import asyncio
-import base64
 import contextlib
 import json
-import signal
 import socket
 import socketserver
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 import ccxt
 import msgspec
 import pytest
 from desk_venue import DeskVenue
-from dev_venue import ENVIRONMENT, START, dev_venue
+from dev_venue import ENVIRONMENT, START, DevVenue, dev_venue
 from wire import Wire
 
 from seawall.api.adapter import adapter as in_front
@@ -64,7 +59,7 @@ def pass_on(venue, client, relay):
         client.shutdown(socket.SHUT_RDWR)
 
 
-class Adapter:
+class Adapter(DevVenue):
     """`seawall adapter deribit` in a process of its own, before a dev venue, on one port at each start."""
 
     def __init__(self, folder, venue, account):
@@ -89,28 +84,9 @@ class Adapter:
         self.ready = json.loads(line)
         self.accounts = {"main": self.ready}
 
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(30)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-
     def ask(self, method, **parameters):
         """The whole answer to a GET with the adapter's key."""
-        request = urllib.request.Request(f"{self.ready['http']}/api/v2/{method}?{urllib.parse.urlencode(parameters)}")
-        token = base64.b64encode(f"{self.ready['key']}:{self.ready['secret']}".encode()).decode()
-        request.add_header("Authorization", f"Basic {token}")
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            return json.loads(error.read())
+        return self.get(method, "main", **parameters)
 
 
 def until(true, seconds=30.0):

@@ -131,11 +131,12 @@ class Identity:
     def scope(self) -> str:
         """What was granted, as the dialect writes it."""
         words = [f"session:{self.session}" if self.session else "connection", "mainaccount"]
-        for name in SCOPES:
-            level = "read_write" if f"{name}:read_write" in self.rights else "read"
-            if f"{name}:{level}" in self.rights:
-                words.append(f"{name}:{level}")
+        words += [f"{name}:{level}" for name in SCOPES if (level := self.level(name)) != "none"]
         return " ".join(words)
+
+    def level(self, name: str) -> str:
+        """What it may in one scope: one of LEVELS."""
+        return next((level for level in ("read_write", "read") if f"{name}:{level}" in self.rights), "none")
 
 
 class Failures:

@@ -68,14 +68,18 @@ class Door:
                 call.id = UNSET
             query = dict(parse_qsl(scope.query_string, keep_blank_values=True)) if request is None else {}
             session.identity = from_header(self.service, scope, body, name, query)
-            if request is not None:
-                self.service.serve(call, request)
-            else:
-                self.service.serve_query(call, name, query)
+            self.serve(call, request, name, query)
         except RpcError as error:
             call.fail(error)
         document, status = await answered
         protocol.response_bytes(status, JSON, document)
+
+    def serve(self, call: Call, request: Envelope | None, name: str, query: dict[str, str]) -> None:
+        """Answer an HTTP request by what came as its body, or by its path and query."""
+        if request is not None:
+            self.service.serve(call, request)
+        else:
+            self.service.serve_query(call, name, query)
 
     # -- WebSocket -----------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The trading service: what every method works with, and the path of a command from a call to its answer."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,21 @@ class Service(Answering):
         self.hub.spread(changes)
 
     # -- commands ------------------------------------------------------------------------------------------------------
+
+    async def write(self, records: bytes, attachments: bytes = b"") -> int:
+        """Journal commands of the venue's own, ahead of orders; the first one's seq once they are durable.
+
+        Raises Overloaded, OutcomeUnknown.
+        """
+        told: asyncio.Future[tuple[int, SeawallError | None]] = asyncio.get_running_loop().create_future()
+
+        def tell(seq: int, error: SeawallError | None) -> None:
+            if not told.done():  # else the venue stops, and nobody waits any more
+                told.set_result((seq, error))
+
+        self.sequencer.submit(records, attachments, tell, urgent=True)
+        seq: int = result_of(*await told)
+        return seq
 
     def command(
         self,

@@ -37,7 +37,7 @@ from seawall.node.configuration import Listening
 from seawall.node.node import Group
 from seawall.node.publishing import publisher
 from seawall.sim import Batch, LiveMarket
-from seawall.vocabulary.errors import InputError, OutcomeUnknown, SeawallError
+from seawall.vocabulary.errors import InputError, OutcomeUnknown
 from seawall.vocabulary.records import FLAG_APPROVED, FLAG_UNCLEAN, Events, Kind, VenueState
 
 assert seawall.api.methods  # fills the table of methods
@@ -161,7 +161,7 @@ class Venue:
         """After an unclean stop of a dev venue; what people had restricted stays so."""
         if self.unclean and self._before == VenueState.OPEN:
             self._log.warning("reopened by itself, as only a dev venue does", was=self.node.venue.name)
-            await self.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
+            await self.service.write(packed(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
 
     async def _start_market(self, market: LiveMarket, store: Keystore) -> None:
         """A dev venue is opened, funded and keyed by itself, and says so."""
@@ -198,22 +198,9 @@ class Venue:
 
     # -- what the venue asks of itself ---------------------------------------------------------------------------------
 
-    async def write(self, records: bytes, attachments: bytes = b"") -> None:
-        """Journal commands of the venue's own. Raises OutcomeUnknown."""
-        done = asyncio.get_running_loop().create_future()
-
-        def told(seq: int, error: SeawallError | None) -> None:
-            if not done.cancelled():  # the venue stops, and nobody waits any more
-                done.set_result(error)
-
-        self.service.sequencer.submit(records, attachments, told, urgent=True)
-        error: SeawallError | None = await done
-        if error is not None:
-            raise error
-
     async def _send(self, batch: Batch) -> None:
         if len(batch.commands):
-            await self.write(batch.commands.tobytes(), batch.attachments)
+            await self.service.write(batch.commands.tobytes(), batch.attachments)
 
     async def _move(self) -> None:
         if self.market is not None:
@@ -240,7 +227,7 @@ class Venue:
                 await self._count_shed()
                 await self.operations.tick()
                 if time.monotonic() - self._last_frame > TIME_S:
-                    await self.write(packed(Kind.TIME))
+                    await self.service.write(packed(Kind.TIME))
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -262,7 +249,7 @@ class Venue:
             rows = [[account, code, count] for (account, code), count in sorted(shed.items())]
             shed.clear()
             note = msgspec.json.encode({"note": "shed", "rows": rows})
-            await self.write(packed(Kind.TIME, attachment=len(note)), note)
+            await self.service.write(packed(Kind.TIME, attachment=len(note)), note)
 
     # -- from start to end ---------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ from seawall.venues.connection import Unreachable, VenueError
 from seawall.venues.credentials import Credentials, Upstream
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import EventKind, Kind, OrderType, Scope, VenueState
+from seawall.vocabulary.records import EventKind, Kind, Scope, VenueState
 
 if TYPE_CHECKING:
     from seawall.api.service import Service
@@ -69,6 +69,9 @@ class Desk:
         self.service, self.view, self.http, self.upstream = service, service.view, http, upstream
         self.alert, self.withdrawals = alert, withdrawals
         self.bots = {numbers[name]: bot for name, bot in bots.items()}
+        self._at: dict[str, list[int]] = {name: [] for name in accounts}
+        for number in sorted(self.bots):
+            self._at[self.bots[number].account].append(number)
         self._accounts = accounts
         self._tokens = Tokens(http, upstream)
         self.gate, self.shadow = Gate(self, enforce=enforce), shadow
@@ -85,8 +88,6 @@ class Desk:
         self._pending = 0
         self._unwritten: list[tuple[bytes, bytes, Done | None, int]] = []
         self._flushing: asyncio.TimerHandle | None = None
-        self._wanted = shadow.wanted
-        """Orders that the engine wants cancelled and that are not known to be at the venue yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
 
@@ -96,7 +97,7 @@ class Desk:
             if name in self.copies:
                 self.copies[name].statement.taken = taken
         self.shadow.recalled()
-        self._wanted &= {seq for number in self.bots for seq in self.view.client(number).open}
+        self.shadow.wanted &= {seq for number in self.bots for seq in self.view.client(number).open}
         for number in self.bots:
             for order in list(self.view.client(number).open.values()):
                 if order.id not in self.shadow.by_seq:
@@ -107,8 +108,6 @@ class Desk:
         at = self.place_of(order.account)
         sent = Sent(self, order.account, at, listing, order.side, order.amount, order.label)
         sent.seq, sent.began_ms = order.id, order.created_ms
-        if order.type == OrderType.LIMIT:
-            sent.price = None  # of a trigger order it would be the mark's
         self.unbound.add(sent)
         sent.lost("Seawall was stopped before the answer came")
 
@@ -127,7 +126,7 @@ class Desk:
 
     def accounts_at(self, name: str) -> list[int]:
         """Bots on an account at the venue, in order of their numbers."""
-        return sorted(number for number, bot in self.bots.items() if bot.account == name)
+        return self._at.get(name, [])
 
     def shares(self, name: str) -> list[tuple[int, float]]:
         """Bots on an account and their shares of its money."""
@@ -255,11 +254,7 @@ class Desk:
     async def write(self, records: bytes, data: bytes) -> None:
         """Journal facts and wait until they are durable. Raises SeawallError."""
         self.flush()
-        done: asyncio.Future[SeawallError | None] = asyncio.get_running_loop().create_future()
-        self.service.sequencer.submit(records, data, lambda _, error: done.set_result(error), urgent=True)
-        error = await done
-        if error is not None:
-            raise error
+        await self.service.write(records, data)
 
     def _fail(self, error: SeawallError) -> None:
         if not self.failed:
@@ -276,9 +271,9 @@ class Desk:
             return
         events = group.events
         for event in events[(events["kind"] == _STATUS) & (events["reason"] != 0)]:
-            self._wanted.add(int(event["order_id"]))
-        for seq in [seq for seq in self._wanted if seq in self.shadow.by_seq]:
-            self._wanted.discard(seq)
+            self.shadow.wanted.add(int(event["order_id"]))
+        for seq in [seq for seq in self.shadow.wanted if seq in self.shadow.by_seq]:
+            self.shadow.wanted.discard(seq)
             self._cancel(self.shadow.by_seq[seq])
 
     def _cancel(self, live: Live) -> None:
@@ -295,7 +290,7 @@ class Desk:
                     return
                 self._log.warning("a cancel waits for the venue", order_id=live.id, why=str(error))
                 await asyncio.sleep(CANCEL_AGAIN_S)
-                self._wanted.add(live.seq)
+                self.shadow.wanted.add(live.seq)
 
         task = asyncio.get_running_loop().create_task(cancel())
         self._tasks.add(task)

@@ -93,17 +93,11 @@ class DeskDoor(Door):
                 _check_plain(scope, name, body, pairs, request)
             session.identity = from_header(self.service, scope, body, name, query)
             if name in LOGIN:
-                self._log_in(call, request, name, query)
+                self.serve(call, request, name, query)
                 return
             await self._forward(scope, protocol, call, body, name, query)
         except RpcError as error:
             call.fail(error)
-
-    def _log_in(self, call: Call, request: Envelope | None, name: str, query: dict[str, str]) -> None:
-        if request is not None:
-            self.service.serve(call, request)
-        else:
-            self.service.serve_query(call, name, query)
 
     async def _forward(
         self, scope: Any, protocol: Any, call: Call, body: bytes, name: str, query: dict[str, str]

@@ -1,7 +1,6 @@
 """One process between bots and a venue: the doors of a venue of our own, behind the trading door another's."""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from seawall.api.desk.feed import QUOTES_S, Feed
 from seawall.api.desk.shadow import Shadow
 from seawall.api.desk.statement import Taken, taken_of
 from seawall.api.keystore import SCOPES, Key, Keystore
-from seawall.api.operations.people import development_people
+from seawall.api.operations.people import development_people, write_secret
 from seawall.api.serving import Venue
 from seawall.node import Configuration
 from seawall.node.configuration import Bot
@@ -74,7 +73,8 @@ class DeskVenue(Venue):
         new = not self.mirror.opened
         await self._send(await self._feed.open(venue, shadows))
         if new:
-            await self.write(packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=STALE_S * 10**9))
+            stale = packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=STALE_S * 10**9)
+            await self.service.write(stale)
         if missing := set(self.bots) - set(self.mirror.accounts):
             raise InputError("upstream.bots", sorted(missing), "must be those the journal began with")
         if self.dev:
@@ -122,9 +122,7 @@ class DeskVenue(Venue):
         for key in self._make_keys(store, self.bots):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = folder / f"{key.name}.toml"
-            file.unlink(missing_ok=True)
-            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as out:
-                out.write(f'key = "{key.id}"\nsecret = "{key.secret}"\n')
+            write_secret(file, f'key = "{key.id}"\nsecret = "{key.secret}"\n')
             self._log.info("a bot's key was made", bot=key.name, file=str(file))
 
     def _alone(self, bot: Bot) -> bool:

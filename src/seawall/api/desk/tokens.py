@@ -19,7 +19,7 @@ def scope_of(identity: Identity, *, withdrawals: bool) -> str:
     """What is asked of the venue for a bot: its own rights; of the wallet no more than to look, unless allowed."""
     words = []
     for name in SCOPES:
-        level = next((level for level in ("read_write", "read") if f"{name}:{level}" in identity.rights), "none")
+        level = identity.level(name)
         if name == "wallet" and level == "read_write" and not withdrawals:
             level = "read"
         words.append(f"{name}:{level}")

@@ -47,11 +47,16 @@ def first_operator(store: Keystore, folder: Path) -> Path | None:
     if any(not one.revoked and one.role == "operator" for one in store.registry.operators):
         return None
     token, file = secrets.token_urlsafe(32), folder / FIRST_TOKEN
-    file.unlink(missing_ok=True)
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as out:
-        out.write(token + "\n")
+    write_secret(file, token + "\n")
     store.change_now(lambda registry: registry.operators.append(Operator("first", "operator", token_hash(token))))
     return file
+
+
+def write_secret(file: Path, text: str) -> None:
+    """A new file that its owner alone may read, for whoever runs the machine to hand over and remove."""
+    file.unlink(missing_ok=True)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as out:
+        out.write(text)
 
 
 def _verifier_key(person: str, file: Path) -> str:
