@@ -4,13 +4,14 @@ import errno
 import hashlib
 import itertools
 import random
+import zlib
 
 import numpy as np
 import pytest
 from journal_world import FOLDERS, PAGE, SimulatedDisk, batch, commit, history, segments
 
 from seawall.journal import Journal, frames, verify
-from seawall.journal.layout import HEADER_BYTES, Position, _seal, encode_frame, start_of
+from seawall.journal.layout import HEADER_BYTES, Position, encode_frame, start_of
 from seawall.journal.layout import PAGE as PAGE_RECORD
 from seawall.vocabulary.errors import JournalCorrupt, OutcomeUnknown
 
@@ -164,8 +165,9 @@ def test_a_misdirected_page_is_not_taken():
 def _reseal(disk, path, page, change):
     """A careless edit: one page changed, its CRC made to fit."""
     row = np.frombuffer(bytes(disk.content(path)[page * PAGE : (page + 1) * PAGE]), np.uint8).copy().reshape(1, PAGE)
-    change(row.reshape(-1).view(PAGE_RECORD)[0])
-    _seal(row)
+    record = row.reshape(-1).view(PAGE_RECORD)[0]
+    change(record)
+    record["crc"] = zlib.crc32(row.tobytes()[4:])
     disk.damage(path, page * PAGE, row.tobytes())
 
 

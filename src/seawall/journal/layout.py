@@ -58,6 +58,10 @@ PAGE: Final = np.dtype(
 assert PAGE.itemsize == PAGE_BYTES
 assert PAGE_BYTES - PAYLOAD_BYTES == HEADER_BYTES
 
+_PAGE_HEADER: Final = struct.Struct("<IIHHI16sIIQIIQ32s32s")
+"""The fields of PAGE before its payload, in their order: one call a page writes them."""
+assert _PAGE_HEADER.size == HEADER_BYTES
+
 _FRAME_HEADER: Final = struct.Struct("<QqIIQQ32s56x")
 assert _FRAME_HEADER.size == COMMAND.itemsize
 
@@ -178,17 +182,7 @@ def encode_frame(
     end = _put_bytes(pages, np.frombuffer(attachments, np.uint8), end)
     last = end - (count - 1) * PAYLOAD_BYTES
     pages[-1, HEADER_BYTES + last :] = 0
-    records = records_of(pages)
-    _fill(records, FRAME_PAGE, journal, at)
-    index = np.arange(count)
-    records["index"] = index
-    records["page"] += index.astype(np.uint32)
-    records["count"] = count
-    records["length"] = PAYLOAD_BYTES
-    records["length"][-1] = last
-    records["reserved"] = 0
-    records["hash"] = np.frombuffer(frame_hash, "<u8")
-    _seal(pages)
+    _seal(pages, FRAME_PAGE, journal, at, at.page, last, frame_hash)
     return pages, frame_hash
 
 
@@ -226,14 +220,8 @@ def encode_header(at: Position, identity: Identity, kind: int = SEGMENT_PAGE) ->
     Of `kind` BASE_PAGE it is the marker that says that the journal begins with that segment.
     """
     page = blank_pages(1)
-    records = records_of(page)
-    _fill(records, kind, identity.journal, at)
-    payload = np.frombuffer(_SEGMENT_HEADER.pack(identity.segment_bytes, at.seq), np.uint8)
-    records["page"] = 0
-    records["count"] = 1
-    records["length"] = len(payload)
-    records["payload"][0, : len(payload)] = payload
-    _seal(page)
+    length = _put_bytes(page, np.frombuffer(_SEGMENT_HEADER.pack(identity.segment_bytes, at.seq), np.uint8), 0)
+    _seal(page, kind, identity.journal, at, 0, length, NO_DIGEST)
     return page
 
 
@@ -292,17 +280,14 @@ def after(at: Position, frame: Frame, pages: int) -> Position:
     return Position(at.segment, at.page + pages, at.frame + 1, frame.hash, at.seq + len(frame.commands))
 
 
-def _fill(records: npt.NDArray[Any], kind: int, journal: bytes, at: Position) -> None:
-    records["magic"] = MAGIC
-    records["format"] = FORMAT
-    records["kind"] = kind
-    records["journal"] = np.frombuffer(journal, "<u8")
-    records["segment"] = at.segment
-    records["page"] = at.page
-    records["frame"] = at.frame
-    records["previous"] = np.frombuffer(at.previous, "<u8")
-
-
-def _seal(pages: Pages) -> None:
-    data = raw(pages)
-    records_of(pages)["crc"] = [zlib.crc32(data[at + 4 : at + PAGE_BYTES]) for at in range(0, len(data), PAGE_BYTES)]
+def _seal(pages: Pages, kind: int, journal: bytes, at: Position, first: int, last: int, frame_hash: bytes) -> None:
+    """Headers of pages from page `first` of the segment on, each full but for the last; then the CRCs over all else."""
+    data, count = raw(pages), len(pages)
+    for index in range(count):
+        start = index * PAGE_BYTES
+        length = PAYLOAD_BYTES if index < count - 1 else last
+        _PAGE_HEADER.pack_into(
+            data, start, 0, MAGIC, FORMAT, kind, length, journal, at.segment, first + index, at.frame, index, count, 0,
+            at.previous, frame_hash,
+        )  # fmt: skip
+        struct.pack_into("<I", data, start, zlib.crc32(data[start + 4 : start + PAGE_BYTES]))

@@ -155,7 +155,8 @@ class Node:
         if (sizes < 0).any() or int(sizes.sum()) != len(attachments):
             raise InputError("attachments", len(attachments), "must be as many bytes as the commands state")
         groups = list(self._groups(commands.copy(), attachments))
-        return np.concatenate([self._commit(part, data) for part, data in groups])
+        events = [self._commit(part, data) for part, data in groups]
+        return np.concatenate(events) if len(events) > 1 else events[0]
 
     def approve_open(self) -> Events:
         """Open the venue in people's name. The approval itself is the caller's to establish."""
@@ -205,14 +206,16 @@ class Node:
         A frame ends only where no command is linked to the next: the engine takes a chain whole.
         """
         room = (self.configuration.segment_bytes // PAGE_BYTES - 1) * PAYLOAD_BYTES - COMMAND.itemsize
+        last_one = commands[-1]
+        if last_one["flags"] & FLAG_LINKED and last_one["kind"] in (Kind.ORDER, Kind.CANCEL):
+            raise InputError("flags", int(last_one["flags"]), "must not link the last command to one that is not there")
+        if len(commands) <= self.configuration.group and COMMAND.itemsize * len(commands) + len(attachments) <= room:
+            yield commands, attachments
+            return
         ends = np.concatenate(([0], np.cumsum(commands["attachment"])))
         costs = ends + COMMAND.itemsize * np.arange(len(ends))
         orders = (commands["kind"] == Kind.ORDER) | (commands["kind"] == Kind.CANCEL)
         linked = orders & (commands["flags"] & FLAG_LINKED != 0)
-        if linked[-1]:
-            raise InputError(
-                "flags", int(commands["flags"][-1]), "must not link the last command to one that is not there"
-            )
         cuts = np.flatnonzero(~linked) + 1
         first = 0
         while first < len(commands):
