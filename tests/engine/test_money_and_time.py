@@ -25,7 +25,17 @@ from venue import (
 
 from seawall.vocabulary import bounds
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import BUY, SELL, EventKind, Kind, VenueState
+from seawall.vocabulary.records import (
+    BUY,
+    FLAG_APPROVED,
+    FLAG_RECOVERED,
+    FLAG_UNCLEAN,
+    SELL,
+    EventKind,
+    Kind,
+    Scope,
+    VenueState,
+)
 
 CASH = 10**9
 
@@ -274,13 +284,29 @@ class TestStates:
         for wanted in (VenueState.OPEN, VenueState.REDUCE_ONLY):
             refused = venue.do(Kind.STATE, state=wanted)
             assert venue.refused(Reason.PEOPLE_REQUIRED, refused) == (wanted, VenueState.HALTED)
-        recovered = 2
-        venue.refused(Reason.PEOPLE_REQUIRED, venue.do(Kind.STATE, state=VenueState.OPEN, flags=recovered))
-        assert venue.do(Kind.STATE, state=VenueState.REDUCE_ONLY, flags=recovered)[0].a == VenueState.REDUCE_ONLY
-        venue.refused(Reason.PEOPLE_REQUIRED, venue.do(Kind.STATE, state=VenueState.OPEN, flags=recovered))
-        assert venue.do(Kind.STATE, state=VenueState.OPEN, flags=1)[0].a == VenueState.OPEN
+            venue.refused(Reason.PEOPLE_REQUIRED, venue.do(Kind.STATE, state=wanted, flags=FLAG_RECOVERED))
+        opened = venue.do(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED)[0]
+        assert (opened.kind, opened.a, opened.b) == (EventKind.STATE, VenueState.OPEN, VenueState.HALTED)
         assert venue.refused(Reason.STATE_VALUE, venue.do(Kind.STATE, state=3)) == (3, 2)
 
     def test_an_unclean_stop_comes_up_halted(self, venue):
         assert venue.do(Kind.OPENED) == []
         assert venue.do(Kind.OPENED, flags=1)[0].a == VenueState.HALTED
+
+    def test_a_rule_lifts_what_a_crash_halted_by_one_step_and_once(self, venue):
+        step = {"state": VenueState.REDUCE_ONLY, "flags": FLAG_RECOVERED}
+        venue.do(Kind.OPENED, flags=FLAG_UNCLEAN)
+        venue.refused(Reason.PEOPLE_REQUIRED, venue.do(Kind.STATE, **step | {"state": VenueState.OPEN}))
+        lifted = venue.do(Kind.STATE, **step)[0]
+        assert (lifted.kind, lifted.a, lifted.b) == (EventKind.STATE, VenueState.REDUCE_ONLY, VenueState.HALTED)
+        venue.do(Kind.STATE, state=VenueState.HALTED)
+        venue.refused(Reason.PEOPLE_REQUIRED, venue.do(Kind.STATE, **step))
+
+    def test_a_rule_does_not_lift_what_people_killed_after_a_crash(self, venue):
+        venue.do(Kind.RULES, version=2)
+        for about, lifted in (({"type": Scope.ACCOUNT, "account": ANN}, True), ({"type": Scope.VENUE}, False)):
+            venue.do(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED)
+            venue.do(Kind.OPENED, flags=FLAG_UNCLEAN)
+            venue.do(Kind.KILL, **about)
+            step = venue.do(Kind.STATE, state=VenueState.REDUCE_ONLY, flags=FLAG_RECOVERED)[0]
+            assert (step.kind == EventKind.STATE) == lifted
