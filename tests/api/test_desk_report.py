@@ -12,8 +12,8 @@ from dev_venue import ENVIRONMENT, START
 PERPETUAL = "BTC-PERPETUAL"
 
 
-def report(desk):
-    command = [sys.executable, "-c", START, "report", desk.ready["data"], "--json"]
+def report(data):
+    command = [sys.executable, "-c", START, "report", data, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -42,7 +42,7 @@ def test_a_report_beside_the_running_desk(tmp_path):
         assert "error" in refused  # by both
         assert large["order_state"] == "open" and bought == 200
         end = time.monotonic() + 20
-        while (found := report(desk))["bots"]["alice"]["fills"] < 1 and time.monotonic() < end:
+        while (found := report(desk.ready["data"]))["bots"]["alice"]["fills"] < 1 and time.monotonic() < end:
             time.sleep(0.5)
         alice, bob = found["bots"]["alice"], found["bots"]["bob"]
         assert (alice["orders"], alice["accepted"], alice["refused"], alice["went_anyway"]) == (3, 1, 2, 1)
@@ -53,3 +53,8 @@ def test_a_report_beside_the_running_desk(tmp_path):
         assert first["words"] == "quantity 500 lots is outside 1 to 100"
         assert (second["notional_usd"], second["went_anyway"]) == (4 * 10**8, False)
         assert found["restrictions"] == [] and found["unknown"] == []
+        assert found["latency"]["orders"] == 0  # the journal hears of it once a minute, and at the end
+        data = desk.ready["data"]
+        assert desk.stop() == 0
+    latency = report(data)["latency"]
+    assert latency["orders"] == 4 and 0 < latency["p50_ms"] <= latency["most_ms"] < 5_000

@@ -1,86 +1,117 @@
 """The door's clock and its looks: who is cut off, who is not, and what is answered when we fail."""
 
 import asyncio
+import json
 import time
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import aiohttp
+import pytest
 from api_venue import ALICE
+from dev_venue import dev_venue
 
 from seawall.api import door as doors
 from seawall.api.door import Door
+from seawall.api.sockets import free_port, until_listening
+from seawall.api.web import WebServer
+from seawall.cli.bench_clients import Process, load
+from seawall.node.configuration import Listening
 from seawall.vocabulary.errors import OutcomeUnknown
 
 
-class Peer:
-    """A WebSocket as the server hands it over; nothing comes, and what is sent is held until `take`."""
-
-    def __init__(self):
-        self.scope = SimpleNamespace(proto="ws", path="/ws/api/v2", client="127.0.0.1:1", headers={})
-        self.take = asyncio.Event()
-        self.closed = None
-
-    async def accept(self):
-        return self
-
-    def close(self, status):
-        self.closed = status
-
-    async def receive(self):
-        await asyncio.Event().wait()
-
-    async def send_str(self, text):
-        await self.take.wait()
+@asynccontextmanager
+async def connected(door):
+    """A peer of a door that listens, and the session it has there."""
+    port = free_port("127.0.0.1")
+    server = WebServer(door, Listening("127.0.0.1", port))
+    serving = asyncio.create_task(server.serve())
+    await until_listening("127.0.0.1", port)
+    async with aiohttp.ClientSession() as client, client.ws_connect(f"http://127.0.0.1:{port}/ws/api/v2") as peer:
+        (session,) = door.sessions
+        yield peer, session
+    server.stop()
+    await serving
 
 
-async def connected(door, peer):
-    """The session of a peer, and the task that serves it."""
-    task = asyncio.create_task(door(peer.scope, peer))
-    while not door.sessions:
-        await asyncio.sleep(0)
-    (session,) = door.sessions
-    return session, task
+async def gone(door):
+    """Once the door has nobody left."""
+    async with asyncio.timeout(10):
+        while door.sessions:
+            await asyncio.sleep(0.01)
 
 
 def test_a_connection_of_the_first_second_was_not_silent(venue):
     async def scenario():
-        door, peer = Door(venue.service), Peer()
-        session, task = await connected(door, peer)
-        session.cancel_on_disconnect = True
-        assert door.cut_stalled() == 0
-        assert session.closing is None
-        session.heard_at = time.monotonic() - doors.SILENT_S - 1
-        door.cut_stalled()
-        await asyncio.wait_for(task, 10)
-        assert session.closing == (1000, "silent")
+        door = Door(venue.service)
+        async with connected(door) as (peer, session):
+            session.cancel_on_disconnect = True
+            assert door.cut_stalled() == 0
+            assert session.closing is None
+            session.heard_at = time.monotonic() - doors.SILENT_S - 1
+            door.cut_stalled()
+            assert (await peer.receive()).type == aiohttp.WSMsgType.CLOSE
+            await gone(door)
+            assert session.closing == (1000, "silent")
 
     asyncio.run(scenario())
 
 
-def test_a_send_that_is_stuck_from_the_first_second_on_is_cut(venue, monkeypatch):
+def test_a_send_that_is_stuck_is_cut(venue, monkeypatch):
     async def scenario():
-        door, peer = Door(venue.service), Peer()
-        session, task = await connected(door, peer)
-        session.push("never taken")
-        await asyncio.sleep(0.02)
-        assert door.cut_stalled() == 0
-        monkeypatch.setattr(doors, "STALL_S", 0.01)
-        assert door.cut_stalled() == 1
-        await asyncio.wait_for(task, 10)
-        assert session.closing == (1008, "too slow") and peer.closed == 1008
+        door = Door(venue.service)
+        async with connected(door) as (peer, session):
+            began = time.monotonic()
+            while not session.sending_since or session.sending_since > time.monotonic() - 0.2:
+                if not session.outbox:  # the system's buffers take some
+                    session.push("x" * 500_000)
+                await asyncio.sleep(0.01)
+                assert time.monotonic() < began + 20
+            assert door.cut_stalled() == 0
+            monkeypatch.setattr(doors, "STALL_S", 0.1)
+            assert door.cut_stalled() == 1
+            await gone(door)
+            assert session.closing == (1008, "too slow")
+            with pytest.raises((ConnectionError, TypeError)):  # cut, not closed: it would not read a goodbye
+                while True:
+                    await peer.receive_str()
 
     asyncio.run(scenario())
+
+
+def test_a_quick_reader_hears_all_of_a_flood(tmp_path):
+    """A queue that leaves by one message for each turn of the loop grows under load until it is called too slow."""
+
+    async def scenario(venue):
+        process = Process(venue.process, venue.ready)
+        process.accounts = process.accounts[:1]
+        heard = {"open": 0, "cancelled": 0}
+        ask = {"method": "private/subscribe", "params": {"channels": ["user.orders.any.any.raw"]}}
+        async with (
+            asyncio.timeout(60),
+            aiohttp.ClientSession() as client,
+            client.ws_connect(venue.ready["ws"], headers=process.headers(0)) as reader,
+        ):
+            await reader.send_str(json.dumps({"jsonrpc": "2.0", "id": 1, **ask}))
+            assert json.loads(await reader.receive_str())["result"]
+            flood = asyncio.create_task(load(client, venue.ready["ws"], process, 8, 64, 600))
+            while heard["cancelled"] < 4_800:
+                heard[json.loads(await reader.receive_str())["params"]["data"]["order_state"]] += 1
+            await flood
+        assert heard == {"open": 4_800, "cancelled": 4_800}
+
+    with dev_venue(tmp_path / "venue") as venue:
+        asyncio.run(scenario(venue))
 
 
 def test_an_address_is_counted_by_its_host(venue):
     async def scenario():
-        settings = SimpleNamespace(connections=1)
-        venue.service.rates = SimpleNamespace(settings=settings)
-        door, peer = Door(venue.service), Peer()
-        _, task = await connected(door, peer)
-        crowd = [door._crowded(client) for client in ("127.0.0.1:2", "[::1]:1", "127.0.0.2:1")]
-        assert crowd == [True, False, False]
-        task.cancel()
+        venue.service.rates = SimpleNamespace(settings=SimpleNamespace(connections=1))
+        door = Door(venue.service)
+        async with connected(door):
+            crowd = [door._crowded(client) for client in ("127.0.0.1:2", "[::1]:1", "127.0.0.2:1")]
+            assert crowd == [True, False, False]
 
     asyncio.run(scenario())
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from test_cli import run
 
+from seawall.api.desk.latency import Held
 from seawall.api.desk.shadow import Ghost, Note
 from seawall.cli.bench_ordinary import instrument
 from seawall.node import Configuration, Node
@@ -72,6 +73,7 @@ def journal(tmp_path_factory):
     gone, taken = desk.order(desk.ann, SELL, 2_500, 121_000)  # $25,000; the limit is 2,000 lots
     assert not taken
     desk.tell(Kind.TIME, Ghost("BTC-2", desk.ann, gone))
+    desk.tell(Kind.TIME, Held([(120, 96), (2_000, 1)]))
     edited, taken = desk.tell(Kind.EDIT, account=desk.ann, instrument=0, order_id=first, price=119_000, quantity=3_000)
     assert not taken
     desk.order(desk.ann, SELL, 100, 121_000)
@@ -83,6 +85,7 @@ def journal(tmp_path_factory):
     desk.tell(Kind.BOOKED, Note("BTC-9", "t-9"), account=desk.ben, instrument=0, side=SELL, price=120_000, quantity=7)
     desk.tell(Kind.BOOKED, account=desk.ben, instrument=0, side=SELL, price=120_000, quantity=9)  # taken over
     desk.now += DAY
+    desk.tell(Kind.TIME, Held([(120, 2), (30_000, 1)]))
     desk.tell(Kind.STATE, state=VenueState.REDUCE_ONLY, type=Scope.ACCOUNT, account=desk.ben)
     option, taken = desk.order(desk.ben, BUY, 20, 500, instrument=1)  # 2 coins of 60,000 dollars
     assert not taken
@@ -125,6 +128,7 @@ def test_figures_are_those_counted_by_hand(journal):
     (state,) = found["restrictions"]
     assert (state["scope"], state["name"], state["before"], state["state"]) == ("ACCOUNT", "ben", "OPEN", "REDUCE_ONLY")
     assert found["days"] == {"2026-06-01": [4, 2], "2026-06-02": [0, 1]}
+    assert found["latency"] == {"orders": 100, "p50_ms": 0.12, "p99_ms": 2.0, "most_ms": 30.0}
 
 
 def test_a_window_counts_its_own(journal):
@@ -132,6 +136,7 @@ def test_a_window_counts_its_own(journal):
     second = told(data, "--from", "2026-06-02")
     assert set(second["bots"]) == {"ben"} and second["bots"]["ben"]["refused"] == 1
     assert second["limits"][next(iter(second["limits"]))]["notional_usd"] == 120_000  # valued by what was before
+    assert second["latency"]["orders"] == 3
     first = told(data, "--from", "2026-06-01T10:00:00+02:00", "--to", "2026-06-02")
     assert first["bots"]["ben"]["refused"] == 0 and first["bots"]["ann"]["refused"] == 2 and not first["restrictions"]
 

@@ -1,4 +1,4 @@
-"""The trading door on the network: HTTP GET and POST, and WebSockets, straight on the server's RSGI.
+"""The trading door on the network: HTTP GET and POST, and WebSockets, straight on aiohttp's server.
 
 One path serves all, JSON-RPC has its own routing, and a router in front of it would only cost: see the decision record.
 Whatever is asked, the answer is a JSON-RPC document; clients take anything else for a passing fault and try again.
@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import structlog
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
+from aiohttp import ClientPayloadError, WSMsgType, web
+from aiohttp.web_request import BaseRequest
 from msgspec import UNSET
 
 from seawall.api.access import host_of
@@ -21,6 +22,7 @@ from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
 from seawall.api.sockets import abort
+from seawall.api.web import CLOSE_S, JSON, Asked
 from seawall.vocabulary.errors import SeawallError
 
 MESSAGE_MAX: Final = 256 << 10
@@ -33,46 +35,46 @@ SILENT_S: Final = 600.0
 """How long a connection with cancel on disconnect may say nothing."""
 
 PREFIX: Final = "/api/v2"
-JSON: Final = [("content-type", "application/json")]
-"""Headers of every answer that is ours."""
+BODY_S: Final = 30.0
+"""How long a body may take to come."""
 
 
 class Door:
-    """The RSGI application."""
+    """What the server calls for each request."""
 
     def __init__(self, service: Answering) -> None:
         self.service = service
         self.sessions: set[Session] = set()
         self._log = structlog.get_logger()
 
-    async def __call__(self, scope: Any, protocol: Any) -> None:
+    async def __call__(self, request: BaseRequest) -> web.StreamResponse:
         """One HTTP request or one WebSocket."""
-        if scope.proto == "ws":
-            await self._websocket(scope, protocol)
-        else:
-            await self._http(scope, protocol)
+        asked = Asked(request)
+        if asked.wants_websocket:
+            return await self._websocket(asked, request)
+        return await self._http(asked, request)
 
     # -- HTTP --------------------------------------------------------------------------------------------------------
 
-    async def _http(self, scope: Any, protocol: Any) -> None:
-        session = Session(scope.client, websocket=False)
+    async def _http(self, asked: Asked, came: BaseRequest) -> web.StreamResponse:
+        session = Session(asked.client, websocket=False)
         answered = asyncio.get_running_loop().create_future()
         call = Call(session, None, lambda body, status: answered.set_result((body, status)))
         try:
-            body = await read_body(scope, protocol)
-            name, request = request_of(scope, body)
+            body = await read_body(came)
+            name, request = request_of(asked, body)
             if request is not None:
                 call.id = request.id
                 name = request.method
             else:
                 call.id = UNSET
-            query = dict(parse_qsl(scope.query_string, keep_blank_values=True)) if request is None else {}
-            session.identity = from_header(self.service, scope, body, name, query)
+            query = dict(parse_qsl(asked.query_string, keep_blank_values=True)) if request is None else {}
+            session.identity = from_header(self.service, asked, body, name, query)
             self.serve(call, request, name, query)
         except RpcError as error:
             call.fail(error)
         document, status = await answered
-        protocol.response_bytes(status, JSON, document)
+        return web.Response(body=document, status=status, headers=JSON)
 
     def serve(self, call: Call, request: Envelope | None, name: str, query: dict[str, str]) -> None:
         """Answer an HTTP request by what came as its body, or by its path and query."""
@@ -83,48 +85,60 @@ class Door:
 
     # -- WebSocket -----------------------------------------------------------------------------------------------------
 
-    async def _websocket(self, scope: Any, protocol: Any) -> None:
-        if scope.path.rstrip("/") != "/ws" + PREFIX:
-            protocol.close(404)
-            return
-        session = Session(scope.client, websocket=True)
+    async def _websocket(self, asked: Asked, request: BaseRequest) -> web.StreamResponse:
+        if asked.path.rstrip("/") != "/ws" + PREFIX:
+            return web.Response(status=404)
+        session = Session(asked.client, websocket=True)
         try:
-            session.identity = from_header(self.service, scope, b"", "", {})  # a socket may log in by header, too
+            session.identity = from_header(self.service, asked, b"", "", {})  # a socket may log in by header, too
         except RpcError:
-            protocol.close(401)
-            return
-        if status := 429 if self._crowded(scope.client) else await self.admitted(session):
-            protocol.close(status)
-            return
-        transport = await protocol.accept()
+            return web.Response(status=401)
+        if status := 429 if self._crowded(asked.client) else await self.admitted(session):
+            return web.Response(status=status)
+        socket = web.WebSocketResponse(compress=False, timeout=CLOSE_S)
         self.sessions.add(session)
         session.heard_at = time.monotonic()
-        work = [asyncio.create_task(step) for step in self.steps(session, transport)]
         try:
-            # Whichever ends first ends both: the peer went away, or we close on it, be it in the middle of a send.
-            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            await socket.prepare(request)
+            await self._converse(session, socket)
+        except web.HTTPException as refused:  # no handshake of a WebSocket
+            return web.Response(status=refused.status)
+        except ConnectionError:
+            self._log.debug("a connection ended in its handshake", address=session.address)
         finally:
             session.close(1000, "gone")
-            for task in work:
-                task.cancel()
-            for ended in await asyncio.gather(*work, return_exceptions=True):
-                if isinstance(ended, Exception) and not isinstance(ended, OSError | SeawallError | ProtocolClosed):
-                    self._log.error("defect", error=repr(ended), exc_info=ended)  # it costs this connection, no other
             self.sessions.discard(session)
             self.service.hub.leave(session)
             self.service.disconnected(session)
             await self.left(session)
-            protocol.close(session.closing[0] if session.closing else 1000)
-            if session.sending_since:
-                abort(session.address)
+        assert session.closing is not None
+        if session.closing != (1000, "gone"):
+            self._log.info("a connection was closed", address=session.address, why=session.closing[1])
+        if session.sending_since:
+            abort(session.address)
+        elif socket.prepared:
+            await socket.close(code=session.closing[0])
+        return socket
+
+    async def _converse(self, session: Session, socket: web.WebSocketResponse) -> None:
+        """Whichever ends first ends both: the peer went away, or we close on it, be it in the middle of a send."""
+        work = [asyncio.create_task(step) for step in self.steps(session, socket)]
+        try:
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in work:
+                task.cancel()
+            for ended in await asyncio.gather(*work, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, OSError | SeawallError):
+                    self._log.error("defect", error=repr(ended), exc_info=ended)  # it costs this connection, no other
 
     async def admitted(self, session: Session) -> int:
         """What is to be done before a WebSocket is accepted; the status of a refusal, else 0."""
         return 0
 
-    def steps(self, session: Session, transport: Any) -> tuple[Coroutine[Any, Any, Any], ...]:
+    def steps(self, session: Session, socket: web.WebSocketResponse) -> tuple[Coroutine[Any, Any, Any], ...]:
         """What runs as long as a connection does; whichever ends first ends all."""
-        return self._receive(session, transport), self._send(session, transport), session.closed.wait()
+        return self._receive(session, socket), self._send(session, socket), session.closed.wait()
 
     async def left(self, session: Session) -> None:
         """What is to be done when a connection is gone."""
@@ -135,12 +149,12 @@ class Door:
         host = host_of(client)
         return most > 0 and sum(host_of(s.address) == host for s in self.sessions) >= most
 
-    async def _receive(self, session: Session, transport: Any) -> None:
-        receive = transport.receive
+    async def _receive(self, session: Session, socket: web.WebSocketResponse) -> None:
+        receive, texts = socket.receive, (WSMsgType.TEXT, WSMsgType.BINARY)
         while True:
             message = await receive()
-            if message.kind == 0:
-                session.said_goodbye = True
+            if message.type not in texts:
+                session.said_goodbye = message.type == WSMsgType.CLOSE
                 return
             session.heard_at = time.monotonic()
             data = message.data
@@ -162,8 +176,8 @@ class Door:
         self.service.serve(call, request)
         return None
 
-    async def _send(self, session: Session, transport: Any) -> None:
-        outbox, send = session.outbox, transport.send_str
+    async def _send(self, session: Session, socket: web.WebSocketResponse) -> None:
+        outbox, send = session.outbox, socket.send_str
         while True:
             while outbox:
                 message = outbox.popleft()
@@ -190,26 +204,29 @@ class Door:
         return len(stalled)
 
 
-async def read_body(scope: Any, protocol: Any) -> bytes:
-    """The whole body. Raises RpcError for one that is too long."""
-    length = scope.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MESSAGE_MAX:
+async def read_body(request: BaseRequest) -> bytes:
+    """The whole body. Raises RpcError for one that is too long, or does not come."""
+    if (request.content_length or 0) > MESSAGE_MAX:
         raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
     parts, size = [], 0
-    async for part in protocol:
-        size += len(part)
-        if size > MESSAGE_MAX:
-            raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > MESSAGE_MAX:
+                    raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
+                parts.append(part)
+    except (ClientPayloadError, TimeoutError) as error:
+        raise RpcError(-32700, reason=f"the body did not come whole: {error!r}") from None
     return b"".join(parts)
 
 
-def request_of(scope: Any, body: bytes) -> tuple[str, Envelope | None]:
+def request_of(asked: Asked, body: bytes) -> tuple[str, Envelope | None]:
     """The method's name, and the request if it came as a body."""
-    path = scope.path.rstrip("/")
+    path = asked.path.rstrip("/")
     name = path[len(PREFIX) :].strip("/") if path.startswith(PREFIX) else path
-    if scope.method == "POST":
+    if asked.method == "POST":
         return name, parse(body)
-    if scope.method != "GET":
-        raise RpcError(-32600, reason=f"{scope.method} is not taken: GET or POST")
+    if asked.method != "GET":
+        raise RpcError(-32600, reason=f"{asked.method} is not taken: GET or POST")
     return name, None

@@ -31,6 +31,7 @@ from seawall.api.operations.record import Record
 from seawall.api.service import Service
 from seawall.api.sockets import abort, free_port, taken, until_listening
 from seawall.api.view import View
+from seawall.api.web import CLOSE_S, WebServer
 from seawall.journal import Frame
 from seawall.node import Configuration, Node
 from seawall.node.configuration import Listening
@@ -53,9 +54,6 @@ OPENING_STEPS: Final = 10
 
 DRAIN_S: Final = 5.0
 """How long answers may take to leave at a stop."""
-
-CLOSE_S: Final = 2.0
-"""How long a peer may take to answer a close, before its connection is cut."""
 
 DEV_ACCOUNTS: Final = ("alice", "bob", "carol", "dave")
 
@@ -82,7 +80,7 @@ class Venue:
         """Whether the stop before this start was."""
         self._before = VenueState.OPEN
         self._log = structlog.get_logger()
-        self._servers: list[Server] = []
+        self._servers: list[Server | WebServer] = []
         self._tasks: list[asyncio.Task[Any]] = []
         """Of the servers, which end when they are told to."""
         self._watches: list[asyncio.Task[Any]] = []
@@ -138,8 +136,8 @@ class Venue:
         self.service.hub.start()
         self._watches.append(asyncio.create_task(self._tick()))
         _collect_rarely()
-        await self._listen(self.door, self.trading, Interfaces.RSGI)
-        await self._listen(operations_app(self.operations), self.operations_at, Interfaces.ASGI)
+        await self._listen(WebServer(self.door, self.trading), self.trading)
+        await self._listen(_litestar(operations_app(self.operations), self.operations_at), self.operations_at)
 
     def _recall(self, group: Group) -> None:
         """A frame of the journal, at a start."""
@@ -187,11 +185,7 @@ class Venue:
         store.change_now(lambda registry: registry.keys.update((key.id, key) for key in made))
         return made
 
-    async def _listen(self, app: Any, door: Listening, interface: Interfaces) -> None:
-        server = Server(
-            app, address=door.host, port=door.port, interface=interface, backlog=1024, log_enabled=False,
-            **door.tls.server(),
-        )  # fmt: skip
+    async def _listen(self, server: Server | WebServer, door: Listening) -> None:
         self._servers.append(server)
         self._tasks.append(asyncio.create_task(server.serve()))
         await until_listening(door.host, door.port)
@@ -296,13 +290,19 @@ class Venue:
         for session in left:
             session.close(1001, "the venue stops")
         for server in self._servers:
-            server.stop()  # type: ignore[no-untyped-call]
+            server.stop()
         waiting = (await asyncio.wait(self._tasks, timeout=CLOSE_S))[1] if self._tasks else set()
-        if waiting:  # the server waits for peers that do not answer a close
+        if waiting:  # a server waits for peers that do not answer a close
             for session in left:
                 abort(session.address)
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
         await asyncio.to_thread(self.node.stop)
+
+
+def _litestar(app: Any, door: Listening) -> Server:
+    return Server(
+        app, address=door.host, port=door.port, interface=Interfaces.ASGI, log_enabled=False, **door.tls.server()
+    )
 
 
 def _collect_rarely() -> None:

@@ -6,6 +6,7 @@ the same server software, in a process of its own, under the same client with th
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import statistics
@@ -15,6 +16,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +40,24 @@ SUBSCRIBERS, CHANGES_PER_S, SECONDS = 500, 200, 10
 REQUESTS, RECONNECTIONS = 1_000_000, 5_000
 FLOOD_S: Final = 8.0
 _ECHO: Final = """
+import asyncio
+import sys
+import uvloop
+from aiohttp import web
+async def echo(request):
+    socket = web.WebSocketResponse(compress=False)
+    await socket.prepare(request)
+    async for message in socket:
+        await socket.send_str(message.data)
+    return socket
+async def main():
+    runner = web.ServerRunner(web.Server(echo, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", int(sys.argv[1])).start()
+    await asyncio.Event().wait()
+uvloop.run(main())
+"""
+_ECHO_GRANIAN: Final = """
 import sys
 import uvloop
 from granian.constants import Interfaces
@@ -51,6 +72,21 @@ async def main():
     await Server(app, address="127.0.0.1", port=int(sys.argv[1]), interface=Interfaces.RSGI, log_enabled=False).serve()
 uvloop.run(main())
 """
+
+
+@contextlib.asynccontextmanager
+async def _echoing(program: str) -> AsyncIterator[str]:
+    """Where a bare echo listens, until the block ends."""
+    from seawall.api.sockets import free_port, until_listening
+
+    port = free_port("127.0.0.1")
+    echo = subprocess.Popen([sys.executable, "-c", program, str(port)])
+    try:
+        await until_listening("127.0.0.1", port)
+        yield f"http://127.0.0.1:{port}/ws/api/v2"
+    finally:
+        echo.kill()
+        echo.wait()
 
 
 def api_rows() -> list[Row]:
@@ -73,8 +109,6 @@ async def _orders(venue: Process, folder: Path) -> tuple[list[Row], float]:
     """One client waiting for each answer, then many with many in flight; also how many orders a second were taken."""
     import aiohttp
 
-    from seawall.api.sockets import free_port, until_listening
-
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
         alone, syncs = [], []
         async with client.ws_connect(venue.ready["ws"], headers=venue.headers(0)) as socket:
@@ -83,26 +117,21 @@ async def _orders(venue: Process, folder: Path) -> tuple[list[Row], float]:
                 alone += [await timed(socket, bid(number)) for number in range(60)]
             await timed(socket, CANCEL_ALL)
         sync, p50 = statistics.median(syncs), statistics.median(alone)
-        port = free_port("127.0.0.1")
-        echo = subprocess.Popen([sys.executable, "-c", _ECHO, str(port)])
-        try:
-            await until_listening("127.0.0.1", port)
-            ratios, speeds = [], []
+        speeds = []
+        async with _echoing(_ECHO) as own, _echoing(_ECHO_GRANIAN) as other:
             for _ in range(ROUNDS):
-                bare = await load(client, f"http://127.0.0.1:{port}/ws/api/v2", None, CONNECTIONS, IN_FLIGHT, EACH)
+                bare, slow = [await load(client, url, None, CONNECTIONS, IN_FLIGHT, EACH) for url in (own, other)]
                 durable = await load(client, venue.ready["ws"], venue, CONNECTIONS, IN_FLIGHT, EACH)
-                ratios.append(durable / bare)
-                speeds.append((durable, bare))
-        finally:
-            echo.kill()
-            echo.wait()
-    durable, bare = (statistics.median(column) for column in zip(*speeds, strict=True))
+                speeds.append((durable, bare, slow))
+    durable, bare, slow = (statistics.median(column) for column in zip(*speeds, strict=True))
+    ratios = [row[0] / row[1] for row in speeds]
     worst = percentile(alone, 0.99) * 1e3
     one = f"p99 {worst:.2f} ms; asked: 2 x the fdatasync p50 of one page, {sync * 1e3:.3f} ms, + 1.5 ms"
     many = (
         f"{CONNECTIONS} sockets, {IN_FLIGHT} in flight on each: {durable:,.0f} durable orders/s; a bare echo on the"
-        f" same server under the same client: {bare:,.0f}/s; median of {ROUNDS} alternate rounds, {min(ratios):.2f} to"
-        f" {max(ratios):.2f}"
+        f" same server (aiohttp {version('aiohttp')}) under the same client: {bare:,.0f}/s; median of {ROUNDS}"
+        f" alternate rounds, {min(ratios):.2f} to {max(ratios):.2f}; on granian {version('granian')}, the door's server"
+        f" before: {slow:,.0f}/s, ratio {durable / slow:.2f}"
     )
     rows = [
         at_most("api: durable order, one client, p50", p50 * 1e3, "ms", 2e3 * sync + 1.5, one),

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from seawall.cli.reporting import Report
 
 MARKS: Final = "report-marks.json"
-LATENCY: Final = "not in the journal: measure it with `seawall bench desk`"
 _NOTES: Final = (
     "Refused: by the gate; what was turned away without being weighed is in no journal. Went anyway: the journal says"
     " that the venue took the order (observe); an edit that went anyway, and an order that the venue refused as well,"
@@ -121,7 +120,9 @@ def _document(made: "Report", marks: dict[int, dict[str, str]]) -> dict[str, Any
         for name, cost in made.limits().items()
     }
     false = {"marked": len(counted), "refused": refused, "rate": len(counted) / refused if refused else 0.0}
-    return {**plain, "limits": limits, "false": {**false, "marks": counted}, "latency": LATENCY}
+    orders = sum(plain.pop("held").values())
+    latency = {"orders": orders, "p50_ms": made.held_at(0.5), "p99_ms": made.held_at(0.99), "most_ms": made.held_at(1)}
+    return {**plain, "limits": limits, "false": {**false, "marks": counted}, "latency": latency}
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -147,8 +148,17 @@ def _text(document: dict[str, Any]) -> str:
     ]
     false = document["false"]
     lines.append(f"called false by people: {false['marked']} of {false['refused']} refusals, {false['rate']:.2%}")
-    lines.append(f"latency added: {document['latency']}")
+    lines.append(_held(document["latency"]))
     return "\n".join(lines)
+
+
+def _held(latency: dict[str, Any]) -> str:
+    if not latency["orders"]:
+        return "latency added: not told yet (the journal hears of it once a minute)"
+    return (
+        f"latency added on the way to the venue: {latency['p50_ms']:.2f} ms (p50), {latency['p99_ms']:.2f} ms (p99),"
+        f" {latency['most_ms']:.2f} ms (most), of {latency['orders']:,} orders"
+    )
 
 
 def _html(made: "Report", document: dict[str, Any]) -> str:
@@ -157,7 +167,7 @@ def _html(made: "Report", document: dict[str, Any]) -> str:
     bots, false = made.bots, document["false"]
     parts = [
         f"<h1>The desk, {made.since} to {made.until}</h1><p>From the journal alone, {document['commands']:,} commands;"
-        f" digest of all events {document['digest']}. {_NOTES}</p><p>Latency added: {document['latency']}.</p>",
+        f" digest of all events {document['digest']}. {_NOTES}</p><p>{_held(document['latency'])}.</p>",
         *plots(_figures(made)),
         "<h2>Bots</h2>",
         table(

@@ -36,6 +36,7 @@ Record = tuple[Any, ...]
 class _Note(msgspec.Struct):
     note: str = ""
     seq: int = 0
+    us: list[tuple[int, int]] = []
 
 
 class Cost(msgspec.Struct):
@@ -112,8 +113,19 @@ class Report(msgspec.Struct):
     unknown: list[Unknown] = []
     restrictions: list[Restriction] = []
     days: dict[str, tuple[int, int]] = {}
+    held: dict[int, int] = {}
+    """Orders by the microseconds that they were held on their way to the venue, at most."""
     refused: dict[int, str] = {}
     """Bots of all refused orders and edits, by seq."""
+
+    def held_at(self, part: float) -> float:
+        """Milliseconds that so large a part of the orders was held at most."""
+        left = part * sum(self.held.values())
+        for us, count in sorted(self.held.items()):
+            left -= count
+            if left <= 0:
+                return us / 1e3
+        return 0.0
 
     def limits(self) -> dict[str, Cost]:
         """Refusals of all bots by reason, the dearest first."""
@@ -164,7 +176,7 @@ class Reporter:
         if kind in _ASKED and record[_C["account"]] in self._clients:
             self._asked(record, refusal)
         elif kind == Kind.TIME and data:
-            self._ghost(data)
+            self._note(data)
         elif refusal is None and kind == Kind.UNKNOWN:
             self._lost(record)
         elif refusal is None and kind in _ENDS:
@@ -230,12 +242,15 @@ class Reporter:
             return amount
         return amount * listing.price(ticks or self.view.marks.get(listing.number, 0))
 
-    def _ghost(self, data: bytes) -> None:
-        """A note may say that a refused order is at the venue all the same."""
+    def _note(self, data: bytes) -> None:
+        """A note may say that a refused order is at the venue all the same, or how long orders were held."""
         try:
             note = msgspec.json.decode(data, type=_Note)
         except msgspec.MsgspecError:
             return  # not one of ours
+        if note.note == "held":
+            for us, count in note.us:
+                self.report.held[us] = self.report.held.get(us, 0) + count
         if note.note != "ghost" or note.seq not in self._refusals:
             return
         self._refusals[note.seq].went_anyway += 1

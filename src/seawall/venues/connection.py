@@ -84,9 +84,10 @@ class Connection:
                     self._take(message.data.decode())
         finally:
             asked, self._asked = self._asked, {}
+            why = self._socket.exception() or self._socket.close_code
             for method, waiting in asked.values():
                 if not waiting.done():
-                    waiting.set_exception(Unreachable(f"{method}: the connection ended"))
+                    waiting.set_exception(Unreachable(f"{method}: the connection ended ({why})"))
 
     def _take(self, text: str) -> None:
         if self._mark in text:

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
-from granian.constants import Interfaces
-from granian.server.embed import Server
 
 import seawall.api.adapter.methods
 from seawall.api.adapter.adapter import Adapter
 from seawall.api.door import Door
 from seawall.api.keystore import Key
 from seawall.api.sockets import abort, free_port, taken, until_listening
+from seawall.api.web import CLOSE_S, WebServer
+from seawall.node.configuration import Listening
 from seawall.venues.ccxt_exchange import Exchange, said
 from seawall.venues.credentials import Account
 from seawall.vocabulary.errors import InputError
@@ -28,7 +28,6 @@ HOST: Final = "127.0.0.1"
 """Whoever reaches it trades with the account, and the way is not encrypted."""
 
 CATALOGUE_S: Final = 300.0
-CLOSE_S: Final = 2.0
 RIGHTS: Final = {"account": "read_write", "trade": "read_write", "wallet": "read", "block_trade": "none"}
 
 
@@ -60,7 +59,7 @@ async def serve(
         loop.add_signal_handler(number, ended.set)
     adapter = Adapter(exchange, key)
     door = Door(adapter)
-    server = Server(door, address=HOST, port=port, interface=Interfaces.RSGI, log_enabled=False)
+    server = WebServer(door, Listening(HOST, port))
     try:
         await exchange.open()
         log = structlog.get_logger()
@@ -95,12 +94,12 @@ async def _go_on(adapter: Adapter, door: Door, ended: asyncio.Event) -> None:
             read_at, reading = time.monotonic(), asyncio.create_task(adapter.exchange.read_catalogue())
 
 
-async def _stop(adapter: Adapter, door: Door, server: Server, serving: "asyncio.Task[None]") -> None:
+async def _stop(adapter: Adapter, door: Door, server: WebServer, serving: "asyncio.Task[None]") -> None:
     await adapter.hub.stop()
     left = list(door.sessions)
     for session in left:
         session.close(1001, "the adapter stops")
-    server.stop()  # type: ignore[no-untyped-call]
+    server.stop()
     _, waiting = await asyncio.wait([serving], timeout=CLOSE_S)
     if waiting:
         for session in left:

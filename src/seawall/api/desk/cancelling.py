@@ -5,7 +5,7 @@ venue is asked: it knows those of unknown outcome and those from outside, and of
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.api.desk.rows import OrderRow, order_rows
@@ -18,6 +18,7 @@ from seawall.venues.connection import Unreachable, VenueError
 
 if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
+    from seawall.api.desk.sent import Sent
 
 SWEEPS: Final[dict[str, type[Parameters]]] = {
     "private/cancel_all": CancelAll,
@@ -74,14 +75,20 @@ def _of_type(row: OrderRow, word: str | None) -> bool:
     return waits and (word in ("trigger_all", row.order_type) or row.order_type.startswith(f"{stem}_"))
 
 
-async def cancel_own(desk: "Desk", account: int, chosen: Chosen) -> list[dict[str, Any]]:
-    """Cancel a bot's orders that are open or on their way now; those that came to their end by it.
+def cancel_own(desk: "Desk", account: int, chosen: Chosen) -> Coroutine[Any, Any, list[dict[str, Any]]]:
+    """Cancel a bot's orders that are open or on their way at this call; those that came to their end by it.
 
-    What is open goes first; then what was on its way, when its answer has come. Raises RpcError.
+    What is open goes first; then what was on its way, when its answer has come. To await it raises RpcError.
     """
-    shadow = desk.shadow
     waiting = [one for one in desk.unbound if one.account == account and one.edits is None]
-    known = {live.id for live in shadow.live.values() if live.account == account}
+    known = {live.id for live in desk.shadow.live.values() if live.account == account}
+    return _cancelled(desk, account, chosen, waiting, known)
+
+
+async def _cancelled(
+    desk: "Desk", account: int, chosen: Chosen, waiting: "list[Sent]", known: set[str]
+) -> list[dict[str, Any]]:
+    shadow = desk.shadow
 
     def open_before(row: OrderRow) -> bool:
         outside = row.order_id in shadow.outside and desk.owner_of(row.label, desk.place_of(account)) == account

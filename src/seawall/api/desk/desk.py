@@ -19,6 +19,7 @@ from seawall.api.desk.cancelling import OVER
 from seawall.api.desk.drop_copy import DropCopy
 from seawall.api.desk.flight import Flight
 from seawall.api.desk.gate import Gate
+from seawall.api.desk.latency import Latencies
 from seawall.api.desk.rows import OrderRow, TradeRow
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live, Shadow
@@ -88,6 +89,7 @@ class Desk:
         self._pending = 0
         self._unwritten: list[tuple[bytes, bytes, Done | None, int]] = []
         self._flushing: asyncio.TimerHandle | None = None
+        self.latencies = Latencies(lambda note: self.ask(packed(Kind.TIME, attachment=len(note)), note))
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
 

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 import aiohttp
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
 from msgspec import UNSET
 from yarl import URL
 
 from seawall.api.credentials import from_header
 from seawall.api.desk.plain import check_document, check_name, check_query, swapped
 from seawall.api.desk.tunnel import LOGIN, Tunnel, token_of
-from seawall.api.door import JSON, PREFIX, Door, read_body, request_of
+from seawall.api.door import PREFIX, Door, read_body, request_of
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
+from seawall.api.web import JSON, Asked
 from seawall.venues.connection import Unreachable, VenueError, once
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ _DROPPED: Final = frozenset(("host", "authorization", "content-length", "connect
 
 
 class DeskDoor(Door):
-    """The RSGI application of desk mode."""
+    """What the server calls for each request of a bot."""
 
     def __init__(self, desk: "Desk") -> None:
         super().__init__(desk.service)
@@ -59,10 +62,10 @@ class DeskDoor(Door):
         self._tunnels[session] = tunnel
         return 0
 
-    def steps(self, session: Session, transport: Any) -> tuple[Coroutine[Any, Any, Any], ...]:
+    def steps(self, session: Session, socket: web.WebSocketResponse) -> tuple[Coroutine[Any, Any, Any], ...]:
         """What runs as long as the connection does."""
         tunnel = self._tunnels[session]
-        return (*super().steps(session, transport), tunnel.read(), tunnel.write())
+        return (*super().steps(session, socket), tunnel.read(), tunnel.write())
 
     async def left(self, session: Session) -> None:
         """A connection is gone."""
@@ -77,39 +80,44 @@ class DeskDoor(Door):
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------
 
-    async def _http(self, scope: Any, protocol: Any) -> None:
-        session = Session(scope.client, websocket=False)
-        call = Call(session, None, lambda document, status: protocol.response_bytes(status, JSON, document))
+    async def _http(self, asked: Asked, came: BaseRequest) -> web.StreamResponse:
+        session = Session(asked.client, websocket=False)
+        answers: list[web.Response] = []
+        call = Call(
+            session, None, lambda body, status: answers.append(web.Response(body=body, status=status, headers=JSON))
+        )
         try:
-            body = await read_body(scope, protocol)
-            name, request = request_of(scope, body)
-            pairs = parse_qsl(scope.query_string, keep_blank_values=True)
+            body = await read_body(came)
+            name, request = request_of(asked, body)
+            pairs = parse_qsl(asked.query_string, keep_blank_values=True)
             query = dict(pairs) if request is None else {}
             call.id = UNSET
             if request is not None:
                 call.id, call.method = request.id, request.method
                 name = request.method
             if self.desk.gate.enforce:
-                _check_plain(scope, name, body, pairs, request)
-            session.identity = from_header(self.service, scope, body, name, query)
+                _check_plain(asked, name, body, pairs, request)
+            session.identity = from_header(self.service, asked, body, name, query)
             if name in LOGIN:
                 self.serve(call, request, name, query)
-                return
-            await self._forward(scope, protocol, call, body, name, query)
+            elif (answer := await self._forward(asked, call, body, name, query)) is not None:
+                return answer
         except RpcError as error:
             call.fail(error)
+        return answers[0]
 
     async def _forward(
-        self, scope: Any, protocol: Any, call: Call, body: bytes, name: str, query: dict[str, str]
-    ) -> None:
-        identity = call.session.identity
-        headers = {key: value for key, value in scope.headers.items() if key.lower() not in _DROPPED}
-        target = scope.path + (f"?{scope.query_string}" if scope.query_string else "")
+        self, asked: Asked, call: Call, body: bytes, name: str, query: dict[str, str]
+    ) -> web.Response | None:
+        """The venue's answer; None where it was answered here."""
+        identity, began = call.session.identity, time.perf_counter()
+        headers = {key: value for key, value in asked.headers.items() if key.lower() not in _DROPPED}
+        target = asked.path + (f"?{asked.query_string}" if asked.query_string else "")
         try:
             own = query.get("access_token", "")
             if not own and b'"access_token"' in body:
                 own = token_of(parse(body))
-                identity = call.session.identity = self.service.access.bearer(own, time.time(), scope.client)
+                identity = call.session.identity = self.service.access.bearer(own, time.time(), asked.client)
             if identity is not None:
                 token = await self.desk.token(identity)
                 headers["Authorization"] = f"Bearer {token}"
@@ -119,25 +127,25 @@ class DeskDoor(Door):
                     body = swapped(body.decode(), own, token).encode()
             sent = await self.desk.gate.take_http(call, name, body, query)
             if call.answered:
-                return
+                return None
         except (Unreachable, VenueError) as error:
             raise RpcError(13028, reason=f"the venue: {error}") from None
+        if sent is not None:
+            self.desk.latencies.add(began)
         try:
-            status, kind, document = await self._exchange(scope.method, target, headers, body)
+            status, kind, document = await self._exchange(asked.method, target, headers, body)
         except Unreachable as error:
             if sent is None:
                 raise RpcError(13028, reason=f"the venue: {error}") from None
             sent.lost(str(error))
             raise RpcError(13888, reason=f"outcome unknown: {error}") from None
-        except asyncio.CancelledError:  # the bot went away, its order did not
+        except asyncio.CancelledError:  # Seawall stops
             if sent is not None:
-                sent.lost("the bot did not wait for the answer")
+                sent.lost("Seawall stopped before the answer came")
             raise
-        try:
-            protocol.response_bytes(status, [("content-type", kind)], document)
-        finally:
-            if sent is not None:
-                sent.heard(document)
+        if sent is not None:
+            sent.heard(document)
+        return web.Response(body=document, status=status, headers={"content-type": kind})
 
     async def _exchange(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
         url = URL(self.desk.upstream.http + target, encoded=True)
@@ -152,12 +160,12 @@ class DeskDoor(Door):
             raise Unreachable(repr(error)) from error
 
 
-def _check_plain(scope: Any, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None) -> None:
+def _check_plain(asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None) -> None:
     """Raise RpcError for a request that might be read in two ways, by where it is put or by what it says."""
     check_name(name)
     check_query(pairs)
     paths = {f"{PREFIX}/{name}"} | ({PREFIX} if request is not None else set())
-    if scope.path.rstrip("/") not in paths or (request is not None and pairs):
+    if asked.path.rstrip("/") not in paths or (request is not None and pairs):
         raise RpcError(-32600, reason=f"{name} must be put to its own path, or to {PREFIX}, in one way only")
     if request is not None:
         check_document(body)

@@ -9,13 +9,14 @@ Bots that share an account at the venue are kept from each other's orders in enf
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from seawall.api.commands import packed
-from seawall.api.desk.cancelling import SWEEPS, Chosen, cancel_own, chosen_by, counted
+from seawall.api.desk.cancelling import SWEEPS, cancel_own, chosen_by, counted
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live
 from seawall.api.errors import RpcError, invalid
@@ -105,7 +106,7 @@ class Gate:
 
     def take(self, tunnel: "Tunnel", call: Call, request: Envelope, slot: "Slot") -> None:
         """Let a call of a WebSocket go, now or when it is known that it may. Raises RpcError to refuse it."""
-        name = request.method
+        name, began = request.method, time.perf_counter()
         self._permit(name)
         if self._own_only(call, name, lambda kind: parameters(kind, request.params)) is not None:
             tunnel.drop(slot)
@@ -139,6 +140,7 @@ class Gate:
             tunnel.drop(slot)
             stopped(error)
 
+        slot.began = began
         if self.enforce:
             slot.may_leave = may_leave
         self._send(sent, go)
@@ -198,17 +200,16 @@ class Gate:
                 raise RpcError(13021, needed=RIGHT)
             asked = read(SWEEPS[name])
             detailed = getattr(asked, "detailed", False)
-            sweep = asyncio.get_running_loop().create_task(
-                self._sweep(call, chosen_by(self.desk, asked), detailed=detailed)
-            )
+            work = cancel_own(self.desk, call.account, chosen_by(self.desk, asked))
+            sweep = asyncio.get_running_loop().create_task(self._sweep(call, work, detailed=detailed))
             self._sweeps.add(sweep)
             sweep.add_done_callback(self._sweeps.discard)
             return sweep
         return None
 
-    async def _sweep(self, call: Call, chosen: Chosen, *, detailed: bool) -> None:
+    async def _sweep(self, call: Call, work: Coroutine[Any, Any, list[dict[str, Any]]], *, detailed: bool) -> None:
         try:
-            call.answer(counted(await cancel_own(self.desk, call.account, chosen), detailed=detailed))
+            call.answer(counted(await work, detailed=detailed))
         except RpcError as error:
             call.fail(error)
 

@@ -139,6 +139,7 @@ class DeskVenue(Venue):
         blind = False
         while True:
             await asyncio.sleep(QUOTES_S)
+            self.desk.latencies.look()
             try:
                 if venue.closed:
                     venue = await self._look(self.http)
@@ -171,6 +172,7 @@ class DeskVenue(Venue):
 
     async def stop(self) -> None:
         """Drain; what stands at the venue stays there, but for what was to go with its connection."""
+        self.desk.latencies.look(now=True)
         self.desk.flush()
         await super().stop()
         await self.http.close()

@@ -58,10 +58,12 @@ _answered: Final = msgspec.json.Decoder(_Answered)
 class Slot:
     """A place in the order of what a bot said; empty until it is known what goes to the venue, if anything."""
 
-    __slots__ = ("may_leave", "ready", "text")
+    __slots__ = ("began", "may_leave", "ready", "text")
 
     def __init__(self, text: str | None = None, *, ready: bool = False) -> None:
         self.text, self.ready = text, ready
+        self.began = 0.0
+        """When it came, of an order (perf_counter)."""
         self.may_leave: Callable[[], bool] | None = None
         """Asked when its turn has come: what was accepted may have become wrong while it waited."""
 
@@ -75,7 +77,7 @@ class Tunnel:
         self.tracked: dict[Any, Sent] = {}
         """Orders at the venue and not yet answered, by the request's id."""
         self._slots: deque[Slot] = deque()
-        self._outgoing: deque[str] = deque()
+        self._outgoing: deque[tuple[str, float]] = deque()
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
         self._token = self._scope = ""
@@ -100,7 +102,10 @@ class Tunnel:
         outgoing = self._outgoing
         while True:
             while outgoing:
-                await self.venue.send(outgoing.popleft())
+                text, began = outgoing.popleft()
+                await self.venue.send(text)
+                if began:
+                    self.desk.latencies.add(began)
             self._room.set()
             self._wake.clear()
             await self._wake.wait()
@@ -217,7 +222,7 @@ class Tunnel:
         if self._slots:
             self._slots.append(Slot(text, ready=True))
             return
-        self._outgoing.append(text)
+        self._outgoing.append((text, 0.0))
         self._wake.set()
 
     def _append(self, slot: Slot) -> None:
@@ -227,7 +232,7 @@ class Tunnel:
         while self._slots and self._slots[0].ready:
             slot = self._slots.popleft()
             if slot.text is not None and (slot.may_leave is None or slot.may_leave()):
-                self._outgoing.append(slot.text)
+                self._outgoing.append((slot.text, slot.began))
         self._wake.set()
 
     # -- from the venue ------------------------------------------------------------------------------------------------

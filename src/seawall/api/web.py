@@ -1,0 +1,121 @@
+"""The trading door's server: aiohttp's, on the loop that all else runs on.
+
+A message of a WebSocket is read and written without another thread, and what waits leaves in one write: see the
+decision record for what that is worth.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from msgspec import UNSET
+
+from seawall.api.errors import RpcError
+from seawall.api.rpc import Call
+from seawall.api.session import Session
+from seawall.node.configuration import Listening
+
+CLOSE_S: Final = 2.0
+"""How long requests that run are waited for at the end, and a peer that was told goodbye."""
+
+IDLE_S: Final = 75.0
+"""How long a connection may take for the head of a request, its first or the next."""
+
+TARGET_MAX: Final = 256 << 10
+"""Bytes of a path and query: a request may be put there whole, and is answered like any other if it is too long."""
+
+JSON: Final = {"content-type": "application/json"}
+"""Headers of every answer that is ours."""
+
+Handler = Callable[[BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Asked:
+    """A request as it came: the path and the query as they were written, and who asked."""
+
+    __slots__ = ("client", "headers", "method", "path", "query_string")
+
+    def __init__(self, request: BaseRequest) -> None:
+        self.method, self.headers = request.method, request.headers
+        self.path, _, self.query_string = request.raw_path.partition("?")
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        self.client = f"{peer[0]}:{peer[1]}" if peer else ""
+        """host:port"""
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether it asks for more than one answer."""
+        return self.headers.get("upgrade", "").lower() == "websocket"
+
+
+class _Connection(web.RequestHandler):
+    """What is no HTTP is answered as all else is, and does not fill the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """See the base class: the answer to what could not be read, or to a defect."""
+        if status == 500:
+            structlog.get_logger().error("defect", error=repr(exc), exc_info=exc)
+        if request.writer.output_size:
+            raise ConnectionError("some of an answer has left already")
+        made: list[web.Response] = []
+
+        def answer(document: bytes, _: int) -> None:
+            made.append(web.Response(body=document, status=status, headers=JSON))
+
+        error = RpcError(11094) if status == 500 else RpcError(-32700, reason=str(message)[:200])
+        Call(Session("", websocket=False), UNSET, answer).fail(error)
+        made[0].force_close()
+        return made[0]
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class WebServer:
+    """`serve` until `stop`."""
+
+    def __init__(self, handler: Handler, door: Listening) -> None:
+        self._handler, self._door = handler, door
+        self._ended = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Listen until told to stop."""
+        server = _Server(
+            self._handler,
+            access_log=None,
+            keepalive_timeout=IDLE_S,
+            max_line_size=TARGET_MAX,
+            max_field_size=TARGET_MAX,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
+        await runner.setup()
+        door = self._door
+        await web.TCPSite(runner, door.host, door.port, ssl_context=encryption(door), backlog=1024).start()
+        await self._ended.wait()
+        await runner.cleanup()
+
+    def stop(self) -> None:
+        """Make `serve` end."""
+        self._ended.set()
+
+
+def encryption(door: Listening) -> ssl.SSLContext | None:
+    """TLS as the door is configured, None where it is plain."""
+    if not door.tls.on:
+        return None
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.load_cert_chain(door.tls.certificate, door.tls.key)
+    if door.tls.mutual:
+        made.load_verify_locations(door.tls.client_ca)
+        made.verify_mode = ssl.CERT_REQUIRED
+    return made
