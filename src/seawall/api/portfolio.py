@@ -45,8 +45,8 @@ class Holding:
         self.value = formulas.position_value(spec, self.lots, mark) if mark else 0
         self.realized = entry.realized if self.lots else float(cash)
         self.floating = cash + self.value - self.realized
-        self.size = _coins_of(listing, self.lots, mark)
-        self.greeks = _greeks(view, listing, self.size)
+        self.size = coins_of(listing, self.lots, mark)
+        self.greeks = greeks_of(view, listing, self.size)
 
     @property
     def total(self) -> float:
@@ -285,7 +285,7 @@ def _sums(items: list[Holding]) -> tuple[float, float]:
     return sum(item.realized for item in items), sum(item.floating for item in items)
 
 
-def _coins_of(listing: Listing, lots: int, mark: int) -> float:
+def coins_of(listing: Listing, lots: int, mark: int) -> float:
     """A position in coins of the underlying."""
     amount = listing.amount(lots)
     if not listing.inverse:
@@ -293,7 +293,8 @@ def _coins_of(listing: Listing, lots: int, mark: int) -> float:
     return amount / listing.price(mark) if mark else 0.0
 
 
-def _greeks(view: View, listing: Listing, size: float) -> dict[str, float]:
+def greeks_of(view: View, listing: Listing, size: float) -> dict[str, float]:
+    """Of a position of so many coins, at the marks."""
     if not listing.option:
         return {"delta": size, "gamma": 0.0, "vega": 0.0, "theta": 0.0}
     forward, years = options.forward_of(view, listing), options.years_of(view, listing)

@@ -14,6 +14,7 @@ from seawall.cli.bundle import bundle
 from seawall.cli.cancel_all import cancel_all
 from seawall.cli.checkpoint import checkpoint, key
 from seawall.cli.demo import demo
+from seawall.cli.exposure import exposure
 from seawall.cli.halt import halt
 from seawall.cli.import_ import import_command
 from seawall.cli.receipt import receipt
@@ -30,6 +31,7 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("serve", serve),
     ("adapter", adapter),
     ("status", status),
+    ("exposure", exposure),
     ("halt", halt),
     ("cancel-all", cancel_all),
     ("approve", approve),

@@ -22,6 +22,7 @@ from seawall.api.access import SCOPES, Failures
 from seawall.api.keystore import Approver, Operator, Registry, token_hash
 from seawall.api.operations.actions import check_rights, whole
 from seawall.api.operations.backup import back_up
+from seawall.api.operations.exposure import exposure
 from seawall.api.operations.journalling import Denied
 from seawall.api.operations.operations import WORDS, Operations, check_reason, describe
 from seawall.api.operations.roles import RIGHTS
@@ -187,6 +188,12 @@ def metrics(request: Ask) -> Response[bytes]:
 async def get_status(request: Ask) -> dict[str, Any]:
     """What stands, why, by whom, what reopens it."""
     return await status(request.app.state.operations)
+
+
+@get("/exposure", opt={"right": "look"})
+async def get_exposure(request: Ask) -> dict[str, Any]:
+    """What all accounts together hold, by underlying."""
+    return await exposure(request.app.state.operations)
 
 
 @get("/alerts", opt={"right": "look"}, sync_to_thread=False)
@@ -504,7 +511,18 @@ def _defect(request: Ask, error: Exception) -> Response[dict[str, Any]]:
 
 
 HANDLERS: Final = (
-    *(health, ready, metrics, get_status, get_alerts, get_accounts, get_instruments, get_keys, get_people),
+    *(
+        health,
+        ready,
+        metrics,
+        get_status,
+        get_exposure,
+        get_alerts,
+        get_accounts,
+        get_instruments,
+        get_keys,
+        get_people,
+    ),
     *(get_parameters, halt, kill, cancel_all, set_limit, change_account, list_instrument, change_key),
     *(set_parameter, change_people, backup, get_proposals, get_proposal, sign, withdraw),
 )
