@@ -426,7 +426,8 @@ class Campaign:
             agreed = {order["order_id"] for order in answers if order["creation_timestamp"] >= began_ms}
             again = len(answers) - len(agreed)
             assert agreed <= set(there), f"{self.where}: {bot}'s {agreed - set(there)} is not there"
-            refused = sum(1 for one in sent if one.answer and "error" in one.answer)
+            # Without an answer it is not known here whether the venue refused it; the two states being equal is.
+            refused = sum(1 for one in sent if one.forwarded and (one.answer is None or "error" in one.answer))
             arrived = Counter(_mark(one.method, one.params) for one in sent if one.forwarded)
             more = Counter(_mark(row["direction"], row) for row in there.values()) - arrived
             assert not more, f"{self.where}: {bot} has more orders there than were sent: {more}"
@@ -461,8 +462,9 @@ class Campaign:
                     continue
                 self.counted["sent while unknown"] += 1
                 accepted = self._accepted(account, one, numbers)
-                if accepted is None:
-                    self.counted["sent while unknown and not matched"] += 1
+                if accepted is None:  # an edit of an order that is over is not weighed: the venue says that it is
+                    assert not (one.answer and "result" in one.answer), f"{self.where}: taken unweighed: {one}"
+                    self.counted[f"sent while unknown, not weighed, {'refused' if one.answer else 'unanswered'}"] += 1
                     continue
                 late = any(accepted.at_ns < began < one.at_ns - RACE_NS and one.at_ns < ended for began, ended in spans)
                 if (
