@@ -27,7 +27,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[PART]...",
-            help="engine, scale, replay, journal, receipts, start, compile, api, desk; all without.",
+            help="engine, scale, replay, journal, receipts, start, compile, api, desk, risk; all without.",
         ),
     ] = None,
     as_json: Json = False,
@@ -132,6 +132,12 @@ def _desk_rows() -> list[Row]:
     return desk_rows()
 
 
+def _risk_rows() -> list[Row]:
+    from seawall.cli.bench_risk import rows
+
+    return rows()
+
+
 def _compile_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         code = "import time; t = time.perf_counter(); from seawall.engine.kernels import load; load();"
@@ -163,4 +169,5 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "compile": _compile_rows,
     "api": _api_rows,
     "desk": _desk_rows,
+    "risk": _risk_rows,
 }

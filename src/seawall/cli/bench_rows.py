@@ -33,3 +33,8 @@ def at_most(name: str, value: float, unit: str, most: float, against: str) -> Ro
 def if_steady(row: Row, *, steady: bool) -> Row:
     """The row, which does not hold where its rounds are too far apart to tell."""
     return row if steady else row._replace(holds=False, against=f"TOO NOISY TO TELL, measure again; {row.against}")
+
+
+def not_run(name: str, unit: str, why: str) -> Row:
+    """A figure that this machine cannot measure: not a failure, and said to be none of a success."""
+    return Row(name, 0.0, unit, "not run", True, f"NOT RUN: {why}")

@@ -17,6 +17,7 @@ from seawall.cli.demo import demo
 from seawall.cli.exposure import exposure
 from seawall.cli.halt import halt
 from seawall.cli.import_ import import_command
+from seawall.cli.price import price
 from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
 from seawall.cli.report import report
@@ -46,6 +47,7 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("archive", archive),
     ("retire", retire),
     ("restore", restore),
+    ("price", price),
     ("bench", bench),
     ("import", import_command),
 )

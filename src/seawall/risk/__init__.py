@@ -1,7 +1,12 @@
 """Margin models: floats in, integers out. They price and shock; the engine enforces what they publish.
 
 market.py       the view of the market that a model is given
-black76.py      option value, delta and vega; the mark price of an option
+black76.py      option prices and greeks over arrays, by two paths; the mark price of an option
+black_scholes.py  the same on a spot price
+inverse.py      coin-settled futures and options, in dollars and in coin
+implied.py      implied volatility
+kernels/        what of it is compiled
+exotics/        digitals, barriers, touches, variance swaps, curves; a simulation to check them by
 envelope.py     published schedules as convex integer charges, never below them
 standard.py     model "standard": a charge on each position by itself
 scenarios.py    model "scenarios": 35 scenarios of price and volatility, with contingency charges

@@ -9,7 +9,7 @@ the file of the function called, and would go on using stale code after an edit 
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,16 +19,16 @@ import numpy as np
 _SOURCES: Final = (Path(__file__).parent, Path(__file__).parents[2] / "vocabulary")
 
 
-def source_hash() -> str:
-    """Hex digest of kernel and vocabulary sources and of the compiler's version."""
+def source_hash(folders: Iterable[Path] = _SOURCES) -> str:
+    """Hex digest of the sources in `folders`, which are the kernels' and the vocabulary's, and of the compiler."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
-    for folder in _SOURCES:
+    for folder in folders:
         for path in sorted(folder.glob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _cache() -> Path:
+def _base() -> Path:
     """NUMBA_CACHE_DIR, else the user's own cache; where neither can be written, a folder for this process alone.
 
     Never a shared folder with a name others can guess: what is cached there is run.
@@ -38,10 +38,18 @@ def _cache() -> Path:
         base.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):
         base = Path(tempfile.mkdtemp(prefix="seawall-kernels-"))
-    return base / f"kernels-{source_hash()[:16]}"
+    return base
 
 
-numba.config.CACHE_DIR = str(_cache())
+_BASE: Final = _base()
+
+
+def cache_folder(name: str, folders: Iterable[Path]) -> Path:
+    """Where code compiled from the sources in `folders` is cached: a folder named by their hash."""
+    return _BASE / f"{name}-{source_hash(folders)[:16]}"
+
+
+numba.config.CACHE_DIR = str(cache_folder("kernels", _SOURCES))
 
 
 class Kernels(NamedTuple):
