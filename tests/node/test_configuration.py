@@ -7,6 +7,7 @@ import pytest
 
 from seawall.node import Configuration
 from seawall.node.configuration import setting_names
+from seawall.risk import MODELS
 from seawall.vocabulary.errors import ConfigurationError
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -38,6 +39,14 @@ def test_the_same_settings_come_back_from_the_written_file(tmp_path):
     assert list(made.margin.standard.schedules) == ["BTC"]
 
 
+def test_every_margin_model_may_be_chosen(tmp_path):
+    for name in MODELS:
+        assert read(tmp_path, f'[margin]\nmodel = "{name}"').model().name == name
+    made = read(tmp_path, '[margin]\nmodel = "paradex"\n[margin.published.assets.BTC]\nunhedged = 0.03\n')
+    assert made.model().parameters == {"assets": {"BTC": {"unhedged": 0.03}}}
+    assert read(tmp_path, made.toml()) == made
+
+
 @pytest.mark.parametrize(
     ("text", "field"),
     [
@@ -55,6 +64,9 @@ def test_the_same_settings_come_back_from_the_written_file(tmp_path):
         ("[margin]\ncoin_markup = -0.1", "margin.coin_markup"),
         ('[margin]\nmodel = "guess"', "margin.model"),
         ("[margin.scenarios]\nvolatility_up = -1", "margin.scenarios.volatility_up"),
+        ("[margin.published]\nmm_factor = 1.0", "margin.published"),
+        ('[margin]\nmodel = "paradex"\n[margin.published]\nmm_factor = 1.0', "margin.published"),
+        ('[margin]\nmodel = "deribit-portfolio"\n[margin.published]\nmm_factor = -1.0', "margin.published.mm_factor"),
         ("[margin.scenarios]\nvolatility_upp = 1", "margin.scenarios.volatility_upp"),
         ("[margin.standard]\noption_initial_ppm = -1", "margin.standard.option_initial_ppm"),
         ('data = ""', "data"),

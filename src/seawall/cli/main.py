@@ -13,10 +13,12 @@ from seawall.cli.bench import bench
 from seawall.cli.bundle import bundle
 from seawall.cli.cancel_all import cancel_all
 from seawall.cli.checkpoint import checkpoint, key
+from seawall.cli.credit import credit
 from seawall.cli.demo import demo
 from seawall.cli.exposure import exposure
 from seawall.cli.halt import halt
 from seawall.cli.import_ import import_command
+from seawall.cli.margin import margin
 from seawall.cli.price import price
 from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
@@ -47,6 +49,8 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("archive", archive),
     ("retire", retire),
     ("restore", restore),
+    ("margin", margin),
+    ("credit", credit),
     ("price", price),
     ("bench", bench),
     ("import", import_command),

@@ -14,14 +14,24 @@ from seawall.journal import folders_of
 from seawall.journal.layout import PAGE_BYTES
 from seawall.node.listening import Tls, check_listening
 from seawall.risk import MODELS, MarginModel, ScenarioParameters, StandardParameters
-from seawall.vocabulary.errors import ConfigurationError
+from seawall.risk.margin.rules import PublishedRules
+from seawall.vocabulary.errors import ConfigurationError, InputError
 
 SEGMENT_BYTES_MAX: Final = 1 << 31
 GROUP_MAX: Final = 65_536
 SNAPSHOT_FRAMES_MAX: Final = 2**31
 _FOLDERS: Final = ("data", "mirror", "home", "archive")
 
-Model = Literal["standard", "scenarios"]
+Model = Literal[
+    "standard",
+    "scenarios",
+    "deribit-standard",
+    "deribit-portfolio",
+    "paradex",
+    "derive-pmrm",
+    "derive-pmrm-2",
+    "span",
+]
 
 
 class Margin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +42,8 @@ class Margin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     coin_markup: float = 0.05
     standard: StandardParameters = msgspec.field(default_factory=StandardParameters)
     scenarios: ScenarioParameters = msgspec.field(default_factory=ScenarioParameters)
+    published: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Of a venue's published model: what replaces parameters of its data file."""
 
 
 class Listening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,6 +173,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ):
             if not low <= value <= high:
                 raise ConfigurationError(field, value, f"must lie in [{low}, {high}]")
+        self._check_margin()
         for name, door in (("trading", self.trading), ("operations", self.operations)):
             if not 0 <= door.port <= 65535:
                 raise ConfigurationError(f"{name}.port", door.port, "must lie in [0, 65535]")
@@ -181,6 +194,20 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.segment_bytes % PAGE_BYTES:
             raise ConfigurationError("segment_bytes", self.segment_bytes, f"must be a multiple of {PAGE_BYTES}")
 
+    def _check_margin(self) -> None:
+        """Raise ConfigurationError where parameters of a published model do not fit it, or are of none."""
+        model = self.model()
+        if isinstance(model, PublishedRules):
+            try:
+                model.check()
+            except InputError as error:
+                field = error.field.removeprefix("parameters").removeprefix(".")
+                field = ".".join(filter(None, ("margin.published", field)))
+                raise ConfigurationError(field, error.value, error.rule) from error
+        elif self.margin.published:
+            rule = "is for the models of venues: standard and scenarios have tables of their own"
+            raise ConfigurationError("margin.published", list(self.margin.published), rule)
+
     @property
     def folders(self) -> tuple[Path, Path]:
         """The two copies of the journal: `data`/a, and b in `mirror` or `data`."""
@@ -200,7 +227,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def model(self) -> MarginModel:
         """The margin model with its parameters."""
         kind: Any = MODELS[self.margin.model]
-        made: MarginModel = kind(parameters=getattr(self.margin, self.margin.model))
+        made: MarginModel = kind(parameters=getattr(self.margin, self.margin.model, self.margin.published))
         return made
 
     def toml(self) -> str:

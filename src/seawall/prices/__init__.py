@@ -7,6 +7,7 @@ ladder.py       one side of a book by price
 orders.py       the importer's own orders, accounts and commands
 importing.py    levels become orders, trades become aggressors
 fidelity.py     what was reproduced, and why the rest was not
+index.py, mark.py, futures_mark.py, funding.py   index, mark price and funding by the rules that venues publish
 """
 
 from seawall.prices.fidelity import Cause, Fidelity, Gap

@@ -10,6 +10,10 @@ exotics/        digitals, barriers, touches, variance swaps, curves; a simulatio
 envelope.py     published schedules as convex integer charges, never below them
 standard.py     model "standard": a charge on each position by itself
 scenarios.py    model "scenarios": 35 scenarios of price and volatility, with contingency charges
+liquidation.py  liquidation and deleveraging rules that venues publish
+policy.py       statistics of a margin policy: coverage, margin period, floor, procyclicality
+credit/         exposure to a counterparty, initial margin, the default fund
+margin/         the margin systems that venues publish, to the digit, and as what the engine enforces
 models.py       the contract of a model, and the models by name
 """
 

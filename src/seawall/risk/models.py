@@ -2,6 +2,11 @@
 
 from typing import Final, Protocol
 
+from seawall.risk.margin.deribit import DeribitPortfolio
+from seawall.risk.margin.deribit_standard import DeribitStandard
+from seawall.risk.margin.derive import DerivePmrm, DerivePmrm2
+from seawall.risk.margin.paradex import Paradex
+from seawall.risk.margin.span import Span
 from seawall.risk.market import MarketView
 from seawall.risk.scenarios import ScenarioMargin
 from seawall.risk.standard import StandardMargin
@@ -24,5 +29,21 @@ class MarginModel(Protocol):
         ...
 
 
-MODELS: Final[dict[str, type[MarginModel]]] = {StandardMargin.name: StandardMargin, ScenarioMargin.name: ScenarioMargin}
-"""Margin models by name; each is constructed without arguments for its default parameters."""
+MODELS: Final[dict[str, type[MarginModel]]] = {
+    model.name: model
+    for model in (
+        StandardMargin,
+        ScenarioMargin,
+        DeribitStandard,
+        DeribitPortfolio,
+        Paradex,
+        DerivePmrm,
+        DerivePmrm2,
+        Span,
+    )
+}
+"""Margin models by name; each is constructed without arguments for its default parameters.
+
+Those after the first two are the venues' published rules (`seawall.risk.margin`): they take overrides of their data
+files as `parameters`, and refuse a market with contracts the venue does not list. SPAN has no scan ranges of its own.
+"""

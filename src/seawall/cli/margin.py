@@ -1,0 +1,73 @@
+"""`seawall margin`: the requirement of a portfolio by a venue's published rules."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from seawall.cli.output import Answer, Json, answer
+from seawall.vocabulary.errors import InputError
+
+if TYPE_CHECKING:
+    from seawall.risk.margin import MarginReport
+
+
+NAMES: Final = "deribit-standard, deribit-portfolio, paradex, derive-pmrm, derive-pmrm-2, span"
+"""Ours, spelled out so that help needs no model to be loaded."""
+
+
+def margin(
+    portfolio: Annotated[str, typer.Argument(metavar="PORTFOLIO", help="Portfolio file (docs/margin.md), or -.")],
+    model: Annotated[str, typer.Option(help=f"{NAMES}, or a plug-in's.")],
+    as_of: Annotated[
+        str | None, typer.Option(help="Day whose parameters count, YYYY-MM-DD; without, the portfolio's own day.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Margin a portfolio: requirement, scenarios, contributions, distance. Exit 0 at or above the initial, else 1."""
+    answer(as_json, lambda: _margin(portfolio, model, as_of))
+
+
+def _margin(portfolio: str, model: str, as_of: str | None) -> Answer:
+    from datetime import date
+
+    from seawall.risk import margin as models
+
+    try:
+        day = date.fromisoformat(as_of) if as_of is not None else None
+    except ValueError as error:
+        raise InputError("as_of", as_of, "must be a day such as 2026-07-20") from error
+    chosen = models.model(model)
+    try:
+        text = sys.stdin.buffer.read() if portfolio == "-" else Path(portfolio).read_bytes()
+    except OSError as error:
+        raise InputError("PORTFOLIO", portfolio, f"must be a file that can be read: {error.strerror}") from error
+    report = chosen.evaluate(models.read(text), day)
+    return Answer(report.document(), _text(report), report.above)
+
+
+def _text(report: "MarginReport") -> str:
+    unit = report.currency
+    lines = [
+        f"{report.model}, parameters of {report.effective}, amounts in {unit}",
+        f"  source: {report.source}",
+        "",
+        f"{'':14}{'required':>18}{'excess':>18}{'ratio':>10}",
+    ]
+    for row, asked in (("initial", report.initial), ("maintenance", report.maintenance)):
+        ratio = f"{report.equity / asked:.3f}" if asked > 0 else "-"
+        lines.append(f"{row:14}{asked:>18,.6f}{report.equity - asked:>18,.6f}{ratio:>10}")
+    lines.append(f"{'equity':14}{report.equity:>18,.6f}")
+    for block in report.blocks:
+        if block.deciding is not None:
+            lines.append(f"\n{block.name}: decided by {block.deciding}, of {len(block.scenarios)} scenarios")
+    lines.append(f"\n{'contribution':40}{'initial':>18}{'maintenance':>18}")
+    lines += [
+        f"{item.block + ' ' + item.name:40}{item.initial:>18,.6f}{item.maintenance:>18,.6f}"
+        for item in report.contributions
+        if max(abs(item.initial), abs(item.maintenance)) >= 5e-7
+    ]
+    lines += [f"\nnote: {note}" for note in report.notes]
+    lines.append(f"\n{'above' if report.above else 'BELOW'} the initial requirement")
+    return "\n".join(lines)

@@ -1,0 +1,341 @@
+"""The portfolio format: one JSON document that every margin model reads. docs/margin.md says every field in words.
+
+Who reads what: a model asks for the numbers it needs, and a number that is missing is refused there, by name. Numbers
+that are there are checked always, whoever reads them: finite, within bounds, of one mind with each other.
+
+Signs and units: `size` in contracts, positive long; times in milliseconds since the epoch (UTC); rates, volatilities
+and confidences as fractions (0.5 is 50 %), rates and volatilities a year; prices in dollars, but an inverse option's
+mark in coin.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
+
+import msgspec
+
+from seawall.vocabulary.errors import InputError
+
+FORMAT: Final = 1
+MILLISECONDS_PER_DAY: Final = 86_400_000
+MILLISECONDS_PER_YEAR: Final = 365 * MILLISECONDS_PER_DAY
+USD: Final = "USD"
+PRICE_MAX: Final = 1e9
+RATIO_MAX: Final = 1e4
+"""A forward, or the mark of a future, this many times above or below the index is an error of the source."""
+
+T = TypeVar("T")
+Steps = list[str | int | None]
+
+Price = Annotated[float, msgspec.Meta(gt=0, le=PRICE_MAX)]
+Volatility = Annotated[float, msgspec.Meta(ge=0, le=1e5)]
+Confidence = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Rate = Annotated[float, msgspec.Meta(ge=-10, le=10)]
+Size = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+Amount = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=10**13)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1e3)]
+"""A fraction, factor or power of a parameter set that must not be negative."""
+Days = Annotated[float, msgspec.Meta(ge=0, le=1e3)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Immutable, by keyword, and refusing fields it does not know."""
+
+
+class Underlying(Struct, frozen=True):
+    """A coin: its index price in dollars, and how sure the source of the index is of it."""
+
+    index: Price
+    confidence: Confidence = 1.0
+
+
+class Currency(Struct, frozen=True):
+    """A currency of settlement or collateral: dollars for one, and how sure the source is of that."""
+
+    price: Price
+    confidence: Confidence = 1.0
+
+
+class Expiry(Struct, frozen=True):
+    """What all contracts of one underlying that expire at one time share.
+
+    `fixed` is the part of the forward that a settlement average has fixed already; without it, a model that decays the
+    exposure over the last half hour takes the share of the half hour that has passed.
+    """
+
+    underlying: Name
+    time: Milliseconds
+    forward: Price
+    rate: Rate = 0.0
+    forward_confidence: Confidence = 1.0
+    rate_confidence: Confidence = 1.0
+    fixed: Annotated[float, msgspec.Meta(ge=0, le=PRICE_MAX)] | None = None
+
+
+class Instrument(Struct, frozen=True):
+    """A contract and its market. Linear: `contract_size` coins a contract; inverse future: dollars a contract."""
+
+    kind: Literal["perpetual", "future", "option"]
+    underlying: Name
+    currency: Name
+    form: Literal["linear", "inverse"] = "linear"
+    contract_size: Price = 1.0
+    expiry: Milliseconds | None = None
+    strike: Price | None = None
+    option: Literal["call", "put"] | None = None
+    mark: Annotated[float, msgspec.Meta(ge=0, le=PRICE_MAX)] | None = None
+    volatility: Volatility | None = None
+    confidence: Confidence = 1.0
+    delta: Annotated[float, msgspec.Meta(ge=-2, le=2)] | None = None
+    funding_rate: Annotated[float, msgspec.Meta(ge=-1, le=1)] = 0.0
+    array: tuple[Amount, ...] | None = None
+
+    @property
+    def sign(self) -> float:
+        """+1 for a call, -1 for a put, 0 for anything else."""
+        return {"call": 1.0, "put": -1.0, None: 0.0}[self.option]
+
+
+class Position(Struct, frozen=True):
+    """`size` contracts. Profit since entry: `unrealised`, or by `entry_price`, else none (settled to cash already)."""
+
+    instrument: Name
+    size: Size
+    entry_price: Price | None = None
+    unrealised: Amount | None = None
+    funding: Amount = 0.0
+
+
+class Order(Struct, frozen=True):
+    """An open order of `size` contracts at a limit price, in the unit of the instrument's mark."""
+
+    instrument: Name
+    side: Literal["buy", "sell"]
+    size: Annotated[float, msgspec.Meta(gt=0, le=1e12)]
+    price: Price
+
+
+class Market(Struct, frozen=True):
+    """Everything that is the same for every account."""
+
+    underlyings: dict[Name, Underlying]
+    instruments: dict[Name, Instrument] = msgspec.field(default_factory=dict)
+    expiries: tuple[Expiry, ...] = ()
+    currencies: dict[Name, Currency] = msgspec.field(default_factory=dict)
+
+
+class Portfolio(Struct, frozen=True):
+    """One account at one time. `parameters` replaces named parameters of the model asked."""
+
+    format: Literal[1]
+    time: Milliseconds
+    market: Market
+    positions: tuple[Position, ...] = ()
+    balances: dict[Name, Amount] = msgspec.field(default_factory=dict)
+    orders: tuple[Order, ...] = ()
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise InputError, with field, value and rule, for the first rule broken that needs no model to see."""
+        for name, instrument in self.market.instruments.items():
+            _check_instrument(f"market.instruments.{name}", instrument, self)
+        expiries = [(item.underlying, item.time) for item in self.market.expiries]
+        for number, item in enumerate(self.market.expiries):
+            _check_expiry(f"market.expiries[{number}]", item, self)
+            if expiries.index((item.underlying, item.time)) != number:
+                raise InputError(f"market.expiries[{number}].time", item.time, "must appear once for each underlying")
+        held: set[str] = set()
+        for number, position in enumerate(self.positions):
+            field = f"positions[{number}].instrument"
+            if position.instrument not in self.market.instruments:
+                raise InputError(field, position.instrument, "must be named in market.instruments")
+            if position.instrument in held:
+                raise InputError(field, position.instrument, "must be held in one position")
+            held.add(position.instrument)
+        for number, order in enumerate(self.orders):
+            if order.instrument not in self.market.instruments:
+                raise InputError(
+                    f"orders[{number}].instrument", order.instrument, "must be named in market.instruments"
+                )
+        for currency in self.balances:
+            self.price_of(currency)
+
+    def instrument(self, position: Position) -> Instrument:
+        """The instrument of a position."""
+        return self.market.instruments[position.instrument]
+
+    def expiry_of(self, name: str) -> Expiry:
+        """The expiry an instrument belongs to. Raises InputError where the market does not have it."""
+        instrument = self.market.instruments[name]
+        for item in self.market.expiries:
+            if (item.underlying, item.time) == (instrument.underlying, instrument.expiry):
+                return item
+        raise InputError(
+            "market.expiries", [instrument.underlying, instrument.expiry], f"must be there: {name} needs it"
+        )
+
+    def mark_of(self, name: str) -> float:
+        """The mark of an instrument. Raises InputError where it is missing."""
+        return self.needed(name, "mark")
+
+    def needed(self, name: str, field: Literal["mark", "volatility"]) -> float:
+        """A number of an instrument that the model cannot do without. Raises InputError where it is missing."""
+        value: float | None = getattr(self.market.instruments[name], field)
+        if value is None:
+            raise InputError(f"market.instruments.{name}.{field}", value, "must be given: the model reads it")
+        return value
+
+    def price_of(self, currency: str) -> float:
+        """Dollars for one of a currency. Raises InputError where nothing says it."""
+        if currency in self.market.currencies:
+            return self.market.currencies[currency].price
+        if currency in self.market.underlyings:
+            return self.market.underlyings[currency].index
+        if currency == USD:
+            return 1.0
+        raise InputError(f"market.currencies.{currency}", None, "must be given: something is settled or held in it")
+
+
+def read(text: str | bytes) -> Portfolio:
+    """A checked portfolio from its JSON. Raises InputError, with field, value and rule, for the first rule broken."""
+    try:
+        raw = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise InputError("portfolio", str(error), "must be one JSON document") from error
+    return convert(raw)
+
+
+def convert(raw: object) -> Portfolio:
+    """A checked portfolio from what JSON decodes to. Raises InputError as `read` does."""
+    _check_finite(raw)
+    portfolio = structured(raw, Portfolio, "portfolio")
+    portfolio.check()
+    return portfolio
+
+
+def structured(raw: object, kind: type[T], name: str, prefix: str = "") -> T:
+    """`raw` as a structure of `kind`. Raises InputError; its field is `prefix` and the path, or `name`."""
+    try:
+        return msgspec.convert(raw, kind, strict=True)
+    except msgspec.ValidationError as error:
+        steps = _spelled(raw, kind, _steps(error))
+        value = _at(raw, steps)
+        shown = value if isinstance(value, str | int | float | None) else type(value).__name__
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+        raise InputError(prefix + path if path else name, shown, str(error).partition(" - at `$")[0]) from error
+
+
+def _steps(error: msgspec.ValidationError) -> Steps:
+    """Where the decoder says the error is: fields, indices, and None for a key of an object, which it does not name."""
+    path = str(error).partition(" - at `$")[2]
+    found = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path)
+    return [field or (None if index == "..." else int(index)) for field, index in found]
+
+
+def _spelled(raw: object, kind: type, steps: Steps) -> list[str | int]:
+    """The steps with their keys: the first whose value, by itself in its object, breaks the same rule."""
+    done: list[str | int] = []
+    for step in steps:
+        if step is not None:
+            done.append(step)
+            continue
+        for key in list(_at(raw, done)):
+            alone = _only(raw, done, key)
+            try:
+                msgspec.convert(alone, kind, strict=True)
+            except msgspec.ValidationError as error:
+                if _steps(error) == steps:
+                    raw = alone
+                    done.append(key)
+                    break
+    return done
+
+
+def _at(raw: Any, steps: Sequence[str | int]) -> Any:
+    for step in steps:
+        raw = raw[step]
+    return raw
+
+
+def _only(raw: Any, steps: Sequence[str | int], key: str) -> Any:
+    """A copy of the document in which the object at `steps` has this key alone."""
+    if not steps:
+        return {key: raw[key]}
+    copy = dict(raw) if isinstance(raw, Mapping) else list(raw)
+    copy[steps[0]] = _only(raw[steps[0]], steps[1:], key)  # type: ignore[index]
+    return copy
+
+
+def _check_finite(raw: object, path: str = "") -> None:
+    if isinstance(raw, float):
+        if raw - raw != 0:  # infinity and NaN alike
+            raise InputError(path, raw, "must be finite")
+    elif isinstance(raw, dict):
+        for key, value in raw.items():
+            _check_finite(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(raw, list | tuple):
+        for index, value in enumerate(raw):
+            _check_finite(value, f"{path}[{index}]")
+
+
+def _check_instrument(where: str, item: Instrument, portfolio: Portfolio) -> None:
+    if item.underlying not in portfolio.market.underlyings:
+        raise InputError(f"{where}.underlying", item.underlying, "must be named in market.underlyings")
+    index = portfolio.market.underlyings[item.underlying].index
+    portfolio.price_of(item.currency)
+    is_option = item.kind == "option"
+    for field, value, wanted in (
+        ("expiry", item.expiry, item.kind != "perpetual"),
+        ("strike", item.strike, is_option),
+        ("option", item.option, is_option),
+    ):
+        if (value is not None) != wanted:
+            raise InputError(f"{where}.{field}", value, f"must {'' if wanted else 'not '}be given for {item.kind}s")
+    for field, number in (("volatility", item.volatility), ("delta", item.delta)):
+        if number is not None and not is_option:
+            raise InputError(f"{where}.{field}", number, f"must not be given for {item.kind}s")
+    if item.expiry is not None and item.expiry < portfolio.time:
+        raise InputError(f"{where}.expiry", item.expiry, f"must not be before the portfolio's time, {portfolio.time}")
+    if item.form == "inverse" and item.currency != item.underlying:
+        raise InputError(
+            f"{where}.currency", item.currency, f"must be {item.underlying}: an inverse contract settles so"
+        )
+    if item.mark is None:
+        return
+    if not is_option:
+        _check_near(f"{where}.mark", item.mark, index)
+    elif item.strike is not None:
+        most = max(1.0, item.strike / index) if item.form == "inverse" else max(item.strike, index)
+        if item.mark > most * RATIO_MAX:
+            raise InputError(f"{where}.mark", item.mark, f"must be at most {most * RATIO_MAX:g}")
+
+
+def _check_expiry(where: str, item: Expiry, portfolio: Portfolio) -> None:
+    if item.underlying not in portfolio.market.underlyings:
+        raise InputError(f"{where}.underlying", item.underlying, "must be named in market.underlyings")
+    if item.time < portfolio.time:
+        raise InputError(f"{where}.time", item.time, f"must not be before the portfolio's time, {portfolio.time}")
+    _check_near(f"{where}.forward", item.forward, portfolio.market.underlyings[item.underlying].index)
+    if item.fixed is not None and item.fixed > item.forward:
+        raise InputError(f"{where}.fixed", item.fixed, f"must be at most the forward, {item.forward}")
+
+
+def _check_near(field: str, value: float, index: float) -> None:
+    if not index / RATIO_MAX <= value <= index * RATIO_MAX:
+        raise InputError(field, value, f"must be within a factor of {RATIO_MAX:g} of the index, {index}")
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise InputError("portfolio", word, "must hold finite numbers only")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise InputError(key, value, "must appear once in its object")
+        made[key] = value
+    return made

@@ -1,0 +1,57 @@
+"""What all published models share: a name, parameters by date with the house's overrides, open orders, currencies."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar, Generic, TypeVar
+
+from seawall.risk.margin.parameter_sets import ParameterSet, fit, in_force
+from seawall.risk.margin.portfolio import USD, Portfolio
+from seawall.risk.margin.report import Block, MarginReport
+from seawall.risk.margin.valuation import with_orders
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PublishedRules(ABC, Generic[T]):
+    """A venue's rules. `parameters` replaces parameters of the data files by name, for every portfolio."""
+
+    name: ClassVar[str]
+    kind: ClassVar[Any]
+    """The structure of the parameters, T."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def evaluate(self, portfolio: Portfolio, as_of: date | None = None) -> MarginReport:
+        """Requirement by the parameters in force on `as_of`, or on the portfolio's day; open orders by our own rule.
+
+        Raises InputError, with field, value and rule, for what the rules need and do not find, or do not know.
+        """
+        return with_orders(portfolio, lambda book: self.margin(book, self.known(book, as_of)))
+
+    def known(self, portfolio: Portfolio, as_of: date | None = None) -> ParameterSet[T]:
+        """The parameters in force for a portfolio. Raises InputError."""
+        made: ParameterSet[T] = in_force(self.name, portfolio, as_of, self.kind, self.parameters)
+        return made
+
+    def check(self) -> None:
+        """Raise InputError where the house's parameters do not fit the newest data file."""
+        fit(self.name, self.kind, self.parameters)
+
+    @abstractmethod
+    def margin(self, portfolio: Portfolio, known: ParameterSet[T]) -> MarginReport:
+        """The requirement of positions and balances, orders aside."""
+
+
+def one_currency(portfolio: Portfolio) -> tuple[str, dict[str, float]]:
+    """(the currency to answer in, units of it for one of each currency): the only one there is, else dollars."""
+    names = {portfolio.instrument(item).currency for item in portfolio.positions} | set(portfolio.balances)
+    single = next(iter(names)) if len(names) == 1 else USD
+    return single, {name: 1.0 if name == single else portfolio.price_of(name) for name in sorted(names)}
+
+
+def total(blocks: Sequence[Block], rates: Mapping[str, float]) -> tuple[float, float]:
+    """(initial, maintenance) of all blocks, each converted at the rate of its currency."""
+    initial = sum(block.initial * rates[block.currency] for block in blocks)
+    return initial, sum(block.maintenance * rates[block.currency] for block in blocks)
