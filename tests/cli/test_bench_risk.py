@@ -5,13 +5,15 @@ import sys
 
 import pytest
 
-from seawall.cli import bench_risk
+from seawall.cli import bench_revaluation, bench_risk
 
 
 @pytest.fixture
 def small(monkeypatch):
     for name, size in (("OPTIONS", 2_000), ("PRICES", 2_000), ("SCALAR", 20), ("ROUNDS", 1), ("SAMPLE", 2)):
         monkeypatch.setattr(bench_risk, name, size)
+    for name, size in (("ACCOUNTS", 20), ("INSTRUMENTS", 60), ("REMARKED", 20), ("SAMPLE", 20), ("ROUNDS", 1)):
+        monkeypatch.setattr(bench_revaluation, name, size)
 
 
 def test_without_compiler_and_oracles_their_rows_are_not_run(small, monkeypatch):
@@ -20,7 +22,7 @@ def test_without_compiler_and_oracles_their_rows_are_not_run(small, monkeypatch)
         monkeypatch.setitem(sys.modules, name, None)
     rows = bench_risk.rows()
     missed = [row for row in rows if row.asked == "not run"]
-    assert len(rows) == 10 and len(missed) == 8
+    assert len(rows) == 12 and len(missed) == 9
     assert all(row.against.startswith("NOT RUN: ") and row.holds for row in missed)
     assert "no C compiler" in missed[0].against and "QuantLib is not installed" in missed[1].against
 
@@ -29,7 +31,7 @@ def test_errors_hold_and_versions_are_told(small):
     for name in ("mpmath", "QuantLib", "py_lets_be_rational"):
         pytest.importorskip(name, reason=f"{name}, of the extra test, is what is compared with")
     rows = {row.name: row for row in bench_risk.rows()}
-    assert len(rows) == 10
+    assert len(rows) == 12
     against = rows["price + delta + vega: QuantLib's time / ours"].against
     assert importlib.metadata.version("QuantLib") in against
     exact = [row for row in rows.values() if row.against.startswith("mpmath")]

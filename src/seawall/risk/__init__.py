@@ -5,6 +5,7 @@ black76.py      option prices and greeks over arrays, by two paths; the mark pri
 black_scholes.py  the same on a spot price
 inverse.py      coin-settled futures and options, in dollars and in coin
 implied.py      implied volatility
+revaluation.py  many portfolios in every scenario
 kernels/        what of it is compiled
 exotics/        digitals, barriers, touches, variance swaps, curves; a simulation to check them by
 envelope.py     published schedules as convex integer charges, never below them

@@ -80,6 +80,19 @@ class Workload:
         """The publication once more, under the next version."""
         return self._admin(Kind.PUBLISH, self._publication, version=version), self._publication
 
+    def hold(self, engine: Fast, positions: int) -> None:
+        """Give every account of `engine`, which is behind the opening, so many positions: pairs trade at the mark."""
+        pairs = self.accounts // 2
+        instruments = np.concatenate([self._rng.permutation(len(self.specs))[:positions] for _ in range(pairs)])
+        records = np.repeat(command(Kind.ORDER, side=1, tif=TimeInForce.GTC), 2 * len(instruments))
+        records["account"] = SYSTEM_ACCOUNTS + np.arange(self.accounts).reshape(-1, 2).repeat(positions, 0).reshape(-1)
+        records["instrument"], records["price"] = instruments.repeat(2), self._marks[instruments].repeat(2)
+        records["side"][1::2] = -1
+        records["quantity"] = self._rng.integers(1, 20, len(instruments)).repeat(2)
+        self._stamp(records)
+        for start in range(0, len(records), CHUNK * 10):
+            engine.step(records[start : start + CHUNK * 10])
+
     def control(self, kind: Kind, **fields: int) -> Commands:
         """One command without attachment, stamped next."""
         return self._admin(kind, b"", **fields)
