@@ -5,11 +5,13 @@ import sys
 
 import pytest
 
-from seawall.cli import bench_revaluation, bench_risk
+from seawall.cli import bench_revaluation, bench_risk, bench_surface
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch, tmp_path):
+    fitted = bench_surface.surface_rows  # of a recorded chain, which has a test of its own
+    monkeypatch.setattr(bench_surface, "surface_rows", lambda: fitted(tmp_path))
     for name, size in (("OPTIONS", 2_000), ("PRICES", 2_000), ("SCALAR", 20), ("ROUNDS", 1), ("SAMPLE", 2)):
         monkeypatch.setattr(bench_risk, name, size)
     for name, size in (("ACCOUNTS", 20), ("INSTRUMENTS", 60), ("REMARKED", 20), ("SAMPLE", 20), ("ROUNDS", 1)):
@@ -22,7 +24,7 @@ def test_without_compiler_and_oracles_their_rows_are_not_run(small, monkeypatch)
         monkeypatch.setitem(sys.modules, name, None)
     rows = bench_risk.rows()
     missed = [row for row in rows if row.asked == "not run"]
-    assert len(rows) == 12 and len(missed) == 9
+    assert len(rows) == 16 and len(missed) == 13
     assert all(row.against.startswith("NOT RUN: ") and row.holds for row in missed)
     assert "no C compiler" in missed[0].against and "QuantLib is not installed" in missed[1].against
 
@@ -31,7 +33,7 @@ def test_errors_hold_and_versions_are_told(small):
     for name in ("mpmath", "QuantLib", "py_lets_be_rational"):
         pytest.importorskip(name, reason=f"{name}, of the extra test, is what is compared with")
     rows = {row.name: row for row in bench_risk.rows()}
-    assert len(rows) == 12
+    assert len(rows) == 16
     against = rows["price + delta + vega: QuantLib's time / ours"].against
     assert importlib.metadata.version("QuantLib") in against
     exact = [row for row in rows.values() if row.against.startswith("mpmath")]

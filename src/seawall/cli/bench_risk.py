@@ -36,8 +36,9 @@ C_FLAGS: Final = ("-O3", "-march=native", "-shared", "-fPIC")
 def rows() -> list[Row]:
     """Every row of the part; further figures of the room are further lists here."""
     from seawall.cli.bench_revaluation import revaluation_rows
+    from seawall.cli.bench_surface import surface_rows
 
-    return [*_speed_rows(), *_implied_rows(), *_accuracy_rows(), *revaluation_rows()]
+    return [*_speed_rows(), *_implied_rows(), *_accuracy_rows(), *surface_rows(), *revaluation_rows()]
 
 
 def _speed_rows() -> list[Row]:

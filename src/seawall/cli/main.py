@@ -27,6 +27,7 @@ from seawall.cli.restore import restore
 from seawall.cli.serve import serve
 from seawall.cli.snapshot import snapshot
 from seawall.cli.status import status
+from seawall.cli.surface import surface
 from seawall.cli.verify import verify
 
 COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
@@ -50,6 +51,7 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("retire", retire),
     ("restore", restore),
     ("margin", margin),
+    ("surface", surface),
     ("credit", credit),
     ("price", price),
     ("bench", bench),
@@ -64,7 +66,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for _name, _command in COMMANDS:
-    app.command(_name)(_command)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def _version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ implied.py      implied volatility
 revaluation.py  many portfolios in every scenario
 kernels/        what of it is compiled
 exotics/        digitals, barriers, touches, variance swaps, curves; a simulation to check them by
+surfaces/       volatility surfaces without arbitrage, from chains of quotes; their shocks
 envelope.py     published schedules as convex integer charges, never below them
 standard.py     model "standard": a charge on each position by itself
 scenarios.py    model "scenarios": 35 scenarios of price and volatility, with contingency charges

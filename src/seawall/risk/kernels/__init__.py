@@ -4,6 +4,7 @@ normal.py      the Mills ratio, differences of it, and the branch-free functions
 pricing.py     Black-76: accurate path, greeks, stress path
 volatility.py  implied volatility
 revaluation.py sums of scenario values over positions
+surfaces.py    the joint fit of a surface
 
 Two decorators: `kernel` for a function that Python calls, compiled at its first call and cached, and `inlined` for what
 kernels are made of. Nothing is compiled at import. Division follows IEEE 754 (`error_model`), so that no branch for
