@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import time
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from api_venue import ALICE
+from certificates import certificate
 from dev_venue import dev_venue
 
 from seawall.api import door as doors
@@ -18,6 +20,7 @@ from seawall.api.sockets import free_port, until_listening
 from seawall.api.web import WebServer
 from seawall.cli.bench_clients import Process, load
 from seawall.node.configuration import Listening
+from seawall.node.listening import Tls
 from seawall.vocabulary.errors import OutcomeUnknown
 
 
@@ -103,6 +106,48 @@ def test_a_quick_reader_hears_all_of_a_flood(tmp_path):
 
     with dev_venue(tmp_path / "venue") as venue:
         asyncio.run(scenario(venue))
+
+
+def test_tls_and_who_may_come_in(venue, tmp_path):
+    """Nobody without TLS; where certificates of clients are asked for, nobody without one that our authority signed."""
+    ours, theirs = (certificate(tmp_path, name, authority=True) for name in ("ours", "theirs"))
+    for name, signer in (("server", ours), ("client", ours), ("stranger", theirs)):
+        certificate(tmp_path, name, signer)
+
+    def shown(name=None):
+        made = ssl.create_default_context(cafile=tmp_path / "ours.pem")
+        if name is not None:
+            made.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+        return made
+
+    async def asked(client, port, context, scheme="https"):
+        """The answer over HTTP and over a WebSocket."""
+        url = f"{scheme}://127.0.0.1:{port}"
+        async with client.get(f"{url}/api/v2/public/get_time", ssl=context) as answer:
+            first = await answer.json()
+        async with client.ws_connect(f"{url}/ws/api/v2", ssl=context) as socket:
+            await socket.send_str('{"jsonrpc":"2.0","id":1,"method":"public/get_time","params":{}}')
+            return first["result"] > 0 and json.loads(await socket.receive_str())["result"] > 0
+
+    async def scenario(authority, good, bad):
+        tls = Tls(str(tmp_path / "server.pem"), str(tmp_path / "server.key"), authority)
+        tls.check("tls")
+        port = free_port("127.0.0.1")
+        server = WebServer(Door(venue.service), Listening("127.0.0.1", port, tls))
+        serving = asyncio.create_task(server.serve())
+        await until_listening("127.0.0.1", port)
+        async with aiohttp.ClientSession() as client:
+            assert await asked(client, port, shown(good))
+            with pytest.raises(aiohttp.ClientError):
+                await asked(client, port, None, "http")
+            for name in bad:
+                with pytest.raises((aiohttp.ClientError, ConnectionError)):
+                    await asked(client, port, shown(name))
+        server.stop()
+        await serving
+
+    asyncio.run(scenario("", None, ()))
+    asyncio.run(scenario(str(tmp_path / "ours.pem"), "client", (None, "stranger")))
 
 
 def test_an_address_is_counted_by_its_host(venue):
