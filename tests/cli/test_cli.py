@@ -75,16 +75,12 @@ def test_help_loads_nothing_heavy():
     assert shown.stdout.strip() == "[]"
 
 
-def words():
-    """How each command is called; those of a group by two words."""
-    for name, command in COMMANDS:
-        if isinstance(command, typer.Typer):
-            yield from ([name, one.name] for one in command.registered_commands)
-        else:
-            yield [name]
+def called_as(name, made):
+    """The words of a command; of a group, of each in it."""
+    return [[name, one.name] for one in made.registered_commands] if isinstance(made, typer.Typer) else [[name]]
 
 
-@pytest.mark.parametrize("called", words(), ids=" ".join)
+@pytest.mark.parametrize("called", [words for row in COMMANDS for words in called_as(*row)], ids=" ".join)
 def test_every_command_has_help_and_json(called):
     shown = run(*called, "--help")
     assert shown.returncode == 0 and "--json" in shown.stdout
