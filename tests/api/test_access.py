@@ -17,6 +17,7 @@ from seawall.api.errors import RpcError
 from seawall.api.keystore import KEY_NAME, STORE_NAME, Key, Keystore, Operator
 from seawall.api.rpc import Call, parse
 from seawall.api.session import Session
+from seawall.api.web import Asked
 from seawall.vocabulary.errors import InputError, JournalError
 
 NOW = 1_772_438_400_000
@@ -128,8 +129,8 @@ def test_what_was_signed_before_the_start_changes_nothing_after_it(access):
     access.signed("id", str(NOW - 1), message, sign("secret", message), NOW + 5, changes=False)
 
 
-class Scoped:
-    """A request as the server hands it over."""
+class Scoped(Asked):
+    """A request as it came, without the server that took it."""
 
     def __init__(self, authorization, path="/api/v2/private/buy", query="", method="GET", client="127.0.0.1:5"):
         self.headers = {"authorization": authorization}
@@ -137,8 +138,7 @@ class Scoped:
 
 
 def header(secret, stamp, request, body=b"", nonce="n", order="id,ts,sig,nonce", sep=","):
-    uri = request.path + (f"?{request.query_string}" if request.query_string else "")
-    text = f"{stamp}\n{nonce}\n{request.method}\n{uri}\n".encode() + body + b"\n"
+    text = f"{stamp}\n{nonce}\n{request.method}\n{request.target}\n".encode() + body + b"\n"
     fields = {"id": "key-alice", "ts": str(stamp), "sig": sign(secret, text), "nonce": nonce}
     return "deri-hmac-sha256 " + sep.join(f"{name}={fields[name]}" for name in order.split(","))
 

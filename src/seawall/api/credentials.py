@@ -35,9 +35,8 @@ def from_header(service: Any, asked: Asked, body: bytes, name: str, query: dict[
 def _signed(access: Access, asked: Asked, body: bytes, name: str, rest: str, now_ms: int) -> Any:
     """The login of a signed request: over the target and the body as they came, byte for byte."""
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
-    uri = asked.path + (f"?{asked.query_string}" if asked.query_string else "")
     stamp, nonce = fields.get("ts", ""), fields.get("nonce", "")
-    head = f"{stamp}\n{nonce}\n{asked.method}\n{uri}\n".encode(errors="surrogatepass")
+    head = f"{stamp}\n{nonce}\n{asked.method}\n{asked.target}\n".encode(errors="surrogatepass")
     row = METHODS.get(name)
     changes = row is not None and row.scope.endswith(":read_write")
     return access.signed(

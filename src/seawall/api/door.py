@@ -63,18 +63,31 @@ class Door:
         try:
             body = await read_body(came)
             name, request = request_of(asked, body)
-            if request is not None:
-                call.id = request.id
-                name = request.method
-            else:
-                call.id = UNSET
-            query = dict(parse_qsl(asked.query_string, keep_blank_values=True)) if request is None else {}
+            pairs = parse_qsl(asked.query_string, keep_blank_values=True)
+            query = dict(pairs) if request is None else {}
+            call.id, name = (UNSET, name) if request is None else (request.id, request.method)
+            self.check(asked, name, body, pairs, request)
             session.identity = from_header(self.service, asked, body, name, query)
-            self.serve(call, request, name, query)
+            passed_on = await self.pass_on(asked, call, body, name, query)
+            if passed_on is not None:
+                return passed_on
+            if not call.answered:
+                self.serve(call, request, name, query)
         except RpcError as error:
             call.fail(error)
         document, status = await answered
         return web.Response(body=document, status=status, headers=JSON)
+
+    def check(
+        self, asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None
+    ) -> None:
+        """Raise RpcError for an HTTP request that is not to be looked at any further."""
+
+    async def pass_on(
+        self, asked: Asked, call: Call, body: bytes, name: str, query: dict[str, str]
+    ) -> web.Response | None:
+        """The answer of somebody else to an HTTP request; None where it is answered here, or was already."""
+        return None
 
     def serve(self, call: Call, request: Envelope | None, name: str, query: dict[str, str]) -> None:
         """Answer an HTTP request by what came as its body, or by its path and query."""
@@ -93,12 +106,15 @@ class Door:
             session.identity = from_header(self.service, asked, b"", "", {})  # a socket may log in by header, too
         except RpcError:
             return web.Response(status=401)
-        if status := 429 if self._crowded(asked.client) else await self.admitted(session):
-            return web.Response(status=status)
-        socket = web.WebSocketResponse(compress=False, timeout=CLOSE_S)
-        self.sessions.add(session)
+        if self._crowded(asked.client):
+            return web.Response(status=429)
+        # it answers a goodbye when the place is free again: who connects anew on hearing it is not one too many
+        socket = web.WebSocketResponse(compress=False, timeout=CLOSE_S, autoclose=False)
         session.heard_at = time.monotonic()
+        self.sessions.add(session)
         try:
+            if status := await self.admitted(session):
+                return web.Response(status=status)
             await socket.prepare(request)
             await self._converse(session, socket)
         except web.HTTPException as refused:  # no handshake of a WebSocket

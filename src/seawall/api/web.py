@@ -47,6 +47,11 @@ class Asked:
         """host:port"""
 
     @property
+    def target(self) -> str:
+        """Path and query together; of a query that is empty nothing."""
+        return self.path + (f"?{self.query_string}" if self.query_string else "")
+
+    @property
     def wants_websocket(self) -> bool:
         """Whether it asks for more than one answer."""
         return self.headers.get("upgrade", "").lower() == "websocket"

@@ -4,22 +4,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
-from aiohttp.web_request import BaseRequest
-from msgspec import UNSET
 from yarl import URL
 
-from seawall.api.credentials import from_header
 from seawall.api.desk.plain import check_document, check_name, check_query, swapped
 from seawall.api.desk.tunnel import LOGIN, Tunnel, token_of
-from seawall.api.door import PREFIX, Door, read_body, request_of
+from seawall.api.door import PREFIX, Door
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
-from seawall.api.web import JSON, Asked
+from seawall.api.web import Asked
 from seawall.venues.connection import Unreachable, VenueError, once
 
 if TYPE_CHECKING:
@@ -68,9 +64,9 @@ class DeskDoor(Door):
         return (*super().steps(session, socket), tunnel.read(), tunnel.write())
 
     async def left(self, session: Session) -> None:
-        """A connection is gone."""
-        tunnel = self._tunnels.pop(session)
-        await tunnel.close()
+        """A connection is gone, if it ever was."""
+        if tunnel := self._tunnels.pop(session, None):
+            await tunnel.close()
 
     def take(self, session: Session, body: bytes) -> Awaitable[Any] | None:
         """One message of a bot; waits while too much is on its way to the venue."""
@@ -80,39 +76,22 @@ class DeskDoor(Door):
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------
 
-    async def _http(self, asked: Asked, came: BaseRequest) -> web.StreamResponse:
-        session = Session(asked.client, websocket=False)
-        answers: list[web.Response] = []
-        call = Call(
-            session, None, lambda body, status: answers.append(web.Response(body=body, status=status, headers=JSON))
-        )
-        try:
-            body = await read_body(came)
-            name, request = request_of(asked, body)
-            pairs = parse_qsl(asked.query_string, keep_blank_values=True)
-            query = dict(pairs) if request is None else {}
-            call.id = UNSET
-            if request is not None:
-                call.id, call.method = request.id, request.method
-                name = request.method
-            if self.desk.gate.enforce:
-                _check_plain(asked, name, body, pairs, request)
-            session.identity = from_header(self.service, asked, body, name, query)
-            if name in LOGIN:
-                self.serve(call, request, name, query)
-            elif (answer := await self._forward(asked, call, body, name, query)) is not None:
-                return answer
-        except RpcError as error:
-            call.fail(error)
-        return answers[0]
+    def check(
+        self, asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None
+    ) -> None:
+        """In enforce a request must read one way only."""
+        if self.desk.gate.enforce:
+            _check_plain(asked, name, body, pairs, request)
 
-    async def _forward(
+    async def pass_on(
         self, asked: Asked, call: Call, body: bytes, name: str, query: dict[str, str]
     ) -> web.Response | None:
-        """The venue's answer; None where it was answered here."""
+        """The venue's answer; None for a login, and for what the gate answered."""
+        if name in LOGIN:
+            return None
         identity, began = call.session.identity, time.perf_counter()
         headers = {key: value for key, value in asked.headers.items() if key.lower() not in _DROPPED}
-        target = asked.path + (f"?{asked.query_string}" if asked.query_string else "")
+        target = asked.target
         try:
             own = query.get("access_token", "")
             if not own and b'"access_token"' in body:

@@ -142,7 +142,6 @@ class Tunnel:
                 self._pass(text)  # the venue says best what it does not like
             return
         call = Call(self.session, request.id, lambda document, _: self.session.push(document.decode()))
-        call.method = request.method
         try:
             if self.desk.gate.enforce:
                 check_name(request.method)
