@@ -11,6 +11,8 @@ broadcast. Errors are some 1e-15 of spot, strike and rebate, not of the price. M
 `monitored_level` moves a barrier that is looked at on dates only.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -45,17 +47,9 @@ def option(
     rebate: npt.ArrayLike = 0.0,
 ) -> Array:
     """Price of a call or put with one barrier."""
-    strike, rebate = diffusion.level("strike", strike), cash_amount("rebate", rebate)
-    kind = option_sign(option_type)
-    asset = passage.single(diffusion, level, direction, knock, strike, kind, asset=True)
-    cash = passage.single(diffusion, level, direction, knock, strike, kind, asset=False)
-    value = positive(kind * (asset - strike * cash))
-    if not rebate.any():
-        return value
-    never = passage.single(diffusion, level, direction, OUT, asset=False)
-    if (knock_sign(knock) < 0).any():
-        never = np.where(knock_sign(knock) > 0, never, passage.single_hit(diffusion, level, direction))
-    return np.asarray(value + rebate * never)
+    alive = partial(passage.single, diffusion, level, direction)
+    hit = partial(passage.single_hit, diffusion, level, direction)
+    return _option(diffusion, strike, knock, option_type, rebate, alive, hit)
 
 
 def double_option(
@@ -68,16 +62,30 @@ def double_option(
     rebate: npt.ArrayLike = 0.0,
 ) -> Array:
     """Price of a call or put with a barrier below and one above; touching either knocks."""
+    alive = partial(passage.double, diffusion, lower, upper)
+    hit = partial(passage.double_hit, diffusion, lower, upper)
+    return _option(diffusion, strike, knock, option_type, rebate, alive, hit)
+
+
+def _option(
+    diffusion: Diffusion,
+    strike: npt.ArrayLike,
+    knock: npt.ArrayLike,
+    option_type: npt.ArrayLike,
+    rebate: npt.ArrayLike,
+    alive: Callable[..., Array],
+    hit: Callable[[], Array],
+) -> Array:
+    """A call or put, given the barriers: what is worth 1 `alive` at expiry, and what pays 1 at the first `hit`."""
     strike, rebate = diffusion.level("strike", strike), cash_amount("rebate", rebate)
     kind = option_sign(option_type)
-    asset = passage.double(diffusion, lower, upper, knock, strike, kind, asset=True)
-    cash = passage.double(diffusion, lower, upper, knock, strike, kind, asset=False)
+    asset, cash = (alive(knock, strike, kind, asset=unit) for unit in (True, False))
     value = positive(kind * (asset - strike * cash))
     if not rebate.any():
         return value
-    never = passage.double(diffusion, lower, upper, OUT, asset=False)
+    never = alive(OUT, asset=False)
     if (knock_sign(knock) < 0).any():
-        never = np.where(knock_sign(knock) > 0, never, passage.double_hit(diffusion, lower, upper))
+        never = np.where(knock_sign(knock) > 0, never, hit())
     return np.asarray(value + rebate * never)
 
 

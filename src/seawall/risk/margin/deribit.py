@@ -36,7 +36,7 @@ import numpy as np
 from seawall.risk.margin.parameter_sets import ParameterSet
 from seawall.risk.margin.portfolio import Days, Instrument, Portfolio, Position, Share, Struct
 from seawall.risk.margin.report import Block, Contribution, MarginReport, ScenarioResult, rounded
-from seawall.risk.margin.rules import PublishedRules, one_currency, total
+from seawall.risk.margin.rules import PublishedRules, equity_of, one_currency, total
 from seawall.risk.margin.valuation import (
     SETTLEMENT_MILLISECONDS,
     Float64Array,
@@ -45,7 +45,6 @@ from seawall.risk.margin.valuation import (
     option_values,
     options_among,
     term_scale,
-    worth,
     years_to,
 )
 from seawall.risk.market import MarketView
@@ -139,10 +138,7 @@ class DeribitPortfolio(PublishedRules[DeribitParameters]):
             blocks.append(block)
             contributions += added
             notes += said
-        equity = sum(amount * rates[currency] for currency, amount in portfolio.balances.items())
-        equity += sum(
-            worth(portfolio, item) * rates[portfolio.instrument(item).currency] for item in portfolio.positions
-        )
+        equity = equity_of(portfolio, rates.__getitem__)
         initial, maintenance = total(blocks, rates)
         return MarginReport(
             self.name, known.effective, known.source, single, equity, initial, maintenance,

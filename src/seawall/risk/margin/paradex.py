@@ -25,14 +25,13 @@ import numpy as np
 from seawall.risk.margin.parameter_sets import ParameterSet
 from seawall.risk.margin.portfolio import USD, Days, Portfolio, Position, Share, Struct
 from seawall.risk.margin.report import Block, Contribution, MarginReport, ScenarioResult
-from seawall.risk.margin.rules import PublishedRules, total
+from seawall.risk.margin.rules import PublishedRules, by_underlying
 from seawall.risk.margin.valuation import (
     Float64Array,
     option_values,
     options_among,
     refuse,
     term_scale,
-    worth,
 )
 from seawall.risk.market import MarketView
 from seawall.vocabulary.errors import InputError
@@ -90,20 +89,7 @@ class Paradex(PublishedRules[ParadexParameters]):
     def margin(self, portfolio: Portfolio, known: ParameterSet[ParadexParameters]) -> MarginReport:
         """The requirement of positions and balances, orders aside."""
         refuse(portfolio, self.name, ("perpetual", "option"), ("linear",))
-        blocks, contributions = [], []
-        for underlying in sorted({portfolio.instrument(item).underlying for item in portfolio.positions}):
-            block, added = _block(portfolio, known.parameters, underlying)
-            blocks.append(block)
-            contributions += added
-        equity = sum(amount * portfolio.price_of(currency) for currency, amount in portfolio.balances.items())
-        equity += sum(
-            worth(portfolio, item) * portfolio.price_of(portfolio.instrument(item).currency)
-            for item in portfolio.positions
-        )
-        initial, maintenance = total(blocks, {USD: 1.0})
-        return MarginReport(
-            self.name, known.effective, known.source, USD, equity, initial, maintenance, blocks, contributions
-        )
+        return by_underlying(self, portfolio, known, _block)
 
 
 def _block(portfolio: Portfolio, parameters: ParadexParameters, underlying: str) -> tuple[Block, list[Contribution]]:

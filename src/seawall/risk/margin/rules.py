@@ -1,15 +1,15 @@
 """What all published models share: a name, parameters by date with the house's overrides, open orders, currencies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
 
 from seawall.risk.margin.parameter_sets import ParameterSet, fit, in_force
 from seawall.risk.margin.portfolio import USD, Portfolio
-from seawall.risk.margin.report import Block, MarginReport
-from seawall.risk.margin.valuation import with_orders
+from seawall.risk.margin.report import Block, Contribution, MarginReport
+from seawall.risk.margin.valuation import with_orders, worth
 
 T = TypeVar("T")
 
@@ -49,6 +49,31 @@ def one_currency(portfolio: Portfolio) -> tuple[str, dict[str, float]]:
     names = {portfolio.instrument(item).currency for item in portfolio.positions} | set(portfolio.balances)
     single = next(iter(names)) if len(names) == 1 else USD
     return single, {name: 1.0 if name == single else portfolio.price_of(name) for name in sorted(names)}
+
+
+def by_underlying(
+    rules: PublishedRules[T],
+    portfolio: Portfolio,
+    known: ParameterSet[T],
+    margined: Callable[[Portfolio, T, str], tuple[Block, Sequence[Contribution]]],
+) -> MarginReport:
+    """The answer in dollars of rules that margin each underlying by itself."""
+    blocks: list[Block] = []
+    contributions: list[Contribution] = []
+    for underlying in sorted({portfolio.instrument(item).underlying for item in portfolio.positions}):
+        block, added = margined(portfolio, known.parameters, underlying)
+        blocks.append(block)
+        contributions += added
+    required, equity = total(blocks, {USD: 1.0}), equity_of(portfolio, portfolio.price_of)
+    return MarginReport(rules.name, known.effective, known.source, USD, equity, *required, blocks, contributions)
+
+
+def equity_of(portfolio: Portfolio, price: Callable[[str], float]) -> float:
+    """Balances, and what positions are worth, each currency at its price."""
+    equity = sum(amount * price(currency) for currency, amount in portfolio.balances.items())
+    return equity + sum(
+        worth(portfolio, item) * price(portfolio.instrument(item).currency) for item in portfolio.positions
+    )
 
 
 def total(blocks: Sequence[Block], rates: Mapping[str, float]) -> tuple[float, float]:
