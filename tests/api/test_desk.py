@@ -301,6 +301,6 @@ def test_a_full_disk_ends_enforce_and_not_what_only_looks_on(tmp_path, mode, mon
                 assert "result" in desk.get("private/buy", "alice", **limit(price))
                 time.sleep(0.4)
             assert len(open_at(venue, "alice")) == 6
-            assert "alert=dead_writer" in desk.log.read_text()
+            until(lambda: "alert=dead_writer" in desk.log.read_text())
         finally:
             desk.kill()
