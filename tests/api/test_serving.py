@@ -1,6 +1,7 @@
 """`seawall serve --dev`: from nothing to the first order and the first refusal; what was told outlives kill -9."""
 
 import asyncio
+import contextlib
 import gc
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from dev_venue import ENVIRONMENT, START, DevVenue, dev_venue
 
 from seawall.api import serving
+from seawall.api.operations import journalling
 from seawall.journal import folders_of, verify
 from seawall.node import Configuration
 
@@ -132,3 +134,36 @@ def test_a_peer_that_answers_nothing_does_not_keep_the_venue_from_stopping(tmp_p
             assert venue.stop() == 0
             assert time.monotonic() - began < 20
     assert verify(folders_of(tmp_path / "venue")).ok
+
+
+def test_a_watch_that_lost_its_cancel_is_told_again(tmp_path, monkeypatch):
+    """As one does whose own answer came in the same moment, by way of `wait_for` or `gather`."""
+
+    async def deaf():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    async def scenario():
+        venue = serving.Venue(Configuration.of({"data": str(tmp_path / "venue"), "engine": "reference"}))
+        await venue.start()
+        venue._watches.append(asyncio.create_task(deaf()))
+        await asyncio.sleep(0)
+        await venue.stop()
+
+    monkeypatch.setattr(serving, "CLOSE_S", 0.05)
+    monkeypatch.setattr(serving, "_collect_rarely", gc.enable)
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_an_answer_of_the_writer_does_not_hide_a_cancel():
+    async def scenario():
+        told = []
+        asking = asyncio.create_task(journalling._answer(told.append, 60.0))
+        await asyncio.sleep(0)
+        told[0]("found", None)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(scenario())

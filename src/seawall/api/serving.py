@@ -278,8 +278,10 @@ class Venue:
 
     async def stop(self) -> None:
         """Drain: what is queued is written and answered, connections are closed, the journal is closed cleanly."""
-        for watch in self._watches:
-            watch.cancel()
+        while watching := [watch for watch in self._watches if not watch.done()]:
+            for watch in watching:  # again, if need be: `gather` loses a cancel that comes with one of its errors
+                watch.cancel()
+            await asyncio.wait(watching, timeout=CLOSE_S)
         await asyncio.gather(*self._watches, return_exceptions=True)
         await asyncio.to_thread(self.service.sequencer.stop)
         end = time.monotonic() + DRAIN_S

@@ -70,7 +70,8 @@ async def _answer(ask: Callable[[Seen], None], timeout: float) -> Any:
     told = asyncio.get_running_loop().create_future()
     ask(lambda found, error: None if told.done() else told.set_result((found, error)))
     try:
-        answer = await asyncio.wait_for(told, timeout)
+        async with asyncio.timeout(timeout):  # wait_for loses a cancel that comes with the answer
+            answer = await told
     except TimeoutError as late:
         raise OutcomeUnknown(f"the writer has not answered for {timeout} s") from late
     return result_of(*answer)
