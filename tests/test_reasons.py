@@ -265,8 +265,8 @@ def time_passes(world):
 
 def later_rules(world):
     """Rules 2, more accounts, and a publication with weights and deltas."""
-    world.refused(Reason.UNKNOWN_RULES, Kind.RULES, version=4, numbers=(4, 1))
-    world.do(Kind.RULES, version=3)
+    world.refused(Reason.UNKNOWN_RULES, Kind.RULES, version=9, numbers=(9, 1))
+    world.do(Kind.RULES, version=4)
     world.refused(Reason.ROLE, Kind.ACCOUNT, account=CAT, type=9, numbers=(CAT, 9))
     for account, role in ((CAT, Role.CLIENT), (EVE, Role.CLIENT), (DESK, Role.DESK), (VENUE, Role.UPSTREAM)):
         world.do(Kind.ACCOUNT, account=account, tier=0, type=role)

@@ -33,6 +33,9 @@ from seawall.vocabulary.records import (
 GTC, IOC, FOK, GTD = TimeInForce
 STOPS = tuple(OrderType)[2:]
 BLOCKS = (0, 1)
+ADOPTING = 4
+"""Rules that some flows adopt on the way, with positions and publications of the rules before."""
+
 KEPT = 200
 """Orders that cancels and edits choose from."""
 
@@ -75,11 +78,12 @@ class Sent(NamedTuple):
 
 
 class RandomFlow:
-    """Random commands of every kind around the marks. One seed in eight stays under rules 1, one under rules 2."""
+    """Random commands of every kind around the marks. One seed in eight stays under each of the rules before."""
 
     def __init__(self, seed: int, accounts: int = 6) -> None:
         self.rng = random.Random(seed)
-        self.rules = {7: 1, 6: 2}.get(seed % 8, 3)
+        self.rules = {7: 1, 6: 2, 5: 3}.get(seed % 8, 4)
+        self.adopts = seed % 4 == 2
         self.script = opening(Script(), accounts, self.rng)
         self.clients = list(range(3, 3 + accounts))
         self.next_account = 3 + accounts
@@ -147,7 +151,10 @@ class RandomFlow:
     def _open_rules_2(self) -> None:
         """Groups, memberships, the upstream account and its instruments."""
         rng = self.rng
-        self.script.add(Kind.RULES, version=self.rules)
+        adopted = self.rules - (self.rules == ADOPTING and self.adopts)
+        self.script.add(Kind.RULES, version=adopted)
+        if adopted < self.rules:
+            self.later.append((1000, lambda: self.script.add(Kind.RULES, version=self.rules, flags=1)))
         for role in (Role.DESK, Role.FIRM, Role.OWNER):
             self.groups.append(self._define(role))
         self.upstream = self._define(Role.UPSTREAM)
@@ -452,7 +459,7 @@ class RandomFlow:
         elif choice == 3:
             self.script.add(Kind.UPSTREAM, instrument=self._number(), account=rng.choice((self.upstream, 3)))
         else:
-            self.script.add(Kind.RULES, version=rng.choice((*range(self.rules + 1), 4)))
+            self.script.add(Kind.RULES, version=rng.choice((*range(self.rules + 1), 5)))
 
     def _pause(self) -> None:
         """Time jumps, now and then far."""

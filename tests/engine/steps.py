@@ -5,12 +5,14 @@ says so and else in value atoms, millionths of a dollar. A lot of PERPETUAL, FUT
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import venue as contracts
 from venue import ANN, BEA, CAT, DEALER, EXPIRY, Venue, open_weighted, weighted
 
 from seawall.vocabulary import bounds
+from seawall.vocabulary.publication import Charge
 from seawall.vocabulary.reasons import Reason, explain
 from seawall.vocabulary.records import (
     BUY,
@@ -128,6 +130,8 @@ class World:
         self.venue, self.events, self.orders = venue, [], {}
         self.names = {"Ann": ANN, "Bea": BEA, "Cat": CAT, "Dealer": DEALER}
         self.marks: dict[int, int] = {}
+        self.caps: dict[int, int] = {}
+        self.charges: dict[int, Charge] = {}
 
     def told(self):
         """The last events, for a message."""
@@ -304,7 +308,25 @@ def _mark(world, what, price):
 
 @step(r"the marks are published again")
 def _publish(world):
-    world.events = world.venue.publish(weighted(world.marks))
+    made, charged = weighted(world.marks, caps=world.caps), list(world.charges)
+    risks = tuple(
+        replace(risk, charges=(charged.index(risk.instrument),) * 2) if risk.instrument in charged else risk
+        for risk in made.instruments
+    )
+    made = replace(made, instruments=risks, charges=tuple(world.charges.values()))
+    world.events = world.venue.publish(made)
+
+
+@step(r"(\w+) beyond (\d+) dollars is charged (\d+) per cent")
+def _charge(world, what, dollars, percent):
+    rate = int(percent) * 2**14 // 100
+    line = (rate, -(rate * int(dollars) * DOLLAR >> bounds.CHARGE_SHIFT))
+    world.charges[getattr(contracts, what)] = Charge((line, (-rate, line[1])))
+
+
+@step(r"gains in (\w+) count up to (\d+) dollars")
+def _cap(world, what, dollars):
+    world.caps[getattr(contracts, what)] = int(dollars) * DOLLAR
 
 
 @step(r"the index of (\w+) becomes (\d+)")
@@ -523,6 +545,25 @@ def _is(world, what, state):
     of_venue = about["type"] == Scope.VENUE
     found = everything["venue"][0] if of_venue else everything["states"].get((about["type"], number), 0)
     assert VenueState(found).name == state, VenueState(found).name
+
+
+@step(r"(\w+) is asked (\d+) dollars")
+def _asked(world, who, dollars):
+    needed = world.venue.margin(world.number(who))["requirement"]
+    assert needed == int(dollars) * DOLLAR, f"asked {needed}"
+
+
+@step(r"(\w+) and (\w+) are asked as much together as (\w+)")
+def _together(world, one, other, whole):
+    parts = [world.venue.margin(world.number(who))["requirement"] for who in (one, other)]
+    needed = world.venue.margin(world.number(whole))["requirement"]
+    assert sum(parts) == needed > 0, f"asked {parts}, and {needed}"
+
+
+@step(r"(\w+) has (\d+) dollars of equity")
+def _equity(world, who, dollars):
+    held = world.venue.margin(world.number(who))["equity"]
+    assert held == int(dollars) * DOLLAR, f"has {held}"
 
 
 @step(r"(\w+) is (restricted|restricted no longer)")

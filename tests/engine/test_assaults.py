@@ -22,6 +22,7 @@ from seawall.vocabulary.records import (
     FLAG_PROTECTED,
     FLAG_REDUCE_ONLY,
     FLAG_SLIDE,
+    RULES_FOLDED,
     SELL,
     SYSTEM_FEES,
     EventKind,
@@ -68,12 +69,12 @@ class Sent:
 
 
 class Assault(Attack):
-    """An attack under rules 2, following what each order promises."""
+    """An attack under rules 2 or the newest, following what each order promises."""
 
     def __init__(self, engine, seed):
         super().__init__(engine, seed)
         venue, rng = self.venue, self.rng
-        venue.do(Kind.RULES, version=2)
+        venue.do(Kind.RULES, version=max(RULES_FOLDED) if seed % 3 else 2)
         venue.do(Kind.ACCOUNT, account=OWNER, type=Role.OWNER)
         if rng.random() < 0.5:
             for account in CLIENTS[1:]:
@@ -82,6 +83,8 @@ class Assault(Attack):
             for instrument in (COARSE, LINEAR, OPTION):
                 wide = rng.choice((10**3, 10**5))
                 venue.do(Kind.LIMIT, state=Limit.COLLAR, instrument=instrument, amount=wide, quantity=1)
+        if seed % 5:  # else who joined is not counted yet, and caps are as they were
+            venue.publish(self.made)
         self.sent, self.positions, self.ceiling = {}, {}, {}
         self.seen = Counter()
 

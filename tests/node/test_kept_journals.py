@@ -4,6 +4,7 @@ rules-1  written by the build of commit 9c1d517, the last that knew only rules 1
          settlement and expiries, killed with -9 once; its copies as the killed and reopened writer left them
 rules-2  written by `keep_journal.py`: random commands of every kind there was, an unclean stop
 rules-3  the same, with the kinds that rules 3 added
+rules-4  the same, with capped gains and an owner's accounts under rules 4
 """
 
 import tarfile
@@ -13,9 +14,9 @@ from keep_journal import KEPT, kinds
 
 from seawall.journal import folders_of, verify
 from seawall.node import Configuration, Node, replay
-from seawall.vocabulary.records import Kind, command
+from seawall.vocabulary.records import RULES_FOLDED, Kind, command
 
-RULES = {"rules-1": 1, "rules-2": 2, "rules-3": 3}
+RULES = {"rules-1": 1, "rules-2": 2, "rules-3": 3, "rules-4": 4}
 
 
 @pytest.fixture(params=RULES)
@@ -40,14 +41,14 @@ def test_it_is_gone_on_with_under_its_own_rules(kept):
     settings = Configuration.of({"data": str(data), "segment_bytes": 1 << 18})
     node = Node.start(settings, lambda: 2**62)
     assert (node.replayed.digest, node.fold.engine.catalogue.rules) == (digest, rules)
-    if rules < 3:
+    newest = max(RULES_FOLDED)
+    if rules < newest:
         node.adopt_rules(rules + 1)
     node.submit(command(Kind.INDEX, instrument=0, price=1000))
     node.stop()
     again = Node.start(settings, lambda: 2**62)
-    assert again.snapshot_frame == node.journal.next_frame - 1 and again.fold.engine.catalogue.rules == min(
-        3, rules + 1
-    )
+    assert again.snapshot_frame == node.journal.next_frame - 1
+    assert again.fold.engine.catalogue.rules == min(newest, rules + 1)
     again.stop()
     assert replay(settings.folders, "reference").digest == again.fold.digest[1].hex()
 

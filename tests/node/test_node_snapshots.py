@@ -15,7 +15,7 @@ from seawall.journal.snapshots import snapshots_in
 from seawall.node import node as node_module
 from seawall.node import replay
 from seawall.vocabulary.errors import InputError, JournalError, OutcomeUnknown, ReplayMismatch
-from seawall.vocabulary.records import Kind, VenueState, command
+from seawall.vocabulary.records import RULES_FOLDED, Kind, VenueState, command
 
 SETTINGS = {"engine": "fast", "group": 20, "segment_bytes": 1 << 18}
 
@@ -55,7 +55,7 @@ def test_what_is_loaded_is_what_was_dumped_and_goes_on_alike(seed):
 
 def test_the_tag_names_the_layout_and_fits(monkeypatch):
     assert len(fast_snapshot.TAG) <= 64 and fast_snapshot._tag() == fast_snapshot.TAG
-    monkeypatch.setattr(fast_snapshot, "RULES_FOLDED", (1, 2, 3, 4))
+    monkeypatch.setattr(fast_snapshot, "RULES_FOLDED", (*RULES_FOLDED, 99))
     assert fast_snapshot._tag() != fast_snapshot.TAG
     monkeypatch.undo()
     monkeypatch.setattr(fast_snapshot.at, "A_LIMITS", 99)

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from seawall.api.listing import Listing
 from seawall.engine import formulas
+from seawall.engine.catalogue import gains_capped
 from seawall.engine.rules.margin import Account, BlockMargin, Book, Order, Position
 from seawall.engine.rules.margin import Listing as Risk
 from seawall.vocabulary import bounds
 from seawall.vocabulary.publication import EXPOSURES, INITIAL, MAINTENANCE, ROWS, BlockRisk, InstrumentRisk
+from seawall.vocabulary.records import RULES_FOLDED
 
 Rows = tuple[int, int]
 """Initial and maintenance requirement, in value atoms."""
@@ -23,8 +25,10 @@ _NONE: Final[Rows] = (0, 0)
 class Requirements:
     """What was published last of each block and instrument, and the formulas over it."""
 
-    def __init__(self, listings: dict[int, Listing]) -> None:
+    def __init__(self, listings: dict[int, Listing], rules: int = max(RULES_FOLDED)) -> None:
         self._listings = listings
+        self.rules = rules  # in force
+        self._by_rules: dict[int, int] = {}  # of each instrument, those it was published under
         self._book = Book()
         self._risks: dict[int, Risk] = {}
         self._book.listings = self._risks  # type: ignore[assignment]  # by number: the formulas only look them up
@@ -49,7 +53,7 @@ class Requirements:
             self._blocks[words[place]] = (words, place, charged)
             self._book.blocks.pop(words[place], None)
         for _ in range(instruments):
-            self._words[words[at]] = (words, at, charged)
+            self._words[words[at]], self._by_rules[words[at]] = (words, at, charged), self.rules
             self._risks.pop(words[at], None)
             at += 10 + words[at + 9]
 
@@ -78,6 +82,7 @@ class Requirements:
     def account(self, seen: dict[str, Any], chosen: Iterable[int] | None = None) -> Account:
         """A copy of an account as the engine showed it (`account_view`), or of some of its blocks."""
         made = Account(0)
+        made.split = seen["split"]
         blocks = None if chosen is None else set(chosen)
         made.balance = list(seen["balance"])
         for instrument, held in seen["positions"].items():
@@ -111,7 +116,7 @@ class Requirements:
         return self._book.equity(account)
 
     def of_position(self, instrument: int, lots: int) -> Rows:
-        """What a position needs by itself."""
+        """What a position needs by itself, of an owner of one account."""
         if not lots or not self.known(instrument):
             return _NONE
         account = Account(0)
@@ -119,12 +124,20 @@ class Requirements:
         return self.rows(account)
 
     def of_order(self, instrument: int, side: int, lots: int, price: int, rates: tuple[int, int]) -> Rows:
-        """What an open order needs by itself, its reserve included; `rates` maker and taker fee in millionths."""
-        self._ready(instrument)
+        """What an open order needs by itself, of an owner of one account, its reserve included.
+
+        `rates` are the maker and taker fee in millionths.
+        """
         account = Account(0)
-        account.positions[instrument] = Position()
-        self._book.open(account, Order(1, 0, instrument, side, price, lots, 0, *rates))
+        self.open(account, instrument, side, lots, price, rates)
         return self.rows(account)
+
+    def open(self, account: Account, instrument: int, side: int, lots: int, price: int, rates: tuple[int, int]) -> None:
+        """Let an imagined account have another open order; from then on its rows have the reserves of orders, too."""
+        self._ready(instrument)
+        account.positions.setdefault(instrument, Position())
+        number = len(account.orders) + 1
+        self._book.open(account, Order(number, 0, instrument, side, price, lots, 0, *rates))
 
     def imagine(self, seen: dict[str, Any], wanted: dict[int, int], *, add: bool) -> dict[str, Any]:
         """An account as it would be seen with other positions, entered at the marks, its equity the same.
@@ -136,7 +149,7 @@ class Requirements:
         gains = {number: list(row) for number, row in held.items()}
         if not add:
             account = Account(0)
-            account.balance = list(seen["balance"])
+            account.balance, account.split = list(seen["balance"]), seen["split"]
             for number, (quantity, cash, *_) in held.items():
                 account.balance[self._listings[number].spec.currency] += cash + self._value(number, quantity)
             gains = {}
@@ -158,6 +171,7 @@ class Requirements:
                 for number, block in account.blocks.items()
             },
             "reserve": reserve,
+            "split": account.split,
             "equity": equity,
             "initial": initial + reserve,
             "maintenance": maintenance + reserve,
@@ -182,6 +196,7 @@ class Requirements:
         u = tuple(words[at + 10 : at + 10 + count])
         listing = Risk(spec, instrument)
         listing.risk = InstrumentRisk(number, mark, u, inexact, weight, delta, vega, cap, (initial, maintenance))
+        listing.capped = gains_capped(self._by_rules[instrument], cap)
         self._risks[instrument] = listing
         book.position_charges[instrument] = [_lines(words, charged, index) for index in (initial, maintenance)]
 

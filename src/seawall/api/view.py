@@ -27,6 +27,7 @@ from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
     COMMAND,
     EVENT,
+    RULES_FOLDED,
     SYSTEM_ACCOUNTS,
     EventKind,
     Kind,
@@ -268,7 +269,7 @@ class View:
         self._taker: tuple[Order, int, float] | None = None
         self.ledger = Ledger(self)
         self.arrangements = Arrangements()
-        self.requirements = Requirements(self.listings)
+        self.requirements = Requirements(self.listings, RULES_FOLDED[0])
         self.blocks: dict[int, tuple[int, str]] = {}
         """Settlement currency and index of the engine's blocks."""
         self._trade_ids = 0
@@ -372,10 +373,19 @@ class View:
             self.client(int(note["account"])).name = str(note["name"])
         elif kind == "volatility":
             self.volatilities[int(note["instrument"])] = float(note["value"])
+        elif kind == "prices":
+            self._volatilities_of(note["instruments"])
         elif kind == "funding":
             self.funding[int(note["instrument"])] = note
         elif kind in NOTES and not any(self.seq - back in self.refused for back in range(1, note.get("after", 0) + 1)):
             self.arrangements.noted(note)
+
+    def _volatilities_of(self, prices: dict[str, Any]) -> None:
+        """Of a report of prices that is published with the next command."""
+        for name, price in prices.items():
+            listing = self.by_name.get(name)
+            if listing is not None and price.get("volatility") is not None:
+                self.volatilities[listing.number] = float(price["volatility"])
 
     def client(self, number: int) -> Client:
         """What an account has."""
@@ -621,6 +631,8 @@ class View:
                 del self.collars[record[_C["instrument"]]]
         elif kind == Kind.UNDERLYING:
             self.underlyings[record[_C["instrument"]]] = record[_C["amount"]]
+        elif kind == Kind.RULES:
+            self.requirements.rules = event[_E["b"]]
 
     def _paid(self, record: tuple[Any, ...]) -> None:
         """Funding, a settlement or a delivery that was taken."""

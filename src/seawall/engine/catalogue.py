@@ -3,6 +3,7 @@
 Rare commands, checked here once for both engines; each method either takes its command whole or raises Refused.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -138,6 +139,8 @@ class Catalogue:
         self.rules = RULES_FOLDED[0]
         self.roles = [int(Role.CLIENT)] * SYSTEM_ACCOUNTS
         self.groups: list[list[int]] = [[0, 0, 0] for _ in range(SYSTEM_ACCOUNTS)]  # desk, firm, owner of each account
+        self.splits = [1] * SYSTEM_ACCOUNTS  # of each account: those of its owner as last counted; 0: it joined since
+        self.recount = False  # somebody joined an owner since the last publication
         self.underlyings = list(range(bounds.BLOCKS_MAX))  # of each block
         self.states: dict[tuple[int, int], VenueState] = {}  # (scope, number); what is not there is open
         self.limits: dict[tuple[int, int, int], Row] = {}  # (limit, account, instrument), -1: none
@@ -184,6 +187,7 @@ class Catalogue:
         self.accounts += 1
         self.roles.append(role)
         self.groups.append([0, 0, 0])
+        self.splits.append(1)
         return tier
 
     def tier(self, command: Any) -> tuple[int, int]:
@@ -269,6 +273,7 @@ class Catalogue:
             "states": {key: int(state) for key, state in sorted(self.states.items())},
             "limits": {key: tuple(row) for key, row in sorted(self.limits.items())},
             "groups": self.groups,
+            "splits": (self.splits, self.recount),
             "roles": self.roles,
             "underlyings": self.underlyings,
         }
@@ -280,11 +285,16 @@ class Catalogue:
         return self.rules > 1 or kind in KINDS_OF_RULES_1
 
     def rules_command(self, command: Any) -> int:
-        """Take the next rules."""
+        """Take the next rules; on the way, from rules 4 on, only in people's name.
+
+        Before they were there the same command was refused, and a journal may hold one that nobody meant.
+        """
         wanted = int(command["version"])
-        if wanted not in RULES_FOLDED or wanted < self.rules:
+        unmeant = 1 < self.rules < wanted > 3 and not int(command["flags"]) & FLAG_APPROVED
+        if wanted not in RULES_FOLDED or wanted < self.rules or unmeant:
             raise Refused(Reason.UNKNOWN_RULES, wanted, self.rules)
         self.rules = wanted
+        self.recount = wanted > 3
         return wanted
 
     def underlying(self, command: Any) -> tuple[int, int]:
@@ -309,8 +319,25 @@ class Catalogue:
         grouping = self.roles[account] == Role.CLIENT and 0 <= slot < len(self.groups[account])
         if not grouping or self.groups[account][slot] or has_positions:
             raise Refused(Reason.MEMBERSHIP, account, group)
+        if self.rules > 3 and self.roles[group] == Role.OWNER:
+            others = any(joined[slot] == group for joined in self.groups)
+            self.splits[account], self.recount = int(not others), True
         self.groups[account][slot] = group
         return account, group
+
+    def count_owners(self) -> bool:
+        """At a publication that was taken: count each owner's accounts anew; whether somebody may count otherwise now.
+
+        Between two publications nobody's count changes, so nothing moves a margin but its own account's commands. Who
+        joins others counts for nothing until then: the steepest slopes of the charges, no capped gain.
+        """
+        if not self.recount:
+            return False
+        owners = [joined[Role.OWNER - Role.DESK] for joined in self.groups]
+        counts = Counter(owners)
+        self.splits = [counts[owner] if owner else 1 for owner in owners]
+        self.recount = False
+        return True
 
     def client(self, command: Any) -> int:
         """The account of a trader's command."""
@@ -519,6 +546,11 @@ class Catalogue:
         spec = self.specs[number]
         dearest = formulas.limit_value(spec, 1, spec.price_min if spec.form == Form.INVERSE else spec.price_max)
         return largest_open_position(risk, rates[spec.currency], dearest, spec.largest_position, live)
+
+
+def gains_capped(rules: int, cap: int) -> bool:
+    """Whether V counts no gain of an instrument that was published under `rules` with a `cap` on session gains."""
+    return rules > 3 and cap != bounds.NO_CAP
 
 
 def _relaxes(limit: Limit, shape: Shape, old: Row, new: Row, none: int) -> bool:

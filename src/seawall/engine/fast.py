@@ -103,6 +103,7 @@ class Fast(Rare):
             },
             "blocks": self._blocks_of(int(entry["first_margin"])),
             "reserve": int(entry["reserve"]),
+            "split": int(entry["split"]),
             **self.margin(account),
         }
 
@@ -149,6 +150,7 @@ class Fast(Rare):
         group = entry["role"] in GROUPS
         return {
             "tier": int(entry["tier"]) if number >= SYSTEM_ACCOUNTS else -1,
+            "split": int(entry["split"]),
             "balance": self._arrays["balances"][number * _C : (number + 1) * _C].tolist(),
             "positions": {int(p["instrument"]): tuple(int(p[name]) for name in _POSITION) for p in held},
             "orders": [int(orders[o]["id"]) for o in self._chain(int(entry["oldest"][at.OPEN]), "orders", "newer")],

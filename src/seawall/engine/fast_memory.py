@@ -166,7 +166,7 @@ class Memory:
         number = int(self._header[at.ACCOUNTS])
         self._ensure("accounts limits strategies balances atoms client_ids", number + 1)
         entry = self._arrays["accounts"][number]
-        entry["tier"], entry["role"] = tier, role
+        entry["tier"], entry["role"], entry["split"] = tier, role, 1
         for link in ("oldest", "newest", "first_position", "last_position", "first_margin", "first_protection"):
             entry[link] = -1
         entry["timer"] = -1

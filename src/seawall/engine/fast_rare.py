@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from seawall.engine.catalogue import Catalogue, Refused, Row, state_fields
+from seawall.engine.catalogue import Catalogue, Refused, Row, gains_capped, state_fields
 from seawall.engine.fast_memory import LIMITED_INSTRUMENT, Memory
 from seawall.engine.kernels import layout as at
 from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Instrument
-from seawall.vocabulary.publication import EXPOSURES, NO_CHARGE, ROWS, Publication
+from seawall.vocabulary.publication import EXPOSURES, NO_CHARGE, ROWS, InstrumentRisk, Publication
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
     EVENT,
@@ -140,6 +140,7 @@ class Rare(Memory):
         for name, joined in zip(("desk", "firm", "owner"), self.catalogue.groups[account], strict=True):
             accounts[account][name] = joined
         accounts[account]["state"] = self.catalogue.account_state(account)
+        accounts[account]["split"] = self.catalogue.splits[account]
         self._emit(EventKind.DEFINED, account=account, order_id=group, a=Kind.MEMBER)
 
     def _upstream(self, command: Any, attachment: bytes) -> None:
@@ -350,9 +351,8 @@ class Rare(Memory):
         self._emit(EventKind.DEFINED, instrument=number, a=Kind.INSTRUMENT)
 
     def _largest_open(self) -> list[int]:
-        held = self._live_positions()
         largest = np.zeros(len(self.catalogue.specs), np.int64)
-        np.maximum.at(largest, held["instrument"], np.abs(held["quantity"]) + held["open_buy"] + held["open_sell"])
+        self.kernels.largest_open(self._header, largest)
         found: list[int] = largest.tolist()
         return found
 
@@ -365,32 +365,23 @@ class Rare(Memory):
         widest = max((block.scenarios for block in publication.blocks), default=1)
         if widest > h[at.STRIDE]:
             self._restride(-(-widest // 8) * 8)
-        scenarios = {}
+        lines = _lines_of(publication)
         for block in publication.blocks:
             row = blocks[block.block]
-            row["touched"], row["scenarios"] = 1, block.scenarios
-            row["charged"] = any(index != NO_CHARGE for pair in block.charges for index in pair)
-            scenarios[block.block] = block
+            row["touched"], row["scenarios"], row["maintenance"] = 1, block.scenarios, block.maintenance_scenarios
+            indices = [index for pair in block.charges for index in pair]
+            row["charged"] = any(index != NO_CHARGE for index in indices)
             start = block.block * EXPOSURES * ROWS
-            for offset, index in enumerate(index for pair in block.charges for index in pair):
-                self._put_charge("block_charges", start + offset, publication, index)
+            self._arrays["block_charges"][start : start + EXPOSURES * ROWS] = lines[indices]
         for number, limit in limits.items():
             instruments[number]["position_bound"] = limit
-        for risk in publication.instruments:
-            row = instruments[risk.instrument]
-            mine = scenarios[int(row["block"])]
-            row["mark"], row["weight"], row["delta"], row["vega"] = risk.mark, risk.weight, risk.delta, risk.vega
-            row["gain_cap"], row["inexact"], row["published"] = risk.gain_cap, risk.inexact, 1
-            row["published_at"] = h[at.CLOCK]
-            row["scenarios"], row["maintenance"] = mine.scenarios, mine.maintenance_scenarios
-            row["charged"] = any(index != NO_CHARGE for index in risk.charges)
-            for offset, index in enumerate(risk.charges):
-                self._put_charge("charges", ROWS * risk.instrument + offset, publication, index)
-            start = risk.instrument * int(h[at.STRIDE])
-            self._arrays["risk"][start : start + len(risk.u)] = risk.u
+        self._put_risks(publication.instruments, lines)
         named = instruments[: int(h[at.INSTRUMENTS])]
         moved = np.isin(named["currency"], [rate.currency for rate in publication.currencies])
         blocks["touched"][named["block"][moved]] = 1
+        if self.catalogue.count_owners():
+            self._arrays["accounts"]["split"][: self.catalogue.accounts] = self.catalogue.splits
+            blocks["touched"] = 1
         self._emit(EventKind.PUBLISHED, a=self.catalogue.version)
         self.kernels.remark(h)
         for risk in publication.instruments:
@@ -408,12 +399,22 @@ class Rare(Memory):
                 break
             self._grow()
 
-    def _put_charge(self, table: str, slot: int, publication: Publication, index: int) -> None:
-        published = publication.charges[index].lines if index != NO_CHARGE else ()
-        lines = [line for line in published if line[0] != 0]
-        row = self._arrays[table][slot]
-        row["lines"] = 0
-        row["lines"][: len(lines)] = np.array(lines, np.int64).reshape(-1, 2)
+    def _put_risks(self, risks: tuple[InstrumentRisk, ...], lines: Any) -> None:
+        """Write what was published of instruments, a column of all of them at a time."""
+        instruments, h = self._arrays["instruments"], self._header
+        numbers = np.array([risk.instrument for risk in risks], np.int64)
+        for name in ("mark", "weight", "delta", "vega", "gain_cap", "inexact"):
+            instruments[name][numbers] = [getattr(risk, name) for risk in risks]
+        instruments["published"][numbers], instruments["published_at"][numbers] = 1, h[at.CLOCK]
+        instruments["capped"][numbers] = [gains_capped(self.catalogue.rules, risk.gain_cap) for risk in risks]
+        instruments["charged"][numbers] = [any(index != NO_CHARGE for index in risk.charges) for risk in risks]
+        for name in ("scenarios", "maintenance"):
+            instruments[name][numbers] = self._arrays["blocks"][name][instruments["block"][numbers]]
+        for row in range(ROWS):
+            self._arrays["charges"][ROWS * numbers + row] = lines[[risk.charges[row] for risk in risks]]
+        rows = self._arrays["risk"].reshape(-1, int(h[at.STRIDE]))
+        for risk in risks:
+            rows[risk.instrument, : len(risk.u)] = risk.u
 
     def _expire(self, command: Any, attachment: bytes) -> None:
         instrument, price = int(command["instrument"]), int(command["price"])
@@ -424,3 +425,12 @@ class Rare(Memory):
     def _largest_held(self, instrument: int) -> tuple[int, int]:
         lots, cash = self.kernels.largest_held(self._header, instrument)
         return int(lots), int(cash)
+
+
+def _lines_of(publication: Publication) -> Any:
+    """CHARGE records of a publication's charges, and behind them one without lines: what NO_CHARGE, -1, finds."""
+    records = np.zeros(len(publication.charges) + 1, at.CHARGE)
+    for record, charge in zip(records, publication.charges, strict=False):
+        lines = [line for line in charge.lines if line[0] != 0]
+        record["lines"][: len(lines)] = np.array(lines, np.int64).reshape(-1, 2)
+    return records

@@ -46,6 +46,8 @@ class _Kept(msgspec.Struct, array_like=True):
     rate_loss: list[int]
     roles: list[int]
     groups: list[list[int]]
+    splits: list[int]
+    recount: bool
     underlyings: list[int]
     specs: list[Instrument]
     risks: list[InstrumentRisk | None]
@@ -56,7 +58,7 @@ class _Kept(msgspec.Struct, array_like=True):
 
 _ALIKE: Final = (
     *("currencies", "accounts", "version", "rules", "crashed", "expired", "rate_loss"),
-    *("roles", "groups", "underlyings", "specs", "risks"),
+    *("roles", "groups", "splits", "recount", "underlyings", "specs", "risks"),
 )
 """What the catalogue keeps in the same form."""
 

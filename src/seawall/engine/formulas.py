@@ -105,9 +105,28 @@ def order_reserve(rate_loss: int) -> int:
     return value_of_loss(bounds.ORDER_ATOMS, rate_loss) + bounds.ORDER_ATOMS
 
 
-def charge_value(lines: tuple[tuple[int, int], ...], exposure: int) -> int:
-    """Value atoms a charge asks at `exposure`."""
-    return max(0, *(intercept + -(-rate * exposure >> bounds.CHARGE_SHIFT) for rate, intercept in lines))
+def part_of(amount: int, split: int) -> int:
+    """What one account has of an `amount` >= 0 that its owner's `split` accounts share, rounded down.
+
+    With `split` 0, of an account that joined others since they were counted last: nothing.
+    """
+    return amount // split if split else 0
+
+
+def charge_value(lines: tuple[tuple[int, int], ...], exposure: int, split: int) -> int:
+    """Value atoms a charge T asks at `exposure` of one of an owner's `split` accounts: the perspective T(n x) / n.
+
+    Of a line through (rate, intercept) it divides the intercept, an allowance. By Jensen's inequality the accounts are
+    asked no less together than one account would be with all they hold; one that is not counted yet (`split` 0) is
+    asked T's recession function, which T never outgrows: T(x + y) <= T(x) + T_0(y) (Rockafellar, Convex Analysis, 8).
+    """
+    asked = (-(-rate * exposure >> bounds.CHARGE_SHIFT) - part_of(-intercept, split) for rate, intercept in lines)
+    return max(0, *asked)
+
+
+def counted_gain(gain: int, cap: int, split: int) -> int:
+    """Atoms of a session gain that count for equity, of one of an owner's `split` accounts."""
+    return gain if cap == bounds.NO_CAP else min(gain, part_of(cap, split))
 
 
 def spends_in_proportion(equity: int, equity_after: int, requirement: int, requirement_after: int) -> bool:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from seawall.engine import formulas
-from seawall.engine.catalogue import Refused
+from seawall.engine.catalogue import Refused, gains_capped
 from seawall.engine.rules.margin import Account, Listing, Order
 from seawall.engine.rules.money import Money
 from seawall.vocabulary import bounds
@@ -175,6 +175,7 @@ class Reference(Money):
         positions = 0 <= number < len(self.accounts) and bool(self.accounts[number].positions)
         account, group = self.catalogue.member(command, positions)
         self.accounts[account].groups = self.catalogue.groups[account]
+        self.accounts[account].split = self.catalogue.splits[account]
         self._emit(EventKind.DEFINED, account=account, order_id=group, a=Kind.MEMBER)
 
     def _underlying(self, command: Any, attachment: bytes) -> None:
@@ -204,6 +205,9 @@ class Reference(Money):
     def _publish(self, command: Any, attachment: bytes) -> None:
         publication, limits = self.catalogue.publication(command, attachment, self._largest_open)
         book = self.book
+        if self.catalogue.count_owners():
+            for number, account in enumerate(self.accounts):
+                account.split = self.catalogue.splits[number]
         touched = {block.block for block in publication.blocks}
         moved = {rate.currency for rate in publication.currencies}
         for rate in publication.currencies:
@@ -215,8 +219,9 @@ class Reference(Money):
         for number, limit in limits.items():
             book.listings[number].position_bound = limit
         for risk in publication.instruments:
-            book.listings[risk.instrument].risk = risk
-            book.listings[risk.instrument].published_at = self.clock
+            listing = book.listings[risk.instrument]
+            listing.risk, listing.published_at = risk, self.clock
+            listing.capped = gains_capped(self.catalogue.rules, risk.gain_cap)
             book.position_charges[risk.instrument] = [
                 charges[index] if index != NO_CHARGE else None for index in risk.charges
             ]
@@ -253,7 +258,8 @@ class Reference(Money):
         """What an account is told of its money.
 
         Cash by currency; quantity, session cash, open buys and open sells by instrument; by block what it holds of
-        scenario sums and exposures; what its open orders reserve; and its `margin`.
+        scenario sums and exposures; what its open orders reserve; how many accounts its owner's charges are split
+        over; and its `margin`.
         """
         entry = self.accounts[account]
         reserves = zip(entry.open_orders, self.book.rate_loss, strict=True)
@@ -265,6 +271,7 @@ class Reference(Money):
             },
             "blocks": self._blocks_of(entry),
             "reserve": sum(count * formulas.order_reserve(rate) for count, rate in reserves),
+            "split": entry.split,
             **self.margin(account),
         }
 
@@ -296,6 +303,7 @@ class Reference(Money):
         account = self.accounts[number]
         return {
             "tier": account.tier,
+            "split": account.split,
             "balance": list(account.balance),
             "positions": {
                 instrument: (p.quantity, p.cash, p.open_buy, p.open_sell, p.window_start, p.window_price)

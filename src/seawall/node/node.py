@@ -173,7 +173,7 @@ class Node:
             raise InputError("rules", rules, f"must be newer than {now} and one of {RULES_FOLDED}")
         self._usable()
         self._snapshot_if_possible()
-        events = self.submit(command(Kind.RULES, version=rules))
+        events = self.submit(command(Kind.RULES, version=rules, flags=FLAG_APPROVED))
         self._snapshot_if_possible()
         return events
 

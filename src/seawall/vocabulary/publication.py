@@ -12,10 +12,12 @@ Instruments, for each lot, in value atoms (1e-6 USD):
 Currencies: value atoms per atom times 2^20, `rate_gain` for what is owned and `rate_loss` >= `rate_gain` for what is
 owed; the haircut is the difference.
 
-Gain caps: of an instrument's session gain (realised or not, since the last SETTLE) only `gain_cap` atoms count.
+Gain caps: of an instrument's session gain (realised or not, since the last SETTLE) only `gain_cap` atoms count, shared
+by the n accounts of a beneficial owner (rules 4: cap // n each), and of what it gains in a scenario none.
 
 Charges: T(x) = max(0, max_j(intercept_j + ceil(rate_j * x / 2^14))), intercept_j <= 0: convex, zero at zero, never
-negative, by its form. A model that works with knots converts them with `charge_from_knots`, which refuses knots that
+negative, by its form. One of an owner's n accounts is asked T(n x) / n (rules 4), so each is published for the whole of
+what an owner holds. A model that works with knots converts them with `charge_from_knots`, which refuses knots that
 are not convex.
 
 Rows: the initial row uses every scenario of a block and the initial charges; the maintenance row the first
@@ -170,7 +172,7 @@ class Publication:
             _between("charge", index, NO_CHARGE, len(self.charges) - 1)
         _between("scenarios of the risk array", len(risk.u), 1, bounds.SCENARIOS_MAX)
         _between("u[0]", risk.u[0], 0, 0)
-        for number in risk.u:
+        for number in (min(risk.u), max(risk.u)):
             _between("u", number, -bounds.EXPOSURE_MAX + 1, bounds.EXPOSURE_MAX - 1)
 
 
@@ -181,7 +183,7 @@ def largest_open_position(risk: InstrumentRisk, rate_loss: int, value_per_lot: i
     bound of the sum.
     """
     most = min(bounds.EXPOSURE_MAX, bounds.TOTAL_EXPOSURE_MAX // live)
-    largest = max(1, risk.weight, abs(risk.delta), abs(risk.vega), *(abs(number) + 1 for number in risk.u))
+    largest = max(1, risk.weight, abs(risk.delta), abs(risk.vega), max(risk.u) + 1, 1 - min(risk.u))
     by_conversion = (most << bounds.RATE_SHIFT) // max(1, value_per_lot * rate_loss)
     return min(limit, most // largest, by_conversion)
 

@@ -57,6 +57,7 @@ class Kernels(NamedTuple):
 
     fold: Any
     remark: Any
+    largest_open: Any
     rehash: Any
     equity: Any
     largest_held: Any
@@ -72,7 +73,8 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
     """
     from seawall.engine.kernels.fold import fold
     from seawall.engine.kernels.margin import equity_of
-    from seawall.engine.kernels.money import largest_held, remark
+    from seawall.engine.kernels.money import largest_held
+    from seawall.engine.kernels.remark import largest_open, remark
     from seawall.engine.kernels.stops import reprice, trail
     from seawall.engine.kernels.tables import lookup, rehash
     from seawall.vocabulary.records import COMMAND
@@ -82,6 +84,7 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
     signatures = (
         (fold, (words, commands, numba.int64)),
         (remark, (words,)),
+        (largest_open, (words, words)),
         (rehash, (words, words, numba.int64)),
         (equity_of, (words, numba.int64)),
         (largest_held, (words, numba.int64)),
@@ -98,4 +101,4 @@ def load(progress: Callable[[str, int, int], None] | None = None) -> Kernels:
             kernel.disable_compile()
     if progress is not None:
         progress("ready", len(signatures), len(signatures))
-    return Kernels(fold, remark, rehash, equity_of, largest_held, lookup, reprice, trail)
+    return Kernels(fold, remark, largest_open, rehash, equity_of, largest_held, lookup, reprice, trail)

@@ -130,7 +130,15 @@ def order_reserve(rate_loss: Number) -> Number:
 
 
 @kernel
-def worst_charge(charge: Any, low: Number, high: Number) -> Number:
+def part_of(amount: Number, split: Number) -> Number:
+    """formulas.part_of."""
+    if split == 1:
+        return amount
+    return amount // split if split > 0 else 0
+
+
+@kernel
+def worst_charge(charge: Any, low: Number, high: Number, split: Number) -> Number:
     """max(formulas.charge_value at `low`, at `high`), low <= high: each line is monotone, so one end decides it."""
     worst = 0
     line = 0
@@ -141,7 +149,7 @@ def worst_charge(charge: Any, low: Number, high: Number) -> Number:
             asked = -(-rate * exposure >> _CHARGE_SHIFT)
         else:
             asked = rate * (exposure >> _CHARGE_SHIFT) - (-rate * (exposure & _CHARGE_MASK) >> _CHARGE_SHIFT)
-        worst = max(worst, charge.lines[line, 1] + asked)
+        worst = max(worst, asked - part_of(-charge.lines[line, 1], split))
         line += 1
     return worst
 

@@ -25,7 +25,6 @@ from seawall.engine.kernels.views import (
     positions_of,
     prefetch,
     rates_of,
-    scenarios_of,
 )
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import FLAG_REDUCE_ONLY, SYSTEM_ACCOUNTS, EventKind, OrderType, Role, Status
@@ -520,11 +519,3 @@ def _look_down(h: Header, o: Index) -> None:
     prefetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * orders[second].account)
     prefetch(h[at.A_ORDER_TABLE] + 16 * home(orders[second].id, h[at.ORDER_MASK]))
     fetch(h[at.A_ORDERS] + at.ORDER_BYTES * orders[second].next, 2)
-
-
-@kernel
-def wipe_scenarios(h: Header, m: Index) -> None:
-    """V + W of one margin record to zero."""
-    x = scenarios_of(h, m)
-    for scenario in range(h[at.STRIDE]):
-        x[scenario] = 0

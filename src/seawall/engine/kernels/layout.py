@@ -173,13 +173,13 @@ ACCOUNT: Final = _record(
         *_fields(
             "scenario_initial scenario_maintenance charge_initial charge_maintenance reserve open_notional",
             "tier open_orders first_position last_position first_margin client_next"
-            " desk firm owner unknown waiting timer first_protection",
+            " desk firm owner split unknown waiting timer first_protection",
             "role state own_state restricted limited",
         ),
     ]
 )
 """`oldest`, `newest`: of the orders that are OPEN, and of those WAITING. `state` is the strictest of its own and its
-groups'; `limited` says whether its LIMITS record matters."""
+groups'; `limited` says whether its LIMITS record matters; `split` is `Catalogue.splits`."""
 
 OPEN, WAITING = 0, 1
 """An account's lists of orders."""
@@ -203,7 +203,7 @@ INSTRUMENT: Final = _record(
             " mark weight delta vega gain_cap position_bound index last index_at published_at open_interest"
             " collar collar_ticks window_collar window_ns interest_max velocity velocity_ns velocity_takers"
             " window_start window_price moves",
-            "product form currency block option_type delivery_form fee_class inexact published expired"
+            "product form currency block option_type delivery_form fee_class inexact capped published expired"
             " scenarios maintenance charged"
             " trie_depth first_holder last_holder state own_state upstream limited first_trailing last_trailing",
         ),
@@ -214,7 +214,7 @@ INSTRUMENT: Final = _record(
 """`roots` and `best` by code: 0 asks, 1 bids, 2 + 2 * watched price + (0 rising, 1 falling) the waiting stops. In odd
 codes the highest price is the best."""
 
-BLOCK: Final = _record(_fields("", "scenarios charged touched underlying"))
+BLOCK: Final = _record(_fields("", "scenarios maintenance charged touched underlying"))
 
 CHARGE: Final = np.dtype([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
 """(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""

@@ -6,6 +6,7 @@ requirement and equity cost a few additions; a change of one order or position i
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from seawall.engine.kernels import arithmetic as ar
@@ -133,6 +134,9 @@ def scan(
     Only the sum is kept: nothing ever needs V or W alone, and half the memory is half the cache misses.
     """
     ins = instruments_of(h)[instrument]
+    if ins.capped != 0:
+        _scan_capped(h, m, instrument, side, old, old_fixed, new, new_fixed, before, change)
+        return
     margin = margins_of(h)[m]
     x, u = scenarios_of(h, m), risk_of(h, instrument)
     x[0] += min(0, new_fixed) - min(0, old_fixed)
@@ -162,6 +166,74 @@ def scan(
 
 
 @kernel
+def _scan_capped(
+    h: Header,
+    m: Index,
+    instrument: Index,
+    side: Any,
+    old: Any,
+    old_fixed: Any,
+    new: Any,
+    new_fixed: Any,
+    before: Any,
+    change: Any,
+) -> None:
+    """`scan` where gains are capped: what position and order gain in a scenario counts nothing."""
+    add_lots(h, m, instrument, before, -1)
+    add_lots(h, m, instrument, before + change, 1)
+    add_effect(h, m, instrument, side * old, old_fixed, -1)
+    add_effect(h, m, instrument, side * new, new_fixed, 1)
+    take_maxima(h, m)
+
+
+@kernel
+def _most(ins: Any) -> Any:
+    """Value atoms above which no change of lots counts."""
+    return 0 if ins.capped != 0 else bounds.NO_LIMIT
+
+
+@kernel
+def add_lots(h: Header, m: Index, instrument: Index, lots: Any, sign: Any) -> None:
+    """Count a position in V of its block (`sign` 1) or out (-1), the maxima apart.
+
+    A loop without a branch, for several scenarios at a time.
+    """
+    ins = instruments_of(h)[instrument]
+    x, u = scenarios_of(h, m), risk_of(h, instrument)
+    drift, most = min(0, lots) * ins.inexact, _most(ins)
+    for s in range(1, np.int64(ins.scenarios)):
+        x[s] += sign * min(most, lots * u[s] + drift)
+
+
+@kernel
+def add_effect(h: Header, m: Index, instrument: Index, lots: Any, fixed: Any, sign: Any) -> None:
+    """Count an order of `lots` (negative: sold) in W of its block or out, the maxima apart."""
+    ins = instruments_of(h)[instrument]
+    x, u = scenarios_of(h, m), risk_of(h, instrument)
+    drift, most = min(0, lots) * ins.inexact, _most(ins)
+    x[0] += sign * min(0, fixed)
+    for s in range(1, np.int64(ins.scenarios)):
+        x[s] += sign * min(0, fixed + min(most, lots * u[s] + drift))
+
+
+@kernel
+def take_maxima(h: Header, m: Index) -> None:
+    """Bring a block's largest losses of both rows up to date in its account's sums."""
+    margin = margins_of(h)[m]
+    block, x = blocks_of(h)[margin.block], scenarios_of(h, m)
+    least = x[0]
+    for s in range(1, np.int64(block.maintenance)):
+        least = min(least, x[s])
+    first = -least
+    for s in range(np.int64(block.maintenance), np.int64(block.scenarios)):
+        least = min(least, x[s])
+    account = accounts_of(h)[margin.account]
+    account.scenario_initial += -least - margin.initial
+    account.scenario_maintenance += first - margin.maintenance
+    margin.initial, margin.maintenance = -least, first
+
+
+@kernel
 def charge_position(h: Header, p: Index) -> None:
     """Bring the charges on one position up to date in its account's sums."""
     pos = positions_of(h)[p]
@@ -172,8 +244,8 @@ def charge_position(h: Header, p: Index) -> None:
     account = accounts_of(h)[pos.account]
     high = ins.weight * (pos.quantity + pos.open_buy)
     low = ins.weight * (pos.quantity - pos.open_sell)
-    initial = ar.worst_charge(lines[2 * pos.instrument], low, high)
-    maintenance = ar.worst_charge(lines[2 * pos.instrument + 1], low, high)
+    initial = ar.worst_charge(lines[2 * pos.instrument], low, high, account.split)
+    maintenance = ar.worst_charge(lines[2 * pos.instrument + 1], low, high, account.split)
     account.charge_initial += initial - pos.charge_initial
     account.charge_maintenance += maintenance - pos.charge_maintenance
     pos.charge_initial, pos.charge_maintenance = initial, maintenance
@@ -197,11 +269,13 @@ def charge_block(h: Header, m: Index) -> None:
 @kernel
 def _block_row(h: Header, m: Index, row: Any) -> Any:
     margin = margins_of(h)[m]
-    lines, first = block_charges_of(h), 8 * margin.block + row
-    total = ar.worst_charge(lines[first], margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta)
-    total += ar.worst_charge(lines[first + 2], margin.gross_delta, margin.gross_delta)
-    total += ar.worst_charge(lines[first + 4], margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega)
-    return total + ar.worst_charge(lines[first + 6], margin.gross_vega, margin.gross_vega)
+    lines, first, split = block_charges_of(h), 8 * margin.block + row, accounts_of(h)[margin.account].split
+    low, high = margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta
+    total = ar.worst_charge(lines[first], low, high, split)
+    total += ar.worst_charge(lines[first + 2], margin.gross_delta, margin.gross_delta, split)
+    low, high = margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega
+    total += ar.worst_charge(lines[first + 4], low, high, split)
+    return total + ar.worst_charge(lines[first + 6], margin.gross_vega, margin.gross_vega, split)
 
 
 @kernel
@@ -241,9 +315,12 @@ def equity(h: Header, account: Index) -> Any:
 
 
 @kernel
-def counted_gain(ins: Any, cash: Any, quantity: Any) -> Any:
-    """Atoms of session gain that count for equity."""
-    return min(cash + ar.position_value(ins, quantity, ins.mark), ins.gain_cap)
+def _counted_gain(h: Header, account: Index, ins: Any, cash: Any, quantity: Any) -> Any:
+    """Atoms of an account's session gain that count for equity: formulas.counted_gain."""
+    gain = cash + ar.position_value(ins, quantity, ins.mark)
+    if ins.gain_cap == _NO_CAP:
+        return gain
+    return min(gain, ar.part_of(ins.gain_cap, accounts_of(h)[account].split))
 
 
 @kernel
@@ -251,7 +328,7 @@ def refresh_gain(h: Header, p: Index) -> None:
     """Bring a position's counted gain up to date in its account's atoms."""
     pos = positions_of(h)[p]
     ins = instruments_of(h)[pos.instrument]
-    gain = counted_gain(ins, pos.cash, pos.quantity)
+    gain = _counted_gain(h, pos.account, ins, pos.cash, pos.quantity)
     atoms_of(h)[pos.account * _C + ins.currency] += gain - pos.gain
     pos.gain = gain
 
@@ -286,7 +363,7 @@ def atoms_after(h: Header, p: Index, side: Any, quantity: Any, limit: Any, deare
     pos = positions_of(h)[p]
     ins = instruments_of(h)[pos.instrument]
     cash = pos.cash + ar.posting_at_limit(ins, side, quantity, limit)
-    change = counted_gain(ins, cash, pos.quantity + side * quantity) - pos.gain
+    change = _counted_gain(h, pos.account, ins, cash, pos.quantity + side * quantity) - pos.gain
     return change - ar.fee_at_limit(ins, quantity, limit, dearer) - bounds.ORDER_ATOMS
 
 

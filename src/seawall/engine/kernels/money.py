@@ -1,4 +1,4 @@
-"""Cash, funding, settlement, expiry, and the re-marking of every account after a publication."""
+"""Cash, funding, settlement, expiry, and the margin calls that follow a publication."""
 
 from typing import Any
 
@@ -17,15 +17,9 @@ from seawall.engine.kernels.book import (
     margin_call,
     refuse,
     refuse_denied,
-    reserve_of,
     watch_maintenance,
-    wipe_scenarios,
 )
-from seawall.engine.kernels.gate import count_order
 from seawall.engine.kernels.margin import (
-    charge_block,
-    charge_position,
-    counted_gain,
     equity,
     fetch_margin,
     move,
@@ -41,13 +35,11 @@ from seawall.engine.kernels.views import (
     accounts_of,
     atoms_of,
     balances_of,
-    blocks_of,
     deposits_of,
     fetch,
     instruments_of,
     kernel,
     limits_of,
-    margins_of,
     orders_of,
     positions_of,
     prefetch,
@@ -68,7 +60,6 @@ from seawall.vocabulary.records import (
 )
 
 _C = at.CURRENCIES_MAX
-_AHEAD = 4  # records by which a pass over a pool fetches the margin rows it will need
 _OPTION, _PERPETUAL = int(Product.OPTION), int(Product.PERPETUAL)
 _BALANCE_MAX, _DEPOSITS_MAX = bounds.BALANCE_MAX, bounds.DEPOSITS_MAX
 _R_ACCOUNT, _R_CURRENCY = int(Reason.UNKNOWN_ACCOUNT), int(Reason.UNKNOWN_CURRENCY)
@@ -83,7 +74,7 @@ _R_HALTED, _R_ACCOUNT_HALTED = int(Reason.VENUE_HALTED), int(Reason.ACCOUNT_HALT
 _R_FORBIDDEN, _R_ROLE, _R_DRAWDOWN = int(Reason.FORBIDDEN), int(Reason.ROLE), int(Reason.DRAWDOWN)
 _HALTED, _REDUCE = int(VenueState.HALTED), int(VenueState.REDUCE_ONLY)
 _DESK, _OWNER, _ACCOUNT = int(Role.DESK), int(Role.OWNER), int(Scope.ACCOUNT)
-_PENDING, _WAITING, _STATE = int(Status.PENDING), int(Status.WAITING), int(EventKind.STATE)
+_PENDING, _STATE = int(Status.PENDING), int(EventKind.STATE)
 _NO_LIMIT = bounds.NO_LIMIT
 
 
@@ -357,83 +348,6 @@ def _end_all_upstream(h: Header, instrument: Any) -> bool:
                 end_upstream(h, o, _R_END)
             o = older
     return True
-
-
-@njit(**ENTRY)
-def remark(words: Any) -> None:
-    """After a publication: rebuild V, W, exposures, gains, charges of every touched block in one pass over each pool.
-
-    BLOCK.touched says which blocks. Positions of untouched blocks keep all they have; order reserves are rebuilt for
-    all, as a currency's rate may have moved.
-    """
-    h = words_of(words)
-    margins, blocks, positions, orders = margins_of(h), blocks_of(h), positions_of(h), orders_of(h)
-    for account in range(h[at.ACCOUNTS]):
-        accounts_of(h)[account].reserve = 0
-    for m in range(h[at.USED_MARGINS]):
-        if blocks[margins[m].block].touched != 0:
-            _wipe(h, m)
-    for p in range(h[at.USED_POSITIONS]):
-        pos = positions[p]
-        if pos.live == 2 and blocks[instruments_of(h)[pos.instrument].block].touched != 0:
-            pos.quantity = pos.open_buy = pos.open_sell = 0  # the members' come again
-    for p in range(h[at.USED_POSITIONS]):
-        if p + _AHEAD < h[at.USED_POSITIONS]:
-            fetch_margin(h, p + _AHEAD)
-        pos = positions[p]
-        if pos.live == 1 and blocks[instruments_of(h)[pos.instrument].block].touched != 0:
-            _remark_position(h, p)
-    for o in range(h[at.USED_ORDERS]):
-        if o + 2 * _AHEAD < h[at.USED_ORDERS]:
-            fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * orders[o + 2 * _AHEAD].position, 2)
-            fetch_margin(h, orders[o + _AHEAD].position)
-        order = orders[o]
-        if order.id != 0 and order.status != _WAITING:
-            entry = accounts_of(h)[order.account]
-            entry.reserve += reserve_of(h, order.instrument)
-            ins = instruments_of(h)[order.instrument]
-            if blocks[ins.block].touched != 0:
-                count_order(h, o)
-    for m in range(h[at.USED_MARGINS]):
-        role = accounts_of(h)[margins[m].account].role
-        if blocks[margins[m].block].touched != 0 and (role < _DESK or role > _OWNER):
-            charge_block(h, m)
-
-
-@kernel
-def _wipe(h: Header, m: Any) -> None:
-    margin = margins_of(h)[m]
-    entry = accounts_of(h)[margin.account]
-    entry.scenario_initial -= margin.initial
-    entry.scenario_maintenance -= margin.maintenance
-    entry.charge_initial -= margin.charge_initial
-    entry.charge_maintenance -= margin.charge_maintenance
-    entry.open_notional -= margin.open_notional
-    margin.open_notional = 0
-    margin.initial = margin.maintenance = margin.charge_initial = margin.charge_maintenance = 0
-    margin.net_delta = margin.up_delta = margin.down_delta = margin.gross_delta = 0
-    margin.net_vega = margin.up_vega = margin.down_vega = margin.gross_vega = 0
-    wipe_scenarios(h, m)
-
-
-@kernel
-def _remark_position(h: Header, p: Any) -> None:
-    """Count a position anew in its wiped block; its orders follow, so its open quantities start from zero."""
-    pos = positions_of(h)[p]
-    ins = instruments_of(h)[pos.instrument]
-    entry = accounts_of(h)[pos.account]
-    entry.charge_initial -= pos.charge_initial
-    entry.charge_maintenance -= pos.charge_maintenance
-    pos.charge_initial = pos.charge_maintenance = 0
-    pos.open_buy = pos.open_sell = 0
-    quantity = pos.quantity
-    pos.quantity = 0
-    ins.open_interest -= max(0, quantity)
-    move(h, p, 1, 0, 0, 0, 0, quantity)
-    gain = counted_gain(ins, pos.cash, quantity)
-    atoms_of(h)[pos.account * _C + ins.currency] += gain - pos.gain
-    pos.gain = gain
-    charge_position(h, p)
 
 
 @kernel

@@ -1,7 +1,9 @@
 """Margin state of the reference engine: scenario sums, exposures, charges, equity. See DESIGN "The gate" in docs.
 
 For each block an account keeps V[s], the value change of its positions in scenario s, and W[s], the sum over its open
-orders of min(0, effect if filled in s). The requirement of a row is
+orders of min(0, effect if filled in s). Where session gains are capped equity would not show what a position gains, so
+there (since rules 4) it counts min(0, change), and an order what it loses at its limit besides: min(0, a + b) is at
+least min(0, a) + min(0, b), so no fill takes more than its order reserved. The requirement of a row is
 
     R = sum over blocks of max over s of -(V + W)[s]  +  charges at their worst side  +  order reserves
 
@@ -111,6 +113,7 @@ class Listing:
         self.risk: InstrumentRisk | None = None
         self.published_at = 0
         self.position_bound = 0
+        self.capped = False  # its session gains have a cap, and V counts none of its gains
         self.expired = False
         self.upstream = 0  # account of the venue it trades at, 0: here
         self.bids: dict[int, list[Order]] = {}
@@ -139,12 +142,19 @@ class Listing:
         """Lots held long."""
         return sum(max(0, position.quantity) for position in self.holders.values())
 
-    def gain(self, position: Position) -> int:
-        """Atoms of session gain that count for equity: at most the cap."""
+    def gain(self, position: Position, split: int) -> int:
+        """Atoms of session gain that count for equity, of one of an owner's `split` accounts."""
         if self.risk is None:
             return position.cash
         gain = position.cash + formulas.position_value(self.spec, position.quantity, self.risk.mark)
-        return min(gain, self.risk.gain_cap)
+        return formulas.counted_gain(gain, self.risk.gain_cap, split)
+
+    def changes(self, lots: int) -> list[int]:
+        """Value atoms by which `lots` change in each scenario; gains are none where they are capped."""
+        assert self.risk is not None
+        inexact = self.risk.inexact if lots < 0 else 0
+        changes = [lots * (u + (inexact if s else 0)) for s, u in enumerate(self.risk.u)]
+        return [min(0, change) for change in changes] if self.capped else changes
 
 
 class BlockMargin:
@@ -180,6 +190,7 @@ class Account:
         self.tier = tier
         self.role = role
         self.groups = [0, 0, 0]  # account numbers of its desk, firm and beneficial owner; 0: none
+        self.split = 1  # accounts of its owner, see `Catalogue.splits`
         self.balance = [0] * bounds.CURRENCIES_MAX
         self.positions: dict[int, Position] = {}
         self.orders: dict[int, Order] = {}
@@ -218,9 +229,7 @@ class Book:
         counted = self.rate_gain[spec.currency] if risk.gain_cap == bounds.NO_CAP else 0
         fixed = formulas.value_of_gain(max(gain, 0), counted)
         fixed -= formulas.value_of_loss(max(-gain, 0) + fee, self.rate_loss[spec.currency])
-        if order.side > 0:
-            return [min(0, fixed + order.remaining * u) for u in risk.u]
-        return [min(0, fixed - order.remaining * (u + (risk.inexact if s else 0))) for s, u in enumerate(risk.u)]
+        return [min(0, fixed + change) for change in listing.changes(order.side * order.remaining)]
 
     def open(self, account: Account, order: Order) -> None:
         """Enter an order into its account and count it."""
@@ -265,9 +274,8 @@ class Book:
         position = account.positions[instrument]
         self._add_gross(listing, position, block, sign)
         quantity = sign * position.quantity
-        inexact = risk.inexact if position.quantity < 0 else 0
-        for s, u in enumerate(risk.u):
-            block.v[s] += quantity * (u + (inexact if s else 0))
+        for s, change in enumerate(listing.changes(position.quantity)):
+            block.v[s] += sign * change
         block.net[0] += quantity * risk.delta
         block.net[1] += quantity * risk.vega
 
@@ -282,7 +290,7 @@ class Book:
         atoms = list(account.balance)
         for instrument, position in account.positions.items():
             listing = self.listings[instrument]
-            atoms[listing.spec.currency] += listing.gain(position)
+            atoms[listing.spec.currency] += listing.gain(position, account.split)
         return sum(
             formulas.currency_equity(atoms[c], self.rate_gain[c], self.rate_loss[c])
             for c in range(bounds.CURRENCIES_MAX)
@@ -297,18 +305,19 @@ class Book:
                 continue
             count = risk.maintenance_scenarios if row == MAINTENANCE else risk.scenarios
             total += max(-(block.v[s] + block.w[s]) for s in range(count))
-            total += self._block_charges(block, number, row)
+            total += self._block_charges(block, number, row, account.split)
         for instrument, position in account.positions.items():
             lines = self.position_charges[instrument][row]
             if lines is not None:
                 risk_of = self.listings[instrument].risk
                 assert risk_of is not None
-                total += _worst(lines, position.quantity, position.open_buy, position.open_sell, risk_of.weight)
+                opened, weight = (position.open_buy, position.open_sell), risk_of.weight
+                total += _worst(lines, position.quantity, *opened, weight, account.split)
         for currency, count in enumerate(account.open_orders):
             total += count * formulas.order_reserve(self.rate_loss[currency])
         return total
 
-    def _block_charges(self, block: BlockMargin, number: int, row: int) -> int:
+    def _block_charges(self, block: BlockMargin, number: int, row: int, split: int) -> int:
         total = 0
         for exposure in range(EXPOSURES):
             lines = self.block_charges[number][exposure][row]
@@ -316,10 +325,10 @@ class Book:
                 continue
             index = 0 if exposure in (NET_DELTA, GROSS_DELTA) else 1
             if exposure in (NET_DELTA, NET_VEGA):
-                total += _worst(lines, block.net[index], block.up[index], block.down[index], 1)
+                total += _worst(lines, block.net[index], block.up[index], block.down[index], 1, split)
             else:
                 assert exposure in (GROSS_DELTA, GROSS_VEGA)
-                total += formulas.charge_value(lines, block.gross[index])
+                total += formulas.charge_value(lines, block.gross[index], split)
         return total
 
     def requirement(self, account: Account) -> int:
@@ -348,6 +357,6 @@ class Book:
         ]
 
 
-def _worst(lines: tuple[tuple[int, int], ...], net: int, up: int, down: int, weight: int) -> int:
+def _worst(lines: tuple[tuple[int, int], ...], net: int, up: int, down: int, weight: int, split: int) -> int:
     """The charge at its worst side: a convex function is largest at an end of its interval."""
-    return max(formulas.charge_value(lines, weight * (net + up)), formulas.charge_value(lines, weight * (net - down)))
+    return max(formulas.charge_value(lines, weight * end, split) for end in (net + up, net - down))

@@ -48,7 +48,7 @@ class Money(Orders):
             listing = self.book.listings[instrument]
             if listing.spec.currency == currency:
                 option = listing.spec.product == Product.OPTION
-                cash += min(0, position.cash if option else listing.gain(position))
+                cash += min(0, position.cash if option else listing.gain(position, account.split))
         if amount > cash:
             raise Refused(Reason.CASH, amount, cash)
         account.balance[currency] -= amount
