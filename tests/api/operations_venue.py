@@ -18,6 +18,7 @@ from seawall.api.operations.record import Record
 from seawall.journal.checkpoint import SigningKey
 
 ROLES = {"olivia": "operator", "rita": "risk", "carl": "compliance", "dana": "developer", "ada": "auditor"}
+ROLES["fay"] = "feeder"
 APPROVERS = {"olivia": "operator", "rita": "risk", "carl": "compliance", "rob": "risk"}
 
 
@@ -81,13 +82,13 @@ class Desk:
 async def desk(folder, people=None, store=None, record=None, backup="", **settings):
     """A venue with its operations door, and what the writer's thread tells run on this loop."""
     people = people or People()
-    venue = Venue(folder, options=False, days=0, **settings)
+    venue = Venue(folder, **({"options": False, "days": 0} | settings))
     store = store or Keystore()
     people.register(store.registry)
     store.registry.keys |= venue.service.access.keys
     venue.service.access = Access(store)
     record = record or Record()
-    operations = Operations(venue.service, Settings(store, backup), record)
+    operations = Operations(venue.service, Settings(store, backup, feeds=True), record)
     pump = asyncio.create_task(_pump(venue))
     try:
         transport = ASGITransport(operations_app(operations))

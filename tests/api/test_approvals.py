@@ -646,6 +646,11 @@ PARAMETERS = {
     "rearm": {"account": "alice", "strategy": 7},
     "deposit": {"account": "alice", "currency": "USDC", "amount": "1234567"},
     "tier": {"tier": 1, "fee_class": "options", "maker": -12, "taker": 345},
+    "currency": {"name": "SOL", "decimals": 8},
+    "margin": {"version": 2, "base": 1, "owner": "carl", "changes": "coin_haircut = 0.4", "validated_by": "rita",
+               "evidence": "sha256:ab", "impact": {"accounts": 3}, "effective": 86_400_000, "more": 1},
+    "margin.rollback": {"version": 1, "was": 2},
+    "deliver": {"name": "BTC-27DEC30", "price": "120000"},
     "instrument": {"name": "SOL-PERPETUAL", "spec": {"block": 3}, "units": {"base": "SOL"}},
     "key.create": {"id": "k1", "account": "alice", "name": "bot", "rights": {"trade": "read"},
                    "addresses": ["10.0.0.0/8"], "not_before": 5, "expires": 6, "secret_sha256": "ab12"},
@@ -675,7 +680,7 @@ def test_the_words_say_all_that_is_signed(action, more):
     parameters = PARAMETERS[action] | more
     text = "\n".join(words(payload_of(action, parameters)))
     for name, value in parameters.items():
-        if name == "until":
+        if name in ("until", "effective"):
             assert "1970-01-02" in text
         elif name in ("not_before", "expires"):
             assert "1970-01-01 00:00:00 UTC" in text

@@ -45,6 +45,9 @@ CHANGES = {
                   "settlement": "USDC", "index": "sol_usdc", "period": "perpetual", "tick": [1, 2], "lot": [1, 10],
                   "delivery_tick": [1, 2], "contract_size": "0.1"},
     },
+    "/currencies": {"name": "SOL", "decimals": 8},
+    "/deliveries": {"name": PERPETUAL, "price": "100"},
+    "/margin": {"action": "propose", "changes": "coin_haircut = 0.4"},
     "/keys": {"action": "revoke", "id": "key-bob"},
     "/parameters": {"parameter": "tier", "tier": 0, "fee_class": "futures", "maker": 1, "taker": 2},
     "/people": {"action": "operator.revoke", "person": "dana"},
@@ -158,7 +161,7 @@ def test_the_document_has_the_table_of_rights():
     rows = {}
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        if len(cells) == 7 and cells[0].startswith("`"):
+        if len(cells) == 8 and cells[0].startswith("`"):
             rows[cells[0].strip("`")] = {role for role, cell in zip(roles, cells[2:], strict=True) if cell == "yes"}
     assert rows == {right: {role for role in roles if right in RIGHTS[role]} for right in set().union(*RIGHTS.values())}
 

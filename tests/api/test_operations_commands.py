@@ -302,7 +302,7 @@ def test_a_bundle_has_what_helps_and_no_secret(tmp_path):
             assert secret not in whole
         assert json.loads(parts["status.json"])["venue"] == s.desk.operations.venue
         assert json.loads(parts["verify.json"])["ok"] is True
-        assert "started commands=41" in parts["log.txt"] and 'model = "scenarios"' in parts["configuration.toml"]
+        assert "started commands=41" in parts["log.txt"] and 'model = "seawall"' in parts["configuration.toml"]
         assert out.stat().st_mode & 0o077 == 0
         await s.run(*arguments, status=2)  # never over another
 

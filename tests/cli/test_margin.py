@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,16 @@ def test_for_people(tmp_path):
         "parameters of 2026-06-25",
     ):
         assert words in shown.stdout
+
+
+def test_the_page_shows_what_the_commands_print():
+    page = (ROOT / "docs" / "margin.md").read_text()
+    shown = re.findall(r"^    \$ seawall margin (examples/\S+(?: --\S+ \S+)*)\n((?:    .*\n|\n)+)", page, re.MULTILINE)
+    assert len(shown) == 2
+    for arguments, lines in shown:
+        file, *options = arguments.split()
+        printed = ask(ROOT / file, *options).stdout
+        assert re.sub("^    ", "", lines, flags=re.MULTILINE).strip() == printed.strip()
 
 
 def test_help_names_every_model():

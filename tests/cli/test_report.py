@@ -11,7 +11,7 @@ from seawall.api.desk.latency import Held
 from seawall.api.desk.shadow import Ghost, Note
 from seawall.cli.bench_ordinary import instrument
 from seawall.node import Configuration, Node
-from seawall.risk import ScenarioMargin
+from seawall.risk import Seawall
 from seawall.venues import Mirror, Quote, Shadow
 from seawall.vocabulary.records import BUY, SELL, EventKind, Kind, Limit, Scope, VenueState, command
 
@@ -27,7 +27,7 @@ class Desk:
     def __init__(self, data):
         self.now = START
         self.node = Node.start(Configuration.of({"data": str(data), "engine": "reference"}), self._tick)
-        mirror = Mirror(ScenarioMargin(), 0.1, 0.05, ("BTC",))
+        mirror = Mirror(Seawall(), 0.1, 0.05, ("BTC",))
         quotes = {NAMES[0]: Quote(60_000.0, 60_000.0, time_ms=START // 10**6),
                   NAMES[1]: Quote(0.05, 60_000.0, 60_000.0, 0.6, START // 10**6)}  # fmt: skip
         opening = mirror.opening(

@@ -31,7 +31,6 @@ def test_the_same_settings_come_back_from_the_written_file(tmp_path):
     made = read(
         tmp_path,
         'data = "/x"\ngroup = 9\n[sim]\nseed = 5\n[margin]\nmodel = "standard"\n'
-        "[margin.scenarios]\nvolatility_floor = 0.25\nextended_moves_ppm = [-500000, 500000]\n"
         "[margin.standard.schedules.BTC]\ninitial_ppm = 30000\nmaintenance_ppm = 20000\nper_coin_ppm = 10\n",
     )
     assert read(tmp_path, made.toml()) == made
@@ -42,6 +41,9 @@ def test_the_same_settings_come_back_from_the_written_file(tmp_path):
 def test_every_margin_model_may_be_chosen(tmp_path):
     for name in MODELS:
         assert read(tmp_path, f'[margin]\nmodel = "{name}"').model().name == name
+    made = read(tmp_path, "[margin.published.underlyings.BTC]\nvolatility_floor = 0.25\n")
+    assert made.model().fitted().of("BTC").volatility_floor == 0.25
+    assert read(tmp_path, made.toml()) == made
     made = read(tmp_path, '[margin]\nmodel = "paradex"\n[margin.published.assets.BTC]\nunhedged = 0.03\n')
     assert made.model().parameters == {"assets": {"BTC": {"unhedged": 0.03}}}
     assert read(tmp_path, made.toml()) == made
@@ -63,11 +65,14 @@ def test_every_margin_model_may_be_chosen(tmp_path):
         ("[margin]\ncoin_haircut = 1.5", "margin.coin_haircut"),
         ("[margin]\ncoin_markup = -0.1", "margin.coin_markup"),
         ('[margin]\nmodel = "guess"', "margin.model"),
-        ("[margin.scenarios]\nvolatility_up = -1", "margin.scenarios.volatility_up"),
+        ('[margin]\nmodel = "scenarios"', "margin.model"),
         ("[margin.published]\nmm_factor = 1.0", "margin.published"),
+        ("[margin.published.others]\nvolatility_up = -1", "margin.published.others.volatility_up"),
+        ("[margin.published.others]\nnet_delta = [0.1, 0.2]", "margin.published.others.net_delta"),
+        ('[margin]\nmodel = "standard"\n[margin.published]\nmm_factor = 1.0', "margin.published"),
         ('[margin]\nmodel = "paradex"\n[margin.published]\nmm_factor = 1.0', "margin.published"),
         ('[margin]\nmodel = "deribit-portfolio"\n[margin.published]\nmm_factor = -1.0', "margin.published.mm_factor"),
-        ("[margin.scenarios]\nvolatility_upp = 1", "margin.scenarios.volatility_upp"),
+        ("[margin.scenarios]\nvolatility_up = 1", "margin.scenarios"),
         ("[margin.standard]\noption_initial_ppm = -1", "margin.standard.option_initial_ppm"),
         ('data = ""', "data"),
         ("group = = 1", "file"),

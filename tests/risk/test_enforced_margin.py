@@ -31,6 +31,7 @@ from seawall.vocabulary.records import COMMAND, Kind
 
 RANGES = {"products": {"BTC": {"price_scan_range": 6_000.0, "volatility_scan_range": 0.25}}, "initial_ratio": 1.1}
 ENFORCED = {
+    "seawall": (model("seawall"), BTC_LINEAR),
     "paradex": (model("paradex"), BTC_LINEAR),
     "span": (Span(RANGES), BTC_LINEAR),
     "derive-pmrm": (model("derive-pmrm"), BTC_LINEAR),
@@ -80,6 +81,7 @@ def check(name, rng, view, publication, positions, scale=None):
 
 
 MOST = {
+    "seawall": (1.05, 1.6),
     "paradex": (1.05, 1.6),
     "span": (1.000001, 1.000001),
     "derive-pmrm": (1.1, 2.8),
@@ -137,7 +139,7 @@ def test_small_books_of_any_size(name, lots):
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(ENFORCED)), LOTS, LOTS)
 def test_what_the_engine_is_given_is_convex(name, first, second):
-    """Up to the atom a lot that floors and ceilings differ by. Without thresholds it is subadditive, too."""
+    """Up to the atom a lot that floors and ceilings differ by. Without growth with size it is subadditive, too."""
     block, publication = ENFORCED[name][1], PUBLISHED[name]
     both = {number: first.get(number, 0) + second.get(number, 0) for number in first.keys() | second.keys()}
     slack = 20 + 2 * sum(abs(lots) for part in (first, second) for lots in part.values())
@@ -148,7 +150,7 @@ def test_what_the_engine_is_given_is_convex(name, first, second):
         )
         whole = asked(publication, block, both)[row]
         assert 2 * whole <= ends + slack
-        if not name.startswith("deribit"):
+        if not name.startswith(("deribit", "seawall")):
             assert whole <= sum(asked(publication, block, part)[row] for part in (first, second)) + slack
 
 
@@ -254,7 +256,7 @@ def test_the_houses_parameters_reach_the_engine():
     assert ratio == pytest.approx(2, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["paradex", "derive-pmrm", "deribit-linear"])
+@pytest.mark.parametrize("name", ["seawall", "paradex", "derive-pmrm", "deribit-linear"])
 def test_a_block_without_instruments_is_published_empty(name):
     view = SMALL[name]
     empty = replace(view, instruments={})
@@ -378,7 +380,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("name", ["paradex", "span", "derive-pmrm", "derive-pmrm-2", "deribit-linear"])
+@pytest.mark.parametrize("name", ["seawall", "paradex", "span", "derive-pmrm", "derive-pmrm-2", "deribit-linear"])
 @pytest.mark.parametrize(("field", "spoil"), BAD)
 def test_of_a_bad_view_nothing_is_published(name, field, spoil):
     with pytest.raises(InputError) as refused:

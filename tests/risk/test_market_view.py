@@ -30,8 +30,7 @@ def test_the_public_names_are_decided():
         "InstrumentMarket",
         "MarginModel",
         "MarketView",
-        "ScenarioMargin",
-        "ScenarioParameters",
+        "Seawall",
         "StandardMargin",
         "StandardParameters",
         "currency_rates",
@@ -40,7 +39,7 @@ def test_the_public_names_are_decided():
     assert all(hasattr(risk, name) for name in risk.__all__)
     assert all(name == model.name for name, model in MODELS.items())
     venues = ["deribit-standard", "deribit-portfolio", "paradex", "derive-pmrm", "derive-pmrm-2", "span"]
-    assert list(MODELS) == ["standard", "scenarios", *venues]
+    assert list(MODELS) == ["standard", "seawall", *venues]
 
 
 def test_rates_of_a_dollar_coin_and_of_a_bitcoin():
@@ -92,10 +91,14 @@ BAD = [
     ("currencies[0].decimals", lambda view: with_currency(view, decimals=-1)),
     ("rate_loss", lambda view: with_currency(view, price_usd=1e9)),
     ("blocks[0].index_usd", lambda view: replace(view, blocks={BTC_COIN: BlockMarket("BTC", 0.0)})),
+    ("blocks[0].depth_usd", lambda view: replace(view, blocks={BTC_COIN: BlockMarket("BTC", 60_000.0, 0.0)})),
+    ("blocks[0].depth_usd", lambda view: replace(view, blocks={BTC_COIN: BlockMarket("BTC", 60_000.0, math.nan)})),
+    ("blocks[0].depth_usd", lambda view: replace(view, blocks={BTC_COIN: BlockMarket("BTC", 60_000.0, 1e16)})),
+    ("instruments[0].open_interest", lambda view: with_instrument(view, PERPETUAL, open_interest=-1)),
 ]
 
 
-@pytest.mark.parametrize("name", ["standard", "scenarios", "deribit-standard", "deribit-portfolio"])
+@pytest.mark.parametrize("name", ["standard", "seawall", "deribit-standard", "deribit-portfolio"])
 @pytest.mark.parametrize(("field", "spoil"), BAD)
 def test_a_bad_view_is_refused_by_every_model(view, name, field, spoil):
     MODELS[name]().publish(view)

@@ -95,7 +95,7 @@ class Play:
 
     def again(self, trades=True):
         """A market that has what the journal says, and nothing else."""
-        market = LiveMarket(7, self.market._publish, trades=trades)
+        market = LiveMarket(7, publisher(Configuration()), trades=trades)
         for frame in self.frames:
             market.recall(*frame)
         return market
@@ -312,7 +312,7 @@ def test_200_times_the_funds_is_refused_for_margin_and_not_for_size(engine):
             assert (event["kind"], event["reason"]) == (EventKind.REFUSED, Reason.MARGIN), name
 
 
-@pytest.mark.parametrize("model", ["standard", "scenarios"])
+@pytest.mark.parametrize("model", ["standard", "seawall"])
 def test_either_margin_model_publishes_it_at_the_ends_of_the_walk(model):
     publish = publisher(Configuration.of({"margin": {"model": model}}))
     for factor in (0.5, 1.0, 2.0):
@@ -399,7 +399,7 @@ def test_a_suspended_machine_neither_jumps_nor_leaves_old_quotes():
 
 def test_listings_without_their_notes_get_them_and_other_notes_are_left_alone():
     played = Play(trades=False)
-    market = LiveMarket(7, played.market._publish, trades=False)
+    market = LiveMarket(7, publisher(Configuration()), trades=False)
     for commands, attachments, events in played.frames:
         kept = commands.copy()
         kept["kind"][kept["kind"] == Kind.TIME] = Kind.OPENED  # the notes are lost

@@ -7,7 +7,7 @@ from dialect import CURRENCIES, LINEAR, PERPETUAL
 
 from seawall.api.desk import feed as feeds
 from seawall.api.desk.feed import Feed
-from seawall.risk import ScenarioMargin
+from seawall.risk import Seawall
 from seawall.venues import Mirror, Shadow
 from seawall.vocabulary.records import Kind
 
@@ -44,7 +44,7 @@ def kinds(batches):
 
 def test_what_the_venue_lists_later_is_listed_here(monkeypatch):
     async def run():
-        venue, mirror = Venue(PERPETUAL, OTHERS), Mirror(ScenarioMargin(), 0.1, 0.05, ("BTC", "ETH"))
+        venue, mirror = Venue(PERPETUAL, OTHERS), Mirror(Seawall(), 0.1, 0.05, ("BTC", "ETH"))
         feed = Feed(mirror, ("BTC", "ETH"))
         opening = await feed.open(venue, [Shadow("ann")])
         assert kinds([opening]).count(Kind.INSTRUMENT) == 1 and set(mirror.by_name) == {"BTC-PERPETUAL"}

@@ -9,11 +9,11 @@ from seawall.api.view import View
 from seawall.engine.fast import Fast
 from seawall.engine.reference import Reference
 from seawall.node.node import Group
-from seawall.risk import ScenarioMargin, StandardMargin
+from seawall.risk import Seawall, StandardMargin
 from seawall.sim import Batch
-from seawall.sim.live import DAY_NS, PUBLISH_NS
+from seawall.sim.live import DAY_NS
 from seawall.venues import Mirror, Quote, Shadow, quotes_of
-from seawall.venues.mirror import STALE_MS
+from seawall.venues.mirror import PUBLISH_NS, STALE_MS
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.publication import Publication
 from seawall.vocabulary.reasons import Reason
@@ -55,7 +55,7 @@ def at(now, quotes=PRICES, **changed):
 
 
 def mirror(model=None):
-    return Mirror(model or ScenarioMargin(), 0.1, 0.05, ("BTC", "ETH"))
+    return Mirror(model or Seawall(), 0.1, 0.05, ("BTC", "ETH"))
 
 
 class Play:
@@ -126,7 +126,7 @@ def same(one, other):
     return [name for name in KNOWN if getattr(one, name) != getattr(other, name)]
 
 
-@pytest.mark.parametrize("model", [StandardMargin(), ScenarioMargin()])
+@pytest.mark.parametrize("model", [StandardMargin(), Seawall()])
 def test_an_opening_is_taken_whole_by_both_engines(model):
     play = Play((Reference, Fast), model).open()
     made = play.mirror

@@ -39,7 +39,7 @@ from seawall.node.node import Group
 from seawall.node.publishing import publisher
 from seawall.sim import Batch, LiveMarket
 from seawall.vocabulary.errors import InputError, OutcomeUnknown
-from seawall.vocabulary.records import FLAG_APPROVED, FLAG_UNCLEAN, Events, Kind, VenueState
+from seawall.vocabulary.records import FLAG_APPROVED, FLAG_UNCLEAN, Events, Kind, Limit, VenueState
 
 assert seawall.api.methods  # fills the table of methods
 
@@ -117,7 +117,7 @@ class Venue:
             store,
             configuration.operators.backup,
             configuration.operators.disk_hours,
-            configuration.operators.publisher_s,
+            configuration.publisher.late_s,
             tuple(
                 door.tls.certificate
                 for door in (configuration.trading, configuration.operations)
@@ -125,6 +125,7 @@ class Venue:
             ),
             lambda: len(self.door.sessions),
             self._cut,
+            feeds=self.market is None and not configuration.upstream.url,
         )
         self.operations = Operations(self.service, settings, record)
         self.door = Door(self.service)
@@ -150,6 +151,16 @@ class Venue:
             await self._start_market(self.market, store)
         else:
             self._need_operator(store)
+            await self._close_when_late()
+            await self.operations.governance.start()
+
+    async def _close_when_late(self) -> None:
+        """C17 from the first day: what prices are too old for is not the operators' to remember."""
+        age = round(self.configuration.publisher.late_s * 1e9)
+        limits = self.node.fold.engine.catalogue.limits  # nobody else writes yet
+        row = limits.get((Limit.STALE, -1, -1))
+        if row is None or row.amount > age:
+            await self.service.write(packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=age))
 
     def _need_operator(self, store: Keystore) -> None:
         if (token := first_operator(store, self.configuration.home_folder)) is not None:

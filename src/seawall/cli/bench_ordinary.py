@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from seawall.engine.fast import Fast
-from seawall.risk import ScenarioMargin, black76
+from seawall.risk import Seawall, black76
 from seawall.sim import Batch
 from seawall.sim.market import walk
 from seawall.venues import Mirror, Quote, Shadow, Terms
@@ -82,7 +82,7 @@ class Week:
     quotes: dict[str, Quote] = field(default_factory=dict)
     open: dict[int, Resting] = field(default_factory=dict)
     _engine: Fast = field(default_factory=Fast)
-    _mirror: Mirror = field(default_factory=lambda: Mirror(ScenarioMargin(), 0.10, 0.05, ("BTC", "ETH")))
+    _mirror: Mirror = field(default_factory=lambda: Mirror(Seawall(), 0.10, 0.05, ("BTC", "ETH")))
     _now: int = START_NS
     _seq: int = 0
     rng: np.random.Generator = field(init=False)

@@ -16,9 +16,11 @@ from seawall.cli.checkpoint import checkpoint, key
 from seawall.cli.credit import credit
 from seawall.cli.demo import demo
 from seawall.cli.exposure import exposure
+from seawall.cli.feed import feed
 from seawall.cli.halt import halt
 from seawall.cli.import_ import import_command
 from seawall.cli.margin import margin
+from seawall.cli.parameters import parameters
 from seawall.cli.price import price
 from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
@@ -39,6 +41,8 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("halt", halt),
     ("cancel-all", cancel_all),
     ("approve", approve),
+    ("feed", feed),
+    ("parameters", parameters),
     ("bundle", bundle),
     ("report", report),
     ("replay", replay),

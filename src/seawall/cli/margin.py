@@ -1,4 +1,4 @@
-"""`seawall margin`: the requirement of a portfolio by a venue's published rules."""
+"""`seawall margin`: the requirement of a portfolio by our model or a venue's published rules."""
 
 import sys
 from pathlib import Path
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from seawall.risk.margin import MarginReport
 
 
-NAMES: Final = "deribit-standard, deribit-portfolio, paradex, derive-pmrm, derive-pmrm-2, span"
+NAMES: Final = "seawall, deribit-standard, deribit-portfolio, paradex, derive-pmrm, derive-pmrm-2, span"
 """Ours, spelled out so that help needs no model to be loaded."""
 
 
 def margin(
     portfolio: Annotated[str, typer.Argument(metavar="PORTFOLIO", help="Portfolio file (docs/margin.md), or -.")],
-    model: Annotated[str, typer.Option(help=f"{NAMES}, or a plug-in's.")],
+    model: Annotated[str, typer.Option(help=f"{NAMES}, or a plug-in's.")] = "seawall",
     as_of: Annotated[
         str | None, typer.Option(help="Day whose parameters count, YYYY-MM-DD; without, the portfolio's own day.")
     ] = None,

@@ -37,6 +37,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     for disk in found["disks"]:
         hours = f"{disk['hours']:,} hours left" if disk["hours"] is not None else "not growing, or not known yet"
         lines.append(f"disk {disk['folder']}: {disk['free'] / 2**30:,.1f} GiB free, {hours}")
+    lines += [_price(row) for row in found.get("prices", [])]
+    lines += _margin(found.get("margin"))
     lines += _upstream(found.get("upstream"))
     for row in found["restricted"]:
         name = f"{row['scope']} {row['name']}".strip()
@@ -53,6 +55,21 @@ def _lines(found: dict[str, Any]) -> list[str]:
     raised = [f"{kind} {count:,}" for kind, count in found["alerts"].items() if count]
     lines.append(f"alerts since the start: {', '.join(raised) or 'none'}")
     lines.append(f"break-glass key: {found['approvals']['break_glass']}")
+    return lines
+
+
+def _price(row: dict[str, Any]) -> str:
+    published = f"published {moment(row['published'])}" if row["published"] else "NOT PUBLISHED"
+    return f"prices of {row['coin']}: index {row['index']:,}, reported {moment(row['reported'])}, {published}"
+
+
+def _margin(margin: dict[str, Any] | None) -> list[str]:
+    if margin is None or not margin["in_force"]:
+        return []
+    lines = [f"margin parameters: version {margin['in_force']} since {moment(margin['since'])}"]
+    for row in margin["waiting"]:
+        when = f", takes effect {moment(row['effective'])}" if row["effective"] else ""
+        lines.append(f"    version {row['version']} is {row['state']}{when}")
     return lines
 
 

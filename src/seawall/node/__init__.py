@@ -5,7 +5,7 @@ node.py           stamps, journals, applies, releases; the start after a stop of
 replay.py         folds a journal with a chosen engine and checks it against the digests it carries
 digest.py         the cumulative digest of events
 snapshots.py      the state to start from, written beside the writer
-publishing.py     a margin model as the publisher of a simulated market
+publishing.py     when marks and risk are published, and what
 """
 
 from seawall.node.configuration import Configuration

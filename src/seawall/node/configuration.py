@@ -13,7 +13,8 @@ import msgspec
 from seawall.journal import folders_of
 from seawall.journal.layout import PAGE_BYTES
 from seawall.node.listening import Tls, check_listening
-from seawall.risk import MODELS, MarginModel, ScenarioParameters, StandardParameters
+from seawall.risk import MODELS, MarginModel, StandardParameters
+from seawall.risk.cadence import Cadence
 from seawall.risk.margin.rules import PublishedRules
 from seawall.vocabulary.errors import ConfigurationError, InputError
 
@@ -23,8 +24,8 @@ SNAPSHOT_FRAMES_MAX: Final = 2**31
 _FOLDERS: Final = ("data", "mirror", "home", "archive")
 
 Model = Literal[
+    "seawall",
     "standard",
-    "scenarios",
     "deribit-standard",
     "deribit-portfolio",
     "paradex",
@@ -37,13 +38,12 @@ Model = Literal[
 class Margin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Margin model and its parameters; haircut and markup as fractions for coins that are not dollars."""
 
-    model: Model = "scenarios"
+    model: Model = "seawall"
     coin_haircut: float = 0.10
     coin_markup: float = 0.05
     standard: StandardParameters = msgspec.field(default_factory=StandardParameters)
-    scenarios: ScenarioParameters = msgspec.field(default_factory=ScenarioParameters)
     published: dict[str, Any] = msgspec.field(default_factory=dict)
-    """Of a venue's published model: what replaces parameters of its data file."""
+    """Of any model but standard: what replaces parameters of its data file."""
 
 
 class Listening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,11 +71,11 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of the operations door: alerts when less than `disk_hours` of disk time are left, or no publication came for
-    `publisher_s` seconds (0: never); `backup` is the folder of POST /backup."""
+    """Of the operations door: an alert when less than `disk_hours` of disk time are left; margin parameters take effect
+    `notice_h` hours after they were put to signature, sooner with one more; `backup` is the folder of POST /backup."""
 
     disk_hours: float = 24.0
-    publisher_s: float = 60.0
+    notice_h: float = 24.0
     backup: str = ""
 
 
@@ -125,6 +125,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operations: Listening = Listening(port=8081)
     rates: Rates = Rates()
     operators: Operators = Operators()
+    publisher: Cadence = msgspec.field(default_factory=Cadence)
     upstream: Upstream = Upstream()
 
     @classmethod
@@ -144,6 +145,9 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(cls, settings: dict[str, Any], folder: Path = Path()) -> Self:
         """The same from a dictionary; relative paths are taken from `folder`."""
         _refuse_unknown(settings, cls, "")
+        margin = settings.get("margin")
+        if isinstance(margin, dict) and margin.get("model") == "scenarios":
+            raise ConfigurationError("margin.model", "scenarios", "is seawall now, its parameters in margin.published")
         try:
             made = msgspec.convert(settings, cls)
         except msgspec.ValidationError as error:
@@ -169,6 +173,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("snapshot_frames", self.snapshot_frames, 0, SNAPSHOT_FRAMES_MAX),
             ("margin.coin_haircut", self.margin.coin_haircut, 0, 0.99),
             ("margin.coin_markup", self.margin.coin_markup, 0, 10),
+            ("operators.notice_h", self.operators.notice_h, 0, 24 * 365),
             ("sim.seed", self.sim.seed, 0, 2**63 - 1),
         ):
             if not low <= value <= high:
@@ -205,7 +210,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 field = ".".join(filter(None, ("margin.published", field)))
                 raise ConfigurationError(field, error.value, error.rule) from error
         elif self.margin.published:
-            rule = "is for the models of venues: standard and scenarios have tables of their own"
+            rule = "is for models with a data file: standard has a table of its own"
             raise ConfigurationError("margin.published", list(self.margin.published), rule)
 
     @property

@@ -11,7 +11,7 @@ from typing import Final
 
 from seawall.engine.formulas import limit_value
 from seawall.prices.recordings import COINM, Print, Recording, Snapshot, Touch
-from seawall.risk import BlockMarket, CurrencyMarket, InstrumentMarket, MarginModel, MarketView, ScenarioMargin
+from seawall.risk import BlockMarket, CurrencyMarket, InstrumentMarket, MarginModel, MarketView, Seawall
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import RecordingError
 from seawall.vocabulary.instruments import Form, Instrument, Product
@@ -35,7 +35,7 @@ class Listing:
         self.recording = recording
         self.inverse = recording.market == COINM
         self.tick = 10.0**-recording.price_decimals
-        self._model = model or ScenarioMargin()
+        self._model = model or Seawall()
         self.coin = recording.symbol[:3] if self.inverse else recording.symbol.removesuffix("USDT")
         fine = recording.price_decimals + recording.lot_decimals
         self.decimals = COIN_DECIMALS if self.inverse else max(DOLLAR_DECIMALS, fine)

@@ -1,21 +1,24 @@
 """Convex piecewise-linear envelopes in integers, never below the published schedule they stand for.
 
-A size-dependent schedule asks F(p) = a*p + b*p^2 of a position of p lots. F is convex and 0 at 0, so between two knots
-its chord is nowhere below it, and the maximum of the chords is the envelope. The engine allows 16 lines: eight chords a
-side. Rounding goes up everywhere: rates and the height of the left knot up, so the rounded line is nowhere below its
-chord to the right of that knot, up to the next, which is all the proof needs; at the last knot the envelope ends, and
-so does what the engine admits (`largest_open_position`).
+A charge that grows with size asks F(x) of an exposure x, F convex and 0 at 0: so between two knots its chord is nowhere
+below it, and the maximum of the chords is the envelope (`chord_lines`). The engine allows 16 lines: eight a side.
+Rounding goes up everywhere: heights, rates and the height of the left knot up, so the rounded line is nowhere below its
+chord to the right of that knot, up to the next, which is all the proof needs. Beyond the last knot whoever takes the
+chords says why F is covered.
+
+The published schedules are F(p) = a*p + b*p^2 of p lots; at their last knot the envelope ends, and so does what the
+engine admits (`largest_open_position`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from seawall.engine import formulas
 from seawall.vocabulary import bounds
-from seawall.vocabulary.bounds import ceil_div
 from seawall.vocabulary.publication import Charge
 
 CHORDS: Final = bounds.CHARGE_LINES_MAX // 2
@@ -25,6 +28,9 @@ SLACK_GROWTH: Final = 1.4
 """Each chord may be this much further above the schedule than the one before: small positions get the tight ones."""
 
 UNIT: Final = 1 << bounds.CHARGE_SHIFT
+
+Lines = tuple[tuple[int, int], ...]
+"""(rate, intercept) of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +104,30 @@ def schedule_charge(schedule: Schedule, knots: tuple[int, ...], weight: int) -> 
 
     Raises no error: convexity is by construction. `weight` from `schedule_weight`.
     """
-    lines = set()
+    lines = chord_lines(schedule.at, knots, weight)
+    return Charge(tuple(sorted(sided_lines(lines, lines))))
+
+
+def chord_lines(at: Callable[[int], Fraction], knots: Sequence[int], weight: int = 1) -> Lines:
+    """Lines (rate, intercept) of the chords between `knots`, sizes from 0 up, on the exposure size * `weight`.
+
+    `at` gives, of a convex function that is 0 at 0, heights that are not below it. No chord may be steeper than
+    `weight`.
+    """
+    lines = []
     for left, right in pairwise(knots):
-        rate = math.ceil(schedule.slope(left, right) * UNIT / weight)
-        # Where rounding would lift the intercept above 0, the line through 0 with this rate is high enough: a chord of
-        # a convex function that is 0 at 0 is steeper than the line from 0 to either of its ends.
-        intercept = min(0, math.ceil(schedule.at(left)) - (rate * left * weight >> bounds.CHARGE_SHIFT))
-        lines |= {(rate, intercept), (-rate, intercept)}
-    return Charge(tuple(sorted(lines)))
+        # A convex function that is 0 at 0 has chords steeper than the line from 0 to their ends; where heights were
+        # rounded up that line may be the steeper one.
+        slope = max((at(right) - at(left)) / (right - left), at(right) / right)
+        rate = math.ceil(slope * UNIT / weight)
+        # Where rounding would lift the intercept above 0, the line through 0 with this rate is therefore high enough.
+        lines.append((rate, min(0, math.ceil(at(left)) - (rate * left * weight >> bounds.CHARGE_SHIFT))))
+    return tuple(lines)
+
+
+def sided_lines(long: Lines, short: Lines) -> Lines:
+    """The lines of a charge that asks by `long` above zero and by `short`, mirrored, below."""
+    return tuple(dict.fromkeys((*long, *((-rate, intercept) for rate, intercept in short))))
 
 
 def two_sided_charge(long: Fraction, short: Fraction, weight: int) -> Charge:
@@ -114,6 +136,6 @@ def two_sided_charge(long: Fraction, short: Fraction, weight: int) -> Charge:
     return Charge(tuple(sorted({(rates[0], 0), (-rates[1], 0)})))
 
 
-def charge_value(charge: Charge, exposure: int) -> int:
-    """Value atoms the engine asks at a signed exposure: max(0, max_j(intercept_j + ceil(rate_j * x / 2^14)))."""
-    return max(0, *(intercept + ceil_div(rate * exposure, UNIT) for rate, intercept in charge.lines))
+def charge_value(charge: Charge, exposure: int, split: int = 1) -> int:
+    """Value atoms the engine asks at a signed exposure of one of an owner's `split` accounts."""
+    return formulas.charge_value(charge.lines, exposure, split)

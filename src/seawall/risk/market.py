@@ -25,6 +25,13 @@ MILLION: Final = 1_000_000
 VOLATILITY_MAX: Final = 100.0
 """Annual, 1.0 is 100 %. A quote above 10,000 % is an error of the source, and keeps every formula finite."""
 
+INDEX_MAX: Final = 1e9
+DEPTH_MAX: Final = 1e15
+"""Dollars both. Beyond is an error of the source."""
+
+OPEN_INTEREST_MAX: Final = bounds.QUANTITY_MAX * bounds.ACCOUNTS_MAX
+"""Lots."""
+
 FORWARD_MAX: Final = float(bounds.PRICE_MAX * bounds.DELIVERY_RATIO_MAX)
 """Ticks of delivery price: no deliverable price is higher."""
 
@@ -37,12 +44,14 @@ class CurrencyMarket:
     price * (1 + markup). They cover the price risk of coins held or owed until the next publication, because
     conversion rates do not move with the scenarios: where an account may owe coin against other collateral, a markup
     below the largest move of the scenarios leaves that risk uncovered, and so does such a haircut on the other side.
+    (Model "seawall" widens both to its scenarios; `name` tells it which coin this is where no block settles in it.)
     """
 
     price_usd: float
     decimals: int
     haircut: float
     markup: float
+    name: str = ""
 
     @property
     def value_per_atom(self) -> Fraction:
@@ -63,10 +72,14 @@ class CurrencyMarket:
 
 @dataclass(frozen=True, slots=True)
 class BlockMarket:
-    """A block: the name of its underlying coin, as the schedules know it, and the coin's index price in dollars."""
+    """A block: the name of its underlying coin, as the schedules know it, and the coin's index price in dollars.
+
+    `depth_usd`: dollars of it that can be closed outside the venue within the margin period; None: the model's own.
+    """
 
     underlying: str
     index_usd: float
+    depth_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +88,14 @@ class InstrumentMarket:
 
     `mark` in ticks; `forward` in ticks of the delivery price: for an option the forward of its expiry, in ticks of its
     strike, for a future or perpetual the index price. `volatility` is the annual mark volatility of an option (0.5 is
-    50 %) and unused otherwise.
+    50 %) and unused otherwise. `open_interest`: lots, by a published snapshot; None where there is none.
     """
 
     spec: Instrument
     mark: float
     forward: float
     volatility: float = 0.0
+    open_interest: int | None = None
 
     @property
     def mark_ticks(self) -> int:
@@ -102,6 +116,8 @@ class InstrumentMarket:
             raise InputError(f"{where}.mark", self.mark, f"must lie in [{spec.price_min}, {spec.price_max}]")
         if not 0 <= self.volatility <= VOLATILITY_MAX:
             raise InputError(f"{where}.volatility", self.volatility, f"must lie in [0, {VOLATILITY_MAX}]")
+        if self.open_interest is not None and not 0 <= self.open_interest <= OPEN_INTEREST_MAX:
+            raise InputError(f"{where}.open_interest", self.open_interest, f"must lie in [0, {OPEN_INTEREST_MAX}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +137,9 @@ class MarketView:
         for number, currency in sorted(self.currencies.items()):
             currency.check(number)
         for number, block in sorted(self.blocks.items()):
-            _positive(f"blocks[{number}].index_usd", block.index_usd)
+            _positive(f"blocks[{number}].index_usd", block.index_usd, INDEX_MAX)
+            if block.depth_usd is not None:
+                _positive(f"blocks[{number}].depth_usd", block.depth_usd, DEPTH_MAX)
         settles: dict[int, int] = {}
         for number, instrument in sorted(self.instruments.items()):
             instrument.check(number, self.time_ns)
@@ -171,6 +189,8 @@ def round_away(value: Fraction) -> int:
     return math.ceil(value) if value >= 0 else math.floor(value)
 
 
-def _positive(field: str, value: float) -> None:
+def _positive(field: str, value: float, most: float = math.inf) -> None:
     if not (math.isfinite(value) and value > 0):
         raise InputError(field, value, "must be finite and positive")
+    if value > most:
+        raise InputError(field, value, f"must be at most {most:g}")

@@ -6,9 +6,9 @@ from seawall.risk.margin.deribit import DeribitPortfolio
 from seawall.risk.margin.deribit_standard import DeribitStandard
 from seawall.risk.margin.derive import DerivePmrm, DerivePmrm2
 from seawall.risk.margin.paradex import Paradex
+from seawall.risk.margin.seawall import Seawall
 from seawall.risk.margin.span import Span
 from seawall.risk.market import MarketView
-from seawall.risk.scenarios import ScenarioMargin
 from seawall.risk.standard import StandardMargin
 from seawall.vocabulary.publication import Publication
 
@@ -33,7 +33,7 @@ MODELS: Final[dict[str, type[MarginModel]]] = {
     model.name: model
     for model in (
         StandardMargin,
-        ScenarioMargin,
+        Seawall,
         DeribitStandard,
         DeribitPortfolio,
         Paradex,
@@ -44,6 +44,6 @@ MODELS: Final[dict[str, type[MarginModel]]] = {
 }
 """Margin models by name; each is constructed without arguments for its default parameters.
 
-Those after the first two are the venues' published rules (`seawall.risk.margin`): they take overrides of their data
-files as `parameters`, and refuse a market with contracts the venue does not list. SPAN has no scan ranges of its own.
+All but the first (`seawall.risk.margin`) take overrides of their data files as `parameters`. The last six are venues'
+published rules, which refuse a market with contracts the venue does not list. SPAN has no scan ranges of its own.
 """

@@ -18,7 +18,7 @@ and client account its name; of each of the agents "agent"; and with every FUNDI
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -27,7 +27,7 @@ from seawall.sim import dev_catalogue as listing
 from seawall.sim.agents import Agent, Sight, live_cast
 from seawall.sim.catalogue import BTC, COINS, ETH, USDC, Contract
 from seawall.sim.dev_catalogue import CURRENCIES, DAY_NS, EXPIRY_HOUR, HOUR_NS
-from seawall.sim.market import Batch, Prices, Publish, Speaker, funding_amount, marks_of, walk
+from seawall.sim.market import Batch, Prices, Speaker, funding_amount, marks_of, walk
 from seawall.vocabulary.bounds import INSTRUMENTS_MAX
 from seawall.vocabulary.instruments import Instrument, Product
 from seawall.vocabulary.records import EVENT, SYSTEM_ACCOUNTS, Commands, EventKind, Events, Kind, Scope, VenueState
@@ -41,11 +41,6 @@ FUNDS: Final = {BTC: 10 * 10**8, ETH: 100 * 10**8, USDC: 1_000_000 * 10**5}
 ELAPSED_MAX_NS: Final = 60 * 10**9
 """The index walks for no longer than this in one step; after a longer pause the agents first withdraw their quotes."""
 
-PUBLISH_NS: Final = 5 * 10**9
-PUBLISH_LEAST_NS: Final = 10**9
-PUBLISH_MOVE: Final = 0.0005
-"""A publication every 5 s; after a move by this fraction of the index sooner, but never within a second."""
-
 HOURS_MADE_UP: Final = 24
 YEAR_NS: Final = 365 * DAY_NS
 _VENUE_DAY_NS: Final = EXPIRY_HOUR * HOUR_NS
@@ -53,6 +48,22 @@ _INDEX_OF: Final = {"BTC": 0, "ETH": 1}  # the perpetual whose INDEX commands te
 _EVENT_FIELDS: Final = EVENT.names or ()
 _TELLING: Final = np.zeros(256, bool)
 _TELLING[[Kind.INSTRUMENT, Kind.TIME, Kind.INDEX, Kind.PUBLISH, Kind.FUNDING, Kind.SETTLE, Kind.EXPIRE]] = True
+
+
+class Publisher(Protocol):
+    """What decides when this market publishes, and makes its publications."""
+
+    def __call__(self, prices: Prices) -> bytes:
+        """The attachment of a PUBLISH command."""
+        ...
+
+    def due(self, prices: Prices) -> bool:
+        """Whether one is due."""
+        ...
+
+    def recall(self, prices: Prices) -> None:
+        """These were published last, by one's predecessor."""
+        ...
 
 
 class LiveMarket(Speaker):
@@ -66,8 +77,8 @@ class LiveMarket(Speaker):
     venue       state of the venue: nobody trades unless it is open; set it where STATE events were not heard
     """
 
-    def __init__(self, seed: int, publish: Publish, *, trades: bool) -> None:
-        """`publish` makes publications; without `trades` the prices move, and nobody quotes."""
+    def __init__(self, seed: int, publish: Publisher, *, trades: bool) -> None:
+        """`publish` is this market's alone; without `trades` the prices move, and nobody quotes."""
         super().__init__()
         self.index_usd = dict(COINS)
         self.live: dict[int, Contract] = {}
@@ -130,13 +141,12 @@ class LiveMarket(Speaker):
         for number in sorted(self._unnoted):
             self._note_listing(number, now)
         if not self.premium:
-            self._priced(self._published[0])  # recalled: what was last published
+            at, index = self._published  # recalled: what was last published
+            self._publish.recall(self._price(Prices(at, index, self._priced(at), CURRENCIES)))
         self._fund(now)
         rolled = self._roll(now)
         self._walk(now, rng)
-        at, index = self._published
-        moved = max(abs(self.index_usd[coin] / index[coin] - 1) for coin in index)
-        if rolled or now - at >= (PUBLISH_LEAST_NS if moved > PUBLISH_MOVE else PUBLISH_NS):
+        if rolled or self._publish.due(Prices(now, self.index_usd, self._priced(now), CURRENCIES)):
             self._publish_now(now)
         if pause > ELAPSED_MAX_NS or not self._trades or self.venue != VenueState.OPEN:
             self._withdraw()
@@ -302,24 +312,32 @@ class LiveMarket(Speaker):
         self._add(Kind.INDEX, instrument=number, price=price)
 
     def _publish_now(self, now: int) -> None:
-        data = self._publish(Prices(now, dict(self.index_usd), self._priced(now), CURRENCIES))
+        data = self._publish(self._price(Prices(now, dict(self.index_usd), self._priced(now), CURRENCIES)))
         self._unread = data
         self._published = (now, dict(self.index_usd))
         self._add(Kind.PUBLISH, data, version=self.version + 1)
 
+    def _price(self, prices: Prices) -> Prices:
+        """Take volatilities and premiums of what is, or was, published; returns the prices."""
+        for number, contract in prices.contracts.items():
+            if contract.spec.product == Product.OPTION:
+                self.volatility[number] = contract.volatility
+            elif contract.spec.product == Product.PERPETUAL:
+                self.premium[number] = contract.basis
+        return prices
+
     def _priced(self, now: int) -> dict[int, Contract]:
-        """The live contracts with basis and volatility as they are now."""
+        """The live contracts with basis and volatility as they are at a time."""
         levels = {coin: self._swing(position, now) for position, coin in enumerate(COINS)}
         priced = {}
         for number, contract in self.live.items():
             if contract.spec.product == Product.OPTION:
-                self.volatility[number] = contract.volatility * (1 + 0.12 * levels[contract.underlying])
-                priced[number] = replace(contract, volatility=self.volatility[number])
+                volatility = contract.volatility * (1 + 0.12 * levels[contract.underlying])
+                priced[number] = replace(contract, volatility=volatility)
             elif contract.spec.product == Product.FUTURE:
                 priced[number] = replace(contract, basis=listing.carry(contract.spec, now))
             else:
-                self.premium[number] = self.premium_at(number, now)
-                priced[number] = replace(contract, basis=self.premium[number])
+                priced[number] = replace(contract, basis=self.premium_at(number, now))
         return priced
 
     def premium_at(self, instrument: int, now_ns: int) -> float:

@@ -28,9 +28,9 @@ import msgspec
 import numpy as np
 
 from seawall.engine import formulas
+from seawall.risk.cadence import Cadence
 from seawall.risk.market import BlockMarket, CurrencyMarket, InstrumentMarket, MarketView
 from seawall.risk.models import MarginModel
-from seawall.sim.live import PUBLISH_LEAST_NS, PUBLISH_MOVE, PUBLISH_NS
 from seawall.sim.market import Batch, Speaker
 from seawall.venues.contracts import DOLLARS, NARROWEST, Offer, Terms, atoms_decimals, exact
 from seawall.venues.quotes import Quote, leaps
@@ -53,8 +53,9 @@ from seawall.vocabulary.records import (
 STALE_MS: Final = 30_000
 """A quote older than this is no quote."""
 
-VOLATILITY_MOVE: Final = 0.05
-"""A publication comes sooner after a volatility moved by this part of itself."""
+CADENCE: Final = Cadence()
+PUBLISH_NS: Final = CADENCE.due_ns(moved=False)
+PUBLISH_LEAST_NS: Final = CADENCE.due_ns(moved=True)
 
 TIER: Final = 0
 _TELLING: Final = np.zeros(256, bool)
@@ -440,10 +441,10 @@ class Mirror(Speaker):
             return True
         unit = self.live[number].coin(quote) or last.mark
         return (
-            abs(quote.mark - last.mark) > PUBLISH_MOVE * unit
-            or abs(quote.index - last.index) > PUBLISH_MOVE * last.index
-            or abs(quote.underlying - last.underlying) > PUBLISH_MOVE * last.underlying
-            or abs(quote.volatility - last.volatility) > VOLATILITY_MOVE * last.volatility
+            abs(quote.mark - last.mark) > CADENCE.move * unit
+            or abs(quote.index - last.index) > CADENCE.move * last.index
+            or abs(quote.underlying - last.underlying) > CADENCE.move * last.underlying
+            or abs(quote.volatility - last.volatility) > CADENCE.volatility_move * last.volatility
         )
 
     def _index_ticks(self, number: int) -> int:
@@ -487,8 +488,8 @@ class Mirror(Speaker):
 
     def _currency(self, name: str, decimals: int, index_usd: float) -> CurrencyMarket:
         if name in DOLLARS:
-            return CurrencyMarket(1.0, decimals, 0.0, 0.0)
-        return CurrencyMarket(index_usd, decimals, self._haircut, self._markup)
+            return CurrencyMarket(1.0, decimals, 0.0, 0.0, name)
+        return CurrencyMarket(index_usd, decimals, self._haircut, self._markup, name)
 
     def _priced(self, terms: Terms, quote: Quote) -> tuple[InstrumentMarket, bool]:
         """What the model is told of an instrument, and whether its mark lies outside its band."""

@@ -26,9 +26,6 @@ from seawall.venues.credentials import Credentials, Upstream
 from seawall.vocabulary.errors import InputError, SeawallError
 from seawall.vocabulary.records import Kind, Limit, Role
 
-STALE_S: Final = 60
-"""A new desk's limit on the age of marks (C17): beyond it bots may only reduce."""
-
 SIGHT_S: Final = 20.0
 """How long a start waits for the venue before it opens its door all the same; orders wait for sight (enforce)."""
 
@@ -73,7 +70,8 @@ class DeskVenue(Venue):
         new = not self.mirror.opened
         await self._send(await self._feed.open(venue, shadows))
         if new:
-            stale = packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=STALE_S * 10**9)
+            age = round(self.configuration.publisher.late_s * 1e9)  # C17: beyond it bots may only reduce
+            stale = packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=age)
             await self.service.write(stale)
         if missing := set(self.bots) - set(self.mirror.accounts):
             raise InputError("upstream.bots", sorted(missing), "must be those the journal began with")

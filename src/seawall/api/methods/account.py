@@ -102,11 +102,11 @@ def _look(service: Service, call: Call, account: int, then: Any) -> None:
 
 def terms(service: Service) -> dict[str, Any]:
     """What holds for all accounts: the margin model, rates of requests."""
-    scenarios = service.node.configuration.margin.model == "scenarios"
+    portfolio = service.node.configuration.margin.model not in ("standard", "deribit-standard")
     other, trading = (_rate(rate) for rate in (service.rates.settings.other, service.rates.settings.trading))
     return {
-        "margin_model": "cross_pm" if scenarios else "cross_sm",
-        "portfolio_margining_enabled": scenarios,
+        "margin_model": "cross_pm" if portfolio else "cross_sm",
+        "portfolio_margining_enabled": portfolio,
         "limits": {
             "non_matching_engine": other,
             "matching_engine": {"trading": {"total": trading}},

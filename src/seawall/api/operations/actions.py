@@ -137,7 +137,7 @@ def _tier(world: World, p: dict[str, Any]) -> Deed:
 
 
 def _instrument(world: World, p: dict[str, Any]) -> Deed:
-    numbers = {name: int(value) for name, value in p["spec"].items()}
+    numbers = {name: whole(name, value) for name, value in p["spec"].items()}
     product, form = Product(numbers.pop("product")), Form(numbers.pop("form"))
     delivery = Form(numbers.pop("delivery_form", Form.LINEAR))
     spec = Instrument(p["name"], product, form, delivery_form=delivery, **numbers)
@@ -149,6 +149,28 @@ def _instrument(world: World, p: dict[str, Any]) -> Deed:
     note["created_ms"] = int(world.now * 1000)
     listed = Act(Kind.INSTRUMENT, {"instrument": number}, spec.encode())
     return Deed([listed, Act(Kind.TIME, {}, msgspec.json.encode(note))])
+
+
+def _currency(world: World, p: dict[str, Any]) -> Deed:
+    name, decimals = str(p["name"]), int(p["decimals"])
+    if not 1 <= len(name) <= 16 or not name.isalnum() or not name.isascii():
+        raise InputError("name", name[:64], "must be 1 to 16 letters or digits")
+    if any(name == known for known, _ in world.view.currencies.values()):
+        raise InputError("name", name, "must be new")
+    number = len(world.view.currencies)
+    note = {"note": "currency", "currency": number, "name": name, "decimals": decimals}
+    made = Act(Kind.CURRENCY, {"currency": number, "amount": decimals})
+    return Deed([made, Act(Kind.TIME, {}, msgspec.json.encode(note))])
+
+
+def _deliver(world: World, p: dict[str, Any]) -> Deed:
+    number = instrument_number(world.view, p["name"])
+    return Deed([Act(Kind.EXPIRE, {"instrument": number, "price": whole("price", p["price"])})])
+
+
+def _margin(world: World, p: dict[str, Any]) -> Deed:
+    """The journalled approval is all there is to do; what follows from it is `parameters`'."""
+    return Deed([])
 
 
 def _key_create(world: World, p: dict[str, Any]) -> Deed:
@@ -297,7 +319,11 @@ _DEEDS: Final[dict[str, Callable[[World, dict[str, Any]], Deed]]] = {
     "rearm": _rearm,
     "deposit": _deposit,
     "tier": _tier,
+    "currency": _currency,
     "instrument": _instrument,
+    "deliver": _deliver,
+    "margin": _margin,
+    "margin.rollback": _margin,
     "key.create": _key_create,
     "key.rotate": _key_rotate,
     "operator.add": _operator_add,

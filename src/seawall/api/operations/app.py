@@ -22,15 +22,19 @@ from seawall.api.access import SCOPES, Failures
 from seawall.api.keystore import Approver, Operator, Registry, token_hash
 from seawall.api.operations.actions import check_rights, whole
 from seawall.api.operations.backup import back_up
+from seawall.api.operations.canonical import WHOLE_MAX
 from seawall.api.operations.exposure import exposure
 from seawall.api.operations.journalling import Denied
 from seawall.api.operations.operations import WORDS, Operations, check_reason, describe
+from seawall.api.operations.prices import Price, Report, Source
 from seawall.api.operations.roles import RIGHTS
 from seawall.api.operations.status import Metrics, status
 from seawall.node.sequencer import Overloaded
 from seawall.vocabulary.errors import InputError, OutcomeUnknown, SeawallError
 
 BODY_MAX: Final = 64 << 10
+PRICES_MAX: Final = 4 << 20
+"""Of a report of prices: every instrument is in it."""
 ANYBODY: Final = "anybody"
 Text = Annotated[str, msgspec.Meta(max_length=512)]
 Ask = Request[Operator, Any, Any]
@@ -94,10 +98,11 @@ class KeyChange(Body, forbid_unknown_fields=True, kw_only=True):
 
 
 class Listing(Body, forbid_unknown_fields=True, kw_only=True):
-    """A new instrument: its specification in whole numbers, its units as the journalled note has them."""
+    """A new instrument: its specification in whole numbers, as text beyond 2^53 (an expiry in nanoseconds), its units
+    as the journalled note has them, fractions as text."""
 
     name: Text
-    spec: dict[str, int]
+    spec: dict[str, int | Text]
     units: dict[str, Any]
 
 
@@ -123,6 +128,41 @@ class PersonChange(Body, forbid_unknown_fields=True, kw_only=True):
     key: Text = ""
     approvers: list[Approver] = []
     break_glass: Text = ""
+
+
+class Currency(Body, forbid_unknown_fields=True, kw_only=True):
+    """A new currency that accounts may hold."""
+
+    name: Text
+    decimals: int
+
+
+class Delivery(Body, forbid_unknown_fields=True, kw_only=True):
+    """The delivery of an instrument that has expired, at a price in its ticks."""
+
+    name: Text
+    price: Text
+
+
+class PricesReported(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A report of prices, see `prices.Report`; with `dry_run` it is checked, and not taken."""
+
+    time: int
+    indexes: dict[Text, float] = {}
+    instruments: dict[Text, Price] = {}
+    sources: dict[Text, list[Source]] = {}
+    surfaces: dict[Text, Any] = {}
+    dry_run: bool = False
+
+
+class MarginChange(Body, forbid_unknown_fields=True, kw_only=True):
+    """A step of a version of the margin parameters, see `parameters`."""
+
+    action: Text
+    version: int = 0
+    changes: str = ""
+    evidence: Text = ""
+    effective: int = 0
 
 
 class SignatureGiven(msgspec.Struct, forbid_unknown_fields=True):
@@ -264,7 +304,7 @@ def get_people(request: Ask) -> dict[str, Any]:
 async def get_parameters(request: Ask) -> dict[str, Any]:
     """Fee tiers, limits in force, the margin model and its parameters."""
     operations: Operations = request.app.state.operations
-    configuration, view = operations.service.node.configuration, operations.service.view
+    view = operations.service.view
     limits = await operations.writer.look(lambda: dict(operations.service.node.fold.engine.catalogue.limits))
     return {
         "tiers": [
@@ -275,7 +315,9 @@ async def get_parameters(request: Ask) -> dict[str, Any]:
             {"limit": limit.name, "account": account, "instrument": instrument, "row": [str(word) for word in row]}
             for (limit, account, instrument), row in sorted(limits.items())
         ],
-        "margin": msgspec.to_builtins(configuration.margin),
+        "margin": msgspec.to_builtins(operations.governance.margin),
+        "in_force": operations.governance.parameters.in_force,
+        "versions": operations.governance.rows(),
         "needed": operations.registry.needed,
     }
 
@@ -337,8 +379,34 @@ async def change_account(request: Ask, data: JSONBody[AccountChange]) -> dict[st
 async def list_instrument(request: Ask, data: JSONBody[Listing]) -> dict[str, Any]:
     """Ask for a new listing."""
     operations: Operations = request.app.state.operations
-    parameters = {"name": data.name, "spec": data.spec, "units": data.units, "reason": data.reason}
+    spec = {name: value if abs(whole(name, value)) <= WHOLE_MAX else str(value) for name, value in data.spec.items()}
+    parameters = {"name": data.name, "spec": spec, "units": data.units, "reason": data.reason}
     return await operations.propose(request.user, "instrument", parameters, dry_run=data.dry_run)
+
+
+@post("/currencies", opt={"right": "accounts"}, status_code=200)
+async def add_currency(request: Ask, data: JSONBody[Currency]) -> dict[str, Any]:
+    """Ask for a new currency."""
+    operations: Operations = request.app.state.operations
+    parameters = {"name": data.name, "decimals": data.decimals, "reason": data.reason}
+    return await operations.propose(request.user, "currency", parameters, dry_run=data.dry_run)
+
+
+@post("/deliveries", opt={"right": "propose"}, status_code=200)
+async def deliver(request: Ask, data: JSONBody[Delivery]) -> dict[str, Any]:
+    """Ask for a delivery."""
+    operations: Operations = request.app.state.operations
+    parameters = {"name": data.name, "price": data.price, "reason": data.reason}
+    return await operations.propose(request.user, "deliver", parameters, dry_run=data.dry_run)
+
+
+@post("/prices", opt={"right": "feed"}, status_code=200, request_max_body_size=PRICES_MAX)
+async def feed_prices(request: Ask, data: JSONBody[PricesReported]) -> dict[str, Any]:
+    """Take a report of prices: believed, or doubted until a second one says the same."""
+    operations: Operations = request.app.state.operations
+    report = Report(data.time, data.indexes, data.instruments, data.sources, data.surfaces)
+    found = await operations.feed(request.user, report, dry_run=data.dry_run)
+    return {"dry_run": data.dry_run, **found._asdict()}
 
 
 @post("/keys", opt={"right": "revoke"}, status_code=200)
@@ -382,6 +450,29 @@ async def set_parameter(request: Ask, data: JSONBody[Parameter]) -> dict[str, An
     else:
         raise InputError("parameter", data.parameter, "must be tier, needed or rearm")
     return await operations.propose(request.user, action, {**asked, "reason": data.reason}, dry_run=data.dry_run)
+
+
+@post("/margin", opt={"right": "propose"}, status_code=200)
+async def change_margin(request: Ask, data: JSONBody[MarginChange]) -> dict[str, Any]:
+    """Propose, validate, try, have signed, roll back or withdraw a version of the margin parameters."""
+    operations: Operations = request.app.state.operations
+    check_reason(data.reason)
+    governance, by, reason, dry = operations.governance, request.user, data.reason, data.dry_run
+    if data.action == "propose":
+        return await governance.propose(by, data.changes, reason, dry_run=dry)
+    if data.action == "validate":
+        if "validate" not in RIGHTS[by.role]:
+            raise PermissionDeniedException(f"the role {by.role} has no right to validate")
+        return await governance.validate(by, data.version, data.evidence, reason, dry_run=dry)
+    if data.action == "impact":
+        return await governance.impact(by, data.version, reason, dry_run=dry)
+    if data.action == "approve":
+        return await governance.approve(by, data.version, data.effective, reason, dry_run=dry)
+    if data.action == "rollback":
+        return await governance.rollback(by, data.version, reason, dry_run=dry)
+    if data.action == "withdraw":
+        return await governance.withdraw(by, data.version, reason, dry_run=dry)
+    raise InputError("action", data.action, "must be propose, validate, impact, approve, rollback or withdraw")
 
 
 @post("/people", opt={"right": "propose"}, status_code=200)
@@ -524,6 +615,7 @@ HANDLERS: Final = (
         get_people,
     ),
     *(get_parameters, halt, kill, cancel_all, set_limit, change_account, list_instrument, change_key),
+    *(add_currency, deliver, feed_prices, change_margin),
     *(set_parameter, change_people, backup, get_proposals, get_proposal, sign, withdraw),
 )
 

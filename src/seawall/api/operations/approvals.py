@@ -88,6 +88,10 @@ class Proposal:
         """Who signed."""
         return [one.person for one in self.signatures]
 
+    def needed(self, least: int) -> int:
+        """How many people must sign where usually `least` do."""
+        return least + int(self.parameters.get("more", 0))
+
     def __repr__(self) -> str:
         return f"Proposal({self.id}, {self.action}, {self.state})"
 
@@ -150,7 +154,7 @@ class Proposals:
         if made.person in row.people:
             raise InputError("person", made.person, "has signed this already, and counts once")
         row.signatures = [one for one in row.signatures if self._still_counts(row, one)] + [made]
-        complete = made.person == BREAK_GLASS or len(row.signatures) >= self.registry.needed
+        complete = made.person == BREAK_GLASS or len(row.signatures) >= row.needed(self.registry.needed)
         if complete:
             row.state = EXECUTING
         return row, complete

@@ -29,6 +29,8 @@ from seawall.api.operations.approvals import (
 from seawall.api.operations.disk_time import DiskTime, days_left
 from seawall.api.operations.journalling import Act, Denied, Writer, judge
 from seawall.api.operations.naming import aimed, numbers_of
+from seawall.api.operations.parameters import Governance
+from seawall.api.operations.prices import Answered, Prices, Report
 from seawall.api.operations.record import Override, Record
 from seawall.engine.catalogue import Refused
 from seawall.journal.disk import OsDisk
@@ -54,14 +56,16 @@ class Settings:
     """Folder that POST /backup copies to; empty: none."""
     disk_hours: float = 24.0
     """Disk time left below which an alert is raised."""
-    publisher_s: float = 60.0
-    """Seconds without a publication of marks and risk after which an alert is raised; 0: never."""
+    late_s: float = 60.0
+    """Seconds without a publication of marks and risk after which an alert is raised."""
     certificates: tuple[str, ...] = ()
     """Files of the doors' certificates."""
     sessions: Callable[[], int] = lambda: 0
     """How many connections the trading door has."""
     cut: Callable[[str], object] = lambda key: None
     """Ends the connections of a key that was revoked: what they subscribed to is told to nobody any more."""
+    feeds: bool = False
+    """Whether prices come by POST /prices: not where a market is simulated, or mirrored."""
 
 
 class Operations:
@@ -92,6 +96,8 @@ class Operations:
         if glass is not None and not glass.used:
             glass.used = record.break_glass.get(glass.key, "")  # the journal knows it, whatever became of the file
         service.listeners.append(lambda group, _: record.take(group))
+        self.prices = Prices(service, record)
+        self.governance = Governance(self, record)
         self.access.tell, self.access.started_ms = self.alerts.tell, self.now_ms
         self._last_ms = self.now_ms
         self._at_start()
@@ -225,6 +231,19 @@ class Operations:
         seq = await self.writer.write(acts, operation(by, "account", facts))
         return {"done": True, "seq": seq, **facts}
 
+    async def feed(self, by: Operator, report: Report, *, dry_run: bool = False) -> Answered:
+        """Take a report of prices. What is refused or doubted is told to people, too."""
+        if not self.settings.feeds:
+            raise InputError("prices", "", "do not come by report here: the market is simulated, or another venue's")
+        try:
+            found = await self.prices.report(by.person, report, dry_run=dry_run)
+        except SeawallError as error:
+            self.alerts.tell("prices_refused", by=by.person, why=str(error))
+            raise
+        if found.doubted:
+            self.alerts.tell("prices_doubted", by=by.person, what=found.doubted[:20])
+        return found
+
     # -- people --------------------------------------------------------------------------------------------------------
 
     async def setup(
@@ -275,7 +294,7 @@ class Operations:
         await self._change(edit)
         return {"done": True, "seq": seq, "proposal": glass.used}
 
-    async def note(self, by: Operator, action: str, **facts: Any) -> int:
+    async def note(self, by: Operator | None, action: str, **facts: Any) -> int:
         """Journal that something was done."""
         return await self.writer.write([Act(Kind.TIME, {})], operation(by, action, facts))
 
@@ -339,6 +358,7 @@ class Operations:
             proposal.seq = await self.writer.write(acts, attachment)
             if prepared.edit is not None:
                 await self._change(prepared.edit)
+            self.governance.heard()
             proposal.state = EXECUTED
         except SeawallError as error:
             proposal.state, proposal.outcome = FAILED, str(error)
@@ -362,9 +382,7 @@ class Operations:
         self.proposals.expire(now)
         self._look_at_disks()
         self._look_at_certificates()
-        published = self.record.published // 1_000_000
-        if self.settings.publisher_s and published and now - published > self.settings.publisher_s * 1000:
-            self.alerts.tell("publisher_late", seconds=(now - published) // 1000)
+        self._look_at_prices(now)
         if self.service.sequencer.dead is not None:
             self.alerts.tell("dead_writer", why=str(self.service.sequencer.dead))
             return
@@ -373,6 +391,7 @@ class Operations:
         except OutcomeUnknown as error:
             self.alerts.tell("writer_silent", why=str(error))
             return
+        await self._publish_waiting()
         due = [one for one in self.record.overrides.values() if one.until <= self.now_ms]
         for override in due:
             if override.key not in self._ending:
@@ -390,6 +409,22 @@ class Operations:
             if not node.verification.ok:
                 self.alerts.tell("copies_unsound", first_bad_frame=node.verification.first_bad_frame)
         self._look_at_disks()
+
+    def _look_at_prices(self, now: int) -> None:
+        late = self.prices.late(now) if self.settings.feeds else {}
+        for coin, age in late.items():
+            self.alerts.tell("publisher_late", coin=coin, seconds=age // 1000)
+        published = self.record.published // 1_000_000
+        if not late and published and now - published > self.settings.late_s * 1000:
+            self.alerts.tell("publisher_late", seconds=(now - published) // 1000)
+
+    async def _publish_waiting(self) -> None:
+        if self.settings.feeds:
+            try:
+                await self.governance.tick()
+                await self.prices.tick()
+            except SeawallError as error:
+                self.alerts.tell("prices_refused", why=str(error))
 
     def _look_at_disks(self) -> None:
         try:
@@ -483,6 +518,8 @@ class Operations:
         elif proposal.action == "limit":
             was = await self.writer.look(lambda: self._row(acts[0].fields))
         else:
+            if proposal.action.startswith("margin"):
+                self.governance.check_standing(proposal.action, proposal.parameters)
             return
         if was != wanted:
             raise InputError("proposal", proposal.id, f"it is {was} now, not {wanted}: propose it again")
@@ -554,7 +591,7 @@ def describe(proposal: Proposal, needed: int) -> dict[str, Any]:
         "expires": proposal.document["expires"],
         "proposed_by": proposal.document["proposed_by"],
         "signed_by": proposal.people,
-        "needed": needed,
+        "needed": proposal.needed(needed),
         "seq": proposal.seq,
     }
 

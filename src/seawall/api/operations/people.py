@@ -11,7 +11,14 @@ from typing import Any, Final
 from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, Registry, token_hash
 from seawall.journal.checkpoint import PublicKey, SigningKey
 
-OPERATORS: Final = {"olivia": "operator", "rita": "risk", "carl": "compliance", "dana": "developer", "ada": "auditor"}
+OPERATORS: Final = {
+    "olivia": "operator",
+    "rita": "risk",
+    "carl": "compliance",
+    "dana": "developer",
+    "ada": "auditor",
+    "fay": "feeder",
+}
 APPROVERS: Final = {"olivia": "operator", "rita": "risk", "carl": "compliance", "rob": "risk"}
 SEALED: Final = "sealed"
 FIRST_TOKEN: Final = "first-operator.token"

@@ -16,6 +16,8 @@ from seawall.vocabulary.records import FLAG_UNCLEAN, EventKind, Kind, Scope, Ven
 _HEARD = np.zeros(256, bool)
 _HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH]] = True
 """Kinds that are looked at in any case; others where they have an attachment that may be a note, or changed a state."""
+_PRICES = b'{"note":"prices",'
+"""How a published report of prices begins; then come its coins, in brackets."""
 _MAY_CARRY = np.zeros(256, bool)
 _MAY_CARRY[[Kind.STATE, Kind.KILL, Kind.REARM, Kind.CANCEL_ALL, Kind.DEPOSIT, Kind.TIER]] = True
 
@@ -57,6 +59,11 @@ class Record:
         """Break-glass keys that were used, and for which proposal."""
         self.published = 0
         """When marks and risk were last published (nanoseconds)."""
+        self.prices: dict[bytes, tuple[bytes, int]] = {}
+        """The last published report of each set of coins, unread, and when (milliseconds), in the journal's order."""
+        self._reported = b""
+        self.margin: list[tuple[dict[str, Any], list[str], int]] = []
+        """What became of versions of the margin parameters, in order: note or document, who signed, milliseconds."""
         self.latest: list[dict[str, Any]] = []
         """The last operations, newest last."""
 
@@ -66,6 +73,7 @@ class Record:
         kinds = commands["kind"]
         chosen = np.flatnonzero(_HEARD[kinds] | (_MAY_CARRY[kinds] & (commands["attachment"] > 0))).tolist()
         states = group.events[group.events["kind"] == EventKind.STATE]
+        published = group.events["seq"][group.events["kind"] == EventKind.PUBLISHED].tolist()
         if not chosen and not len(states):
             return
         ends = np.cumsum(commands["attachment"])
@@ -74,10 +82,16 @@ class Record:
         for index in chosen:
             record = commands[index]
             if record["kind"] == Kind.PUBLISH:
-                self.published = int(record["time"])
+                if first + index in published:
+                    self._publication(int(record["time"]))
+                self._reported = b""
                 continue
             size = int(record["attachment"])
-            note = _note(group.attachments[int(ends[index]) - size : int(ends[index])]) if size else {}
+            data = group.attachments[int(ends[index]) - size : int(ends[index])]
+            if data.startswith(_PRICES):
+                self._reported = bytes(data)
+                continue
+            note = _note(data) if size else {}
             seq, now = first + index, int(record["time"])
             notes[seq] = note
             if record["kind"] == Kind.OPENED and int(record["flags"]) & FLAG_UNCLEAN:
@@ -89,6 +103,14 @@ class Record:
         for event in states:
             seq = int(event["seq"])
             self._state(event, commands[seq - first], notes.get(seq, {}), seq)
+
+    def _publication(self, now: int) -> None:
+        """Marks and risk were taken; a report that came right before is where they are from."""
+        self.published = now
+        if self._reported:
+            key = self._reported[: self._reported.index(b"]")]
+            self.prices.pop(key, None)  # they stand in the journal's order
+            self.prices[key] = self._reported, now // 1_000_000
 
     def _heard(self, note: dict[str, Any], seq: int, now: int) -> None:
         kind = note.get("note")
@@ -105,11 +127,17 @@ class Record:
                 for one in note.get("signatures", []):
                     if one.get("role") == "break-glass":
                         self.break_glass[str(one.get("key"))] = document["proposal"]
-                people = ", ".join(str(one.get("person")) for one in note.get("signatures", []))
-                self._log(seq, now, "approved " + document["action"], people, document)
+                people = [str(one.get("person")) for one in note.get("signatures", [])]
+                self._log(seq, now, "approved " + document["action"], ", ".join(people), document)
+                self._of_margin(document, people, now)
         elif kind == "operation":
             self.proposed.pop(str(note.get("proposal", "")), None)
             self._log(seq, now, str(note.get("action")), str(note.get("by")), note)
+            self._of_margin(note, [], now)
+
+    def _of_margin(self, note: dict[str, Any], people: list[str], now: int) -> None:
+        if str(note.get("action")).partition(".")[0] == "margin":
+            self.margin.append((note, people, now // 1_000_000))
 
     def _log(self, seq: int, now: int, what: str, by: str, note: dict[str, Any]) -> None:
         reason = str(note.get("reason") or note.get("parameters", {}).get("reason", ""))

@@ -6,16 +6,17 @@ right `propose` is to ask for it, SIGNING says whose signatures count.
 
 from typing import Final
 
-ROLES: Final = ("operator", "risk", "compliance", "developer", "auditor")
+ROLES: Final = ("operator", "risk", "compliance", "developer", "auditor", "feeder")
 
 RIGHTS: Final[dict[str, frozenset[str]]] = {
     "operator": frozenset(
         ("look", "halt", "kill", "cancel", "limit", "propose", "sign", "accounts", "keys", "revoke", "backup")
     ),
-    "risk": frozenset(("look", "halt", "kill", "cancel", "limit", "propose", "sign", "revoke")),
+    "risk": frozenset(("look", "halt", "kill", "cancel", "limit", "propose", "sign", "revoke", "validate")),
     "compliance": frozenset(("look", "halt", "cancel", "limit", "propose", "sign", "revoke")),
     "developer": frozenset(("look",)),
     "auditor": frozenset(("look",)),
+    "feeder": frozenset(("feed",)),
 }
 
 SIGNING: Final[dict[str, frozenset[str]]] = {
@@ -26,7 +27,11 @@ SIGNING: Final[dict[str, frozenset[str]]] = {
     "key.rotate": frozenset(("operator", "risk", "compliance")),
     "deposit": frozenset(("risk", "compliance")),
     "tier": frozenset(("operator", "risk", "compliance")),
+    "currency": frozenset(("operator", "risk", "compliance")),
     "instrument": frozenset(("operator", "risk", "compliance")),
+    "deliver": frozenset(("risk", "compliance")),
+    "margin": frozenset(("risk", "compliance")),
+    "margin.rollback": frozenset(("risk", "compliance")),
     "operator.add": frozenset(("operator", "risk", "compliance")),
     "approver.add": frozenset(("operator", "risk", "compliance")),
     "approver.replace": frozenset(("operator", "risk", "compliance")),

@@ -44,6 +44,9 @@ async def status(operations: Operations) -> dict[str, Any]:
         },
         "versions": versions(),
     }
+    if operations.settings.feeds:
+        found["prices"] = operations.prices.rows()
+        found["margin"] = operations.governance.standing()
     if operations.upstream is not None:
         found["upstream"] = operations.upstream()
     try:

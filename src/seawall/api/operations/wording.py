@@ -49,6 +49,9 @@ def words(payload: bytes) -> list[str]:
     if "until" in parameters:
         said.add("until")
         lines.append(f"It ends by itself at {moment(parameters['until'])}; then what stood before is set again.")
+    if "more" in parameters:
+        said.add("more")
+        lines.append(f"Its notice is short: {_quoted(parameters['more'])} more signature is needed.")
     if "reason" in parameters:
         said.add("reason")
         lines.append(f"Reason given: {_quoted(parameters['reason'])}")
@@ -143,6 +146,16 @@ _SENTENCES: dict[str, Callable[[_Reader], str]] = {
     ),
     "deposit": lambda p: f"Credit account {p('account')} with {p('amount')} atoms of {p('currency')}.",
     "tier": lambda p: f"Set fee tier {p('tier')}, {p('fee_class')}: maker {p('maker')}, taker {p('taker')} millionths.",
+    "currency": lambda p: f"Let accounts hold {p('name')}, of which an atom is 10^-{p('decimals')}.",
+    "deliver": lambda p: f"Deliver {p('name')}, which has expired, at {p('price')} ticks.",
+    "margin": lambda p: (
+        f"Let version {p('version')} of the margin parameters take effect at {p.time('effective', 'now')}, owned by"
+        f" {p('owner')}, in the place of version {p('base')}. It sets {p('changes')}. Validated by"
+        f" {p('validated_by')}: {p('evidence')}. Impact, before and after: {p('impact')}."
+    ),
+    "margin.rollback": lambda p: (
+        f"Go back to version {p('version')} of the margin parameters from version {p('was')}, at once."
+    ),
     "instrument": lambda p: f"List {p('name')} under the specification {p('spec')} and the units {p('units')}.",
     "operator.add": lambda p: f"Let {p('person')} into the operations door as {p('role')}.",
     "approver.add": lambda p: f"Let {p('person')} approve as {p('role')}, with the key {p('key')}.",

@@ -1,11 +1,13 @@
-"""Margin of a portfolio by the rules that venues publish, to the digit.
+"""Margin of a portfolio by our own model, seawall, and by the rules that venues publish, to the digit.
 
 portfolio.py        the portfolio format
 report.py           what every model answers
 parameter_sets.py   data files of parameters by effective date (parameters/), and overrides
 rules.py            what a model is: parameters in force, open orders, totals
 valuation.py        numbers the models share: option values in scenarios, equity, filled orders
-deribit_standard.py, deribit.py, paradex.py, derive.py (parameters in derive_parameters.py), span.py   the models
+seawall.py          our model; its parameters, scenarios and charges in seawall_parameters.py, its integers in
+                    seawall_publishing.py
+deribit_standard.py, deribit.py, paradex.py, derive.py (parameters in derive_parameters.py), span.py   venues' models
 enforced.py, publishing.py   their integers for the engine, and what it then asks
 models.py           the contract, and the models by name
 """

@@ -113,7 +113,7 @@ def block_lots(market: MarketView, block: int, lots: Mapping[int, int] | None = 
         "format": 1,
         "time": market.time_ns // NANOSECONDS,
         "market": {
-            "underlyings": {here.underlying: {"index": here.index_usd}},
+            "underlyings": {here.underlying: {"index": here.index_usd, "depth": here.depth_usd}},
             "currencies": {currency: {"price": 1.0 if money is None else money.price_usd}},
             "expiries": [expiries[end] for end in sorted(expiries)],
             "instruments": instruments,
@@ -197,10 +197,10 @@ class ChargePool:
         return tuple(self._pool)
 
 
-def asked(publication: Publication, block: int, lots: Mapping[int, int]) -> Pair:
+def asked(publication: Publication, block: int, lots: Mapping[int, int], split: int = 1) -> Pair:
     """(initial, maintenance) value atoms the engine asks of positions of one block without orders: publication's rules.
 
-    Raises no error: positions beyond the engine's bounds are the caller's.
+    The account is one of its owner's `split`. Raises no error: positions beyond the engine's bounds are the caller's.
     """
     shape = next(item for item in publication.blocks if item.block == block)
     held = [item for item in publication.instruments if lots.get(item.instrument)]
@@ -210,15 +210,16 @@ def asked(publication: Publication, block: int, lots: Mapping[int, int]) -> Pair
     found = [int(-value[:count].min()) for count in counts]
     for row in range(ROWS):
         for item in held:
-            found[row] += _charge(publication, item.charges[row], lots[item.instrument] * item.weight)
+            found[row] += _charge(publication, item.charges[row], lots[item.instrument] * item.weight, split)
         for exposure, pair in enumerate(shape.charges):
-            found[row] += _charge(publication, pair[row], _exposure(exposure, held, lots))
+            found[row] += _charge(publication, pair[row], _exposure(exposure, held, lots), split)
     return found[INITIAL], found[MAINTENANCE]
 
 
 def _values(item: InstrumentRisk, lots: int) -> list[int]:
     short = item.inexact if lots < 0 else 0
-    return [0, *(lots * (u + short) for u in item.u[1:])]
+    values = [0, *(lots * (u + short) for u in item.u[1:])]
+    return values if item.gain_cap == bounds.NO_CAP else [min(0, value) for value in values]
 
 
 def _exposure(exposure: int, held: Sequence[InstrumentRisk], lots: Mapping[int, int]) -> int:
@@ -227,8 +228,8 @@ def _exposure(exposure: int, held: Sequence[InstrumentRisk], lots: Mapping[int, 
     return sum(map(abs, each)) if exposure % 2 == GROSS_DELTA else sum(each)
 
 
-def _charge(publication: Publication, index: int, exposure: int) -> int:
-    return 0 if index == NO_CHARGE else charge_value(publication.charges[index], exposure)
+def _charge(publication: Publication, index: int, exposure: int, split: int) -> int:
+    return 0 if index == NO_CHARGE else charge_value(publication.charges[index], exposure, split)
 
 
 def _inverse(item: InstrumentMarket) -> bool:
@@ -239,7 +240,7 @@ def _inverse(item: InstrumentMarket) -> bool:
 def _instrument(item: InstrumentMarket, index: float, unit: int) -> dict[str, Any]:
     """The specification and market of an instrument in the portfolio's terms, but for its names."""
     spec, inverse = item.spec, _inverse(item)
-    made: dict[str, Any] = {"form": "inverse" if inverse else "linear"}
+    made: dict[str, Any] = {"form": "inverse" if inverse else "linear", "open_interest": _float(item.open_interest)}
     if spec.expiry:
         made["expiry"] = spec.expiry // NANOSECONDS
     if spec.product != Product.OPTION:
@@ -256,6 +257,10 @@ def _instrument(item: InstrumentMarket, index: float, unit: int) -> dict[str, An
         "volatility": item.volatility,
         "mark": item.mark_ticks * spec.multiplier / unit / size,
     }
+
+
+def _float(value: int | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def publication_of(

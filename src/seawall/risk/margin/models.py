@@ -14,6 +14,7 @@ from seawall.risk.margin.derive import DerivePmrm, DerivePmrm2
 from seawall.risk.margin.paradex import Paradex
 from seawall.risk.margin.portfolio import Portfolio
 from seawall.risk.margin.report import MarginReport
+from seawall.risk.margin.seawall import Seawall
 from seawall.risk.margin.span import Span
 from seawall.vocabulary.errors import InputError
 
@@ -40,7 +41,7 @@ class PortfolioModel(Protocol):
 
 
 OURS: Final[dict[str, type[PortfolioModel]]] = {
-    model.name: model for model in (DeribitStandard, DeribitPortfolio, Paradex, DerivePmrm, DerivePmrm2, Span)
+    model.name: model for model in (Seawall, DeribitStandard, DeribitPortfolio, Paradex, DerivePmrm, DerivePmrm2, Span)
 }
 
 

@@ -36,7 +36,7 @@ def in_force(
     Those of the `house` come first, the portfolio's over them. Raises InputError where none were in force yet, or for
     an override that does not fit.
     """
-    day = as_of if as_of is not None else datetime.fromtimestamp(portfolio.time / 1000, UTC).date()
+    day = as_of if as_of is not None else day_of(portfolio)
     known = versions(model)
     past = [item for item in known if item[0] <= day]
     if not past:
@@ -47,10 +47,15 @@ def in_force(
     return ParameterSet(effective, held["source"], structured(merged, kind, "parameters", "parameters."))
 
 
-def fit(model: str, kind: type[T], house: Mapping[str, Any]) -> None:
-    """Raise InputError where overrides of the newest parameters do not fit, or name what it does not know."""
+def day_of(portfolio: Portfolio) -> date:
+    """The day of a portfolio, by UTC."""
+    return datetime.fromtimestamp(portfolio.time / 1000, UTC).date()
+
+
+def fit(model: str, kind: type[T], house: Mapping[str, Any]) -> T:
+    """The newest parameters with overrides. Raises InputError where one does not fit, or names what is not known."""
     merged = _merged(_read(versions(model)[-1][1])["parameters"], house)
-    structured(merged, kind, "parameters", "parameters.")
+    return structured(merged, kind, "parameters", "parameters.")
 
 
 @cache

@@ -46,10 +46,14 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Underlying(Struct, frozen=True):
-    """A coin: its index price in dollars, and how sure the source of the index is of it."""
+    """A coin: its index price in dollars, how sure the source of the index is of it, and depth outside the venue.
+
+    `depth`: dollars that can be closed within the margin period, for each settlement currency.
+    """
 
     index: Price
     confidence: Confidence = 1.0
+    depth: Annotated[float, msgspec.Meta(gt=0, le=1e15)] | None = None
 
 
 class Currency(Struct, frozen=True):
@@ -92,6 +96,7 @@ class Instrument(Struct, frozen=True):
     delta: Annotated[float, msgspec.Meta(ge=-2, le=2)] | None = None
     funding_rate: Annotated[float, msgspec.Meta(ge=-1, le=1)] = 0.0
     array: tuple[Amount, ...] | None = None
+    open_interest: Annotated[float, msgspec.Meta(ge=0, le=1e12)] | None = None
 
     @property
     def sign(self) -> float:
@@ -128,7 +133,10 @@ class Market(Struct, frozen=True):
 
 
 class Portfolio(Struct, frozen=True):
-    """One account at one time. `parameters` replaces named parameters of the model asked."""
+    """One account at one time. `parameters` replaces named parameters of the model asked.
+
+    `owner_accounts`: accounts of the beneficial owner, this one included.
+    """
 
     format: Literal[1]
     time: Milliseconds
@@ -137,6 +145,7 @@ class Portfolio(Struct, frozen=True):
     balances: dict[Name, Amount] = msgspec.field(default_factory=dict)
     orders: tuple[Order, ...] = ()
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    owner_accounts: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 1
 
     def check(self) -> None:
         """Raise InputError, with field, value and rule, for the first rule broken that needs no model to see."""

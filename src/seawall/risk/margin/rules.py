@@ -35,9 +35,14 @@ class PublishedRules(ABC, Generic[T]):
         made: ParameterSet[T] = in_force(self.name, portfolio, as_of, self.kind, self.parameters)
         return made
 
+    def fitted(self) -> T:
+        """The newest data file with the house's parameters. Raises InputError where they do not fit."""
+        made: T = fit(self.name, self.kind, self.parameters)
+        return made
+
     def check(self) -> None:
         """Raise InputError where the house's parameters do not fit the newest data file."""
-        fit(self.name, self.kind, self.parameters)
+        self.fitted()
 
     @abstractmethod
     def margin(self, portfolio: Portfolio, known: ParameterSet[T]) -> MarginReport:
