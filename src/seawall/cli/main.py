@@ -21,6 +21,7 @@ from seawall.cli.halt import halt
 from seawall.cli.import_ import import_command
 from seawall.cli.margin import margin
 from seawall.cli.parameters import parameters
+from seawall.cli.policy import policy
 from seawall.cli.price import price
 from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
@@ -58,6 +59,7 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("surface", surface),
     ("credit", credit),
     ("price", price),
+    ("policy", policy),
     ("bench", bench),
     ("import", import_command),
 )
