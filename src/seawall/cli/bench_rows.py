@@ -10,13 +10,16 @@ LARGE: Final = (10_000, 1_000, 1_000_000)
 
 
 class Row(NamedTuple):
-    """One figure: `asked` is the bound, `holds` whether the value keeps it, `against` the yardstick and settings."""
+    """One figure: `asked` is the bound, `holds` whether the value keeps it, `against` the yardstick and settings.
+
+    Of a figure that was not run nothing is known: neither its value nor whether it holds.
+    """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     asked: str
-    holds: bool
+    holds: bool | None
     against: str
 
 
@@ -36,5 +39,5 @@ def if_steady(row: Row, *, steady: bool) -> Row:
 
 
 def not_run(name: str, unit: str, why: str) -> Row:
-    """A figure that this machine cannot measure: not a failure, and said to be none of a success."""
-    return Row(name, 0.0, unit, "not run", True, f"NOT RUN: {why}")
+    """A figure that this machine cannot measure: neither a failure nor a success."""
+    return Row(name, None, unit, "", None, f"NOT RUN: {why}")

@@ -40,7 +40,7 @@ def surface_rows(folder: Path = FOLDER) -> list[Row]:
     method = f"{METHOD}, {len(made.expiries)} expiries, warm, best of {ROUNDS}; {1e3 * own:.1f} ms of one core"
     taken = at_most(names[0], 1e3 * wall, "ms", 50, method)
     # On a machine with others at work the wall clock tells of them rather than of the fit.
-    taken = if_steady(taken, steady=taken.holds or wall < 1.5 * own)
+    taken = if_steady(taken, steady=bool(taken.holds) or wall < 1.5 * own)
     least = min(row.least_g for row in shape.butterflies), min(row.least_rise for row in shape.calendars)
     free = "" if shape.free else "; NOT free farther out"
     return [
