@@ -16,6 +16,7 @@ from dev_venue import dev_venue
 
 from seawall.api import door as doors
 from seawall.api.door import Door
+from seawall.api.session import Session
 from seawall.api.sockets import free_port, until_listening
 from seawall.api.web import WebServer
 from seawall.cli.bench_clients import Process, load
@@ -81,6 +82,34 @@ def test_a_send_that_is_stuck_is_cut(venue, monkeypatch):
                     await peer.receive_str()
 
     asyncio.run(scenario())
+
+
+def test_a_flood_leaves_the_others_their_turns(venue):
+    """Thirty connections that sent ten times what is taken kept a cancel waiting for four seconds."""
+
+    class Full:
+        """A socket that has always another message."""
+
+        left = 1_000
+
+        async def receive(self):
+            self.left -= 1
+            return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT if self.left else aiohttp.WSMsgType.CLOSE, "{}", None)
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def scenario():
+        other = asyncio.create_task(others())
+        await Door(venue.service)._receive(Session("127.0.0.1:5", websocket=True), Full())
+        other.cancel()
+
+    turns = 0
+    asyncio.run(scenario())
+    assert turns >= 1_000 / doors.TURN
 
 
 def test_a_quick_reader_hears_all_of_a_flood(tmp_path):

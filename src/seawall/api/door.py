@@ -5,8 +5,10 @@ Whatever is asked, the answer is a JSON-RPC document; clients take anything else
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -21,8 +23,7 @@ from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
-from seawall.api.sockets import abort
-from seawall.api.web import CLOSE_S, JSON, Asked
+from seawall.api.web import CLOSE_S, JSON, Asked, read_ahead
 from seawall.vocabulary.errors import SeawallError
 
 MESSAGE_MAX: Final = 256 << 10
@@ -37,6 +38,12 @@ SILENT_S: Final = 600.0
 PREFIX: Final = "/api/v2"
 BODY_S: Final = 30.0
 """How long a body may take to come."""
+
+TURN: Final = 4
+"""Messages of one connection that are taken before the others have a turn: a flood must not keep a cancel waiting."""
+
+AHEAD_OF_A_FLOOD: Final = 2 << 10
+"""Bytes that may wait here of a connection whose orders were shed; what else it sends waits with it."""
 
 
 class Door:
@@ -111,6 +118,8 @@ class Door:
         # it answers a goodbye when the place is free again: who connects anew on hearing it is not one too many
         socket = web.WebSocketResponse(compress=False, timeout=CLOSE_S, autoclose=False)
         session.heard_at = time.monotonic()
+        if (transport := request.transport) is not None:
+            session.cut, session.read_less = transport.abort, partial(_read_less, session, transport)
         self.sessions.add(session)
         try:
             if status := await self.admitted(session):
@@ -131,7 +140,7 @@ class Door:
         if session.closing != (1000, "gone"):
             self._log.info("a connection was closed", address=session.address, why=session.closing[1])
         if session.sending_since:
-            abort(session.address)
+            session.cut()
         elif socket.prepared:
             await socket.close(code=session.closing[0])
         return socket
@@ -167,7 +176,9 @@ class Door:
 
     async def _receive(self, session: Session, socket: web.WebSocketResponse) -> None:
         receive, texts = socket.receive, (WSMsgType.TEXT, WSMsgType.BINARY)
-        while True:
+        for taken in itertools.count():
+            if taken % TURN == 0:
+                await asyncio.sleep(0)  # `receive` waits only where nothing has come yet
             message = await receive()
             if message.type not in texts:
                 session.said_goodbye = message.type == WSMsgType.CLOSE
@@ -246,3 +257,8 @@ def request_of(asked: Asked, body: bytes) -> tuple[str, Envelope | None]:
     if asked.method != "GET":
         raise RpcError(-32600, reason=f"{asked.method} is not taken: GET or POST")
     return name, None
+
+
+def _read_less(session: Session, transport: asyncio.BaseTransport) -> None:
+    session.read_less = lambda: None
+    read_ahead(transport, AHEAD_OF_A_FLOOD)

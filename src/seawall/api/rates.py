@@ -86,13 +86,18 @@ class Edge:
     def admit(self, session: Any, account: int) -> None:
         """Raise RpcError 10066 or 10028 for an order that is not to be taken now."""
         if session.pending >= PENDING_MAX:
-            self.shed[account, 10066] += 1
+            self.count(session, account, 10066)
             raise RpcError(10066, pending=session.pending, most=PENDING_MAX)
         bucket = self._refusals.get(account)
         wait = bucket.wait() if bucket is not None else 0.0
         if wait:
-            self.shed[account, 10028] += 1
+            self.count(session, account, 10028)
             raise RpcError(10028, wait=round(wait, 3), reason=f"more than {REFUSALS_S:.0f} refused orders a second")
+
+    def count(self, session: Any, account: int, code: int) -> None:
+        """An order was shed; what else its connection sends is to wait at the sender's."""
+        self.shed[account, code] += 1
+        session.read_less()
 
     def refused(self, account: int) -> None:
         """An order of the account was journalled and refused."""

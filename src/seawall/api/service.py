@@ -100,7 +100,7 @@ class Service(Answering):
         try:
             self.sequencer.submit(records, attachments, done, urgent=urgent or sweep, account=call.account)
         except Overloaded as error:
-            self.edge.shed[call.account, 10047] += 1
+            self.edge.count(session, call.account, 10047)
             raise RpcError(10047, waiting=error.waiting, most=error.most) from None
         session.pending += 1
 

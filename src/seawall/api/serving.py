@@ -29,7 +29,7 @@ from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.people import development_people, first_operator
 from seawall.api.operations.record import Record
 from seawall.api.service import Service
-from seawall.api.sockets import abort, free_port, taken, until_listening
+from seawall.api.sockets import free_port, taken, until_listening
 from seawall.api.view import View
 from seawall.api.web import CLOSE_S, WebServer
 from seawall.journal import Frame
@@ -307,7 +307,7 @@ class Venue:
         waiting = (await asyncio.wait(self._tasks, timeout=CLOSE_S))[1] if self._tasks else set()
         if waiting:  # a server waits for peers that do not answer a close
             for session in left:
-                abort(session.address)
+                session.cut()
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
         await asyncio.to_thread(self.node.stop)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from seawall.api.access import Identity
@@ -32,6 +32,10 @@ class Session:
         """When the message now leaving began to (monotonic seconds); 0: none is."""
         self.cancel_on_disconnect: bool | None = None
         """None: as its account has arranged."""
+        self.cut: Callable[[], None] = lambda: None
+        """End it without a goodbye: towards a peer that reads nothing none leaves, and it would be waited for."""
+        self.read_less: Callable[[], None] = lambda: None
+        """Take what it sends in small pieces from now on: it sent more than could be taken."""
         self.gone = False
         """The connection is broken; answers reach nobody."""
         self.logged_out = False

@@ -1,11 +1,7 @@
-"""What the server does not give away: its sockets. A reader that stopped reading is cut at the socket itself.
-
-A close frame never leaves towards a peer that reads nothing, and the server waits for it: the connection would stay.
-"""
+"""Ports: one that is free, one that is taken, and the wait until somebody listens."""
 
 import asyncio
 import contextlib
-import os
 import socket
 
 from seawall.vocabulary.errors import InputError
@@ -39,16 +35,3 @@ async def until_listening(host: str, port: int) -> None:
             return
         await asyncio.sleep(0.01)
     raise InputError("port", port, "nobody listens there")
-
-
-def abort(address: str) -> bool:
-    """Cut this process's connection with the peer at `address` (host:port); whether there was one."""
-    wanted = address.replace("[", "").replace("]", "")
-    for name in os.listdir("/proc/self/fd"):
-        # One that was closed meanwhile, is no socket, or not connected, is not the one we look for.
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as peer:
-            found = peer.getpeername()
-            if isinstance(found, tuple) and f"{found[0]}:{found[1]}" == wanted:
-                peer.shutdown(socket.SHUT_RDWR)
-                return True
-    return False

@@ -5,6 +5,7 @@ decision record for what that is worth.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -27,6 +28,9 @@ IDLE_S: Final = 75.0
 
 TARGET_MAX: Final = 256 << 10
 """Bytes of a path and query: a request may be put there whole, and is answered like any other if it is too long."""
+
+AHEAD: Final = 64 << 10
+"""Bytes of one connection that may wait here to be read, about: the rest of a flood waits in its sender's hands."""
 
 JSON: Final = {"content-type": "application/json"}
 """Headers of every answer that is ours."""
@@ -61,6 +65,11 @@ class _Connection(web.RequestHandler):
     """What is no HTTP is answered as all else is, and does not fill the log."""
 
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See the base class."""
+        super().connection_made(transport)
+        read_ahead(transport, AHEAD)
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -112,6 +121,12 @@ class WebServer:
     def stop(self) -> None:
         """Make `serve` end."""
         self._ended.set()
+
+
+def read_ahead(transport: asyncio.BaseTransport, most: int) -> None:
+    """Let no more than about so many bytes wait to be read."""
+    if (peer := transport.get_extra_info("socket")) is not None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most)
 
 
 def encryption(door: Listening) -> ssl.SSLContext | None:

@@ -15,7 +15,7 @@ import seawall.api.adapter.methods
 from seawall.api.adapter.adapter import Adapter
 from seawall.api.door import Door
 from seawall.api.keystore import Key
-from seawall.api.sockets import abort, free_port, taken, until_listening
+from seawall.api.sockets import free_port, taken, until_listening
 from seawall.api.web import CLOSE_S, WebServer
 from seawall.node.configuration import Listening
 from seawall.venues.ccxt_exchange import Exchange, said
@@ -103,5 +103,5 @@ async def _stop(adapter: Adapter, door: Door, server: WebServer, serving: "async
     _, waiting = await asyncio.wait([serving], timeout=CLOSE_S)
     if waiting:
         for session in left:
-            abort(session.address)
+            session.cut()
         await asyncio.wait([serving], timeout=CLOSE_S)
