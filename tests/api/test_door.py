@@ -109,7 +109,7 @@ def test_a_flood_leaves_the_others_their_turns(venue):
 
     turns = 0
     asyncio.run(scenario())
-    assert turns >= 1_000 / doors.TURN
+    assert turns >= 100
 
 
 def test_a_quick_reader_hears_all_of_a_flood(tmp_path):
