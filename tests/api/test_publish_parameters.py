@@ -13,8 +13,11 @@ from test_publish_prices import believed, feed
 
 from seawall.api import serving
 from seawall.api.commands import packed
+from seawall.api.operations.journalling import Act
+from seawall.api.operations.operations import operation
 from seawall.api.operations.parameters import Parameters, changed
 from seawall.api.operations.record import Record
+from seawall.api.operations.wording import words
 from seawall.api.rpc import Call, parse
 from seawall.journal import frames
 from seawall.node import Configuration
@@ -169,6 +172,101 @@ def test_what_is_approved_is_stopped_by_as_many_people(tmp_path):
         assert states == {1: "in force", 2: "rolled back", other: "proposed"} and in_force(d) == 1
         await step(d, "rollback", version=number, status=400)
         await step(d, "rollback", status=400)  # the first has none before it
+
+    run(scenario, tmp_path)
+
+
+def heard(*notes):
+    """What parameters make of notes, a millisecond each."""
+    record, found = Record(), Parameters()
+    record.margin = [(note, ["rita", "carl"], at) for at, note in enumerate(notes)]
+    found.take(record)
+    return found
+
+
+def proposed(version, base=1, first=False):
+    words = {"owner": "carl", "reason": "x", "changes": "", "margin": "{}", "by": "carl"}
+    return {"action": "margin.first" if first else "margin.propose", "version": version, "base": base, **words}
+
+
+def asked(action, proposal, **parameters):
+    return {"action": action, "proposal": proposal, "parameters": parameters}
+
+
+FIRST = proposed(1, 0, first=True)
+APPROVE = asked("margin", "p1", version=2, effective=50)
+BEGIN = {"action": "margin.in_force", "version": 2}
+WITHDRAW = {"action": "margin.withdraw", "version": 2}
+BACK = asked("margin.rollback", "p2", version=1, was=2, standing="approved")
+
+
+@pytest.mark.parametrize(("notes", "states", "done"), [
+    ([{**proposed(2), "owner": "ann"}, proposed(2)], {1: "in force", 2: "proposed"}, set()),
+    ([proposed(2, base=0)], {1: "in force", 2: "void"}, set()),
+    ([proposed(2), APPROVE, WITHDRAW], {1: "in force", 2: "approved"}, {"p1"}),
+    ([proposed(2), WITHDRAW, APPROVE], {1: "in force", 2: "withdrawn"}, set()),
+    ([proposed(2), WITHDRAW, APPROVE, BEGIN], {1: "in force", 2: "withdrawn"}, set()),
+    ([proposed(2), BEGIN], {1: "in force", 2: "proposed"}, set()),
+    ([proposed(2), proposed(3), APPROVE, BEGIN, asked("margin", "p3", version=3, effective=9)],
+     {1: "superseded", 2: "in force", 3: "void"}, {"p1"}),
+    ([proposed(2), APPROVE, asked("margin", "p3", version=2, effective=9)], {1: "in force", 2: "approved"}, {"p1"}),
+    ([proposed(2), APPROVE, BEGIN, BEGIN], {1: "superseded", 2: "in force"}, {"p1"}),
+    ([proposed(2), APPROVE, BACK], {1: "in force", 2: "rolled back"}, {"p1", "p2"}),
+    ([proposed(2), APPROVE, BEGIN, BACK], {1: "superseded", 2: "in force"}, {"p1"}),
+    ([proposed(2), BACK], {1: "in force", 2: "proposed"}, set()),
+    ([proposed(2), WITHDRAW, {"action": "margin.validate", "version": 2, "by": "rita", "evidence": "x"}],
+     {1: "in force", 2: "withdrawn"}, set()),
+])  # fmt: skip
+def test_what_does_not_stand_any_more_is_not_folded(notes, states, done):
+    found = heard(FIRST, *notes)
+    assert {row.version: row.state for row in found.versions.values()} == states
+    assert found.done == done and states[found.in_force] == "in force"
+    assert not found.versions[2].validated_by and found.versions[2].owner == notes[0]["owner"]
+
+
+def test_what_was_to_be_stopped_before_it_began_is_not_rolled_back_once_it_did(tmp_path):
+    async def scenario(d):
+        number = await ready(d)
+        await signed(d, "approve", "rita", "carl", version=number)
+        row = (await step(d, "rollback", version=number))["proposal"]
+        assert '"standing":"approved"' in row["payload"]
+        assert any("which is approved" in line for line in words(row["payload"].encode()))
+        d.venue.clock.advance(24 * HOUR - 60 * 10**9)
+        row = (await step(d, "rollback", version=number))["proposal"]
+        d.venue.clock.advance(60 * 10**9)
+        await d.operations.tick()
+        assert in_force(d) == number
+        refused = await d.sign(row["id"], row["payload"].encode(), "rita", "carl", status=400)
+        assert refused["rule"] == "must be approved; it is in force" and in_force(d) == number
+
+    run(scenario, tmp_path)
+
+
+def test_an_approval_that_came_after_a_withdrawal_says_that_it_failed(tmp_path):
+    async def scenario(d):
+        number = await ready(d)
+        row = (await step(d, "approve", version=number))["proposal"]
+        operations, world = d.operations, d.operations.writer.write
+
+        async def overtaken(acts, note):
+            if b'"note":"approval"' in note:
+                await world([Act(Kind.TIME, {})], operation(None, "margin.withdraw", {"version": number}))
+            return await world(acts, note)
+
+        operations.writer.write = overtaken
+        failed = await d.sign(row["id"], row["payload"].encode(), "rita", "carl", status=400)
+        assert "propose it again" in failed["rule"] and operations.proposals.rows[row["id"]].state == "failed"
+        assert operations.governance.rows()[0]["state"] == "withdrawn"
+
+    run(scenario, tmp_path)
+
+
+def test_two_proposals_at_once_have_two_numbers(tmp_path):
+    async def scenario(d):
+        both = await asyncio.gather(*(step(d, "propose", changes=f"coin_haircut = 0.{n}") for n in (3, 4)))
+        assert sorted(row["version"] for row in both) == [2, 3]
+        states = {row["version"]: row["changes"] for row in d.operations.governance.rows()}
+        assert {states[2], states[3]} == {"coin_haircut = 0.3", "coin_haircut = 0.4"}
 
     run(scenario, tmp_path)
 

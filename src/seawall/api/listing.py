@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.numbers import positive
 
 NEVER_MS: Final = 32_503_708_800_000
 """What the dialect calls the expiration of a perpetual."""
@@ -43,20 +44,20 @@ class Listing:
 
     @classmethod
     def of(cls, spec: Instrument, note: dict[str, Any]) -> "Listing":
-        """From the specification and the note. Raises InputError for a note that lacks a member."""
+        """From the specification and the note. Raises InputError for a note that lacks a member, or has a bad one."""
         try:
-            units = {name: (int(note[name][0]), int(note[name][1])) for name in ("tick", "lot", "delivery_tick")}
+            units = {name: _fraction(name, note[name]) for name in ("tick", "lot", "delivery_tick")}
             words = {name: str(note[name]) for name in ("kind", "type", "base", "counter", "quote", "settlement")}
             words |= {name: str(note[name]) for name in ("index", "period")}
             return cls(
                 number=int(note["instrument"]),
                 spec=spec,
-                contract_size=float(note["contract_size"]),
+                contract_size=positive("contract_size", float(note["contract_size"])),
                 created_ms=int(note["created_ms"]),
                 **units,  # type: ignore[arg-type]
                 **words,  # type: ignore[arg-type]
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError("note", note, f"must describe a listing: {error!r}") from error
 
     @property
@@ -113,6 +114,15 @@ def expiry_code(nanoseconds: int) -> str:
     """A date as in the dialect's names: day without leading zero, month in capitals, two digits of the year."""
     moment = datetime.fromtimestamp(nanoseconds // 10**9, UTC)
     return f"{moment.day}{moment:%b%y}".upper()
+
+
+def _fraction(name: str, parts: Any) -> tuple[int, int]:
+    if not isinstance(parts, list | tuple) or any(type(part) not in (int, str) for part in parts):
+        raise InputError(name, parts, "must be two whole numbers, a numerator and a denominator")
+    above, below = (int(part) for part in parts)
+    if above <= 0 or below <= 0:
+        raise InputError(name, parts, "must be positive")
+    return above, below
 
 
 def _steps(value: float, step: tuple[int, int]) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import structlog
 
 from seawall.api.arrangements import NOTES, Arrangements
 from seawall.api.ledger import Ledger
@@ -363,7 +364,13 @@ class View:
         kind = note.get("note")
         self._changes.notes.append(note)
         if kind == "listing" and note.get("instrument") in self._specs:
-            listing = Listing.of(self._specs[note["instrument"]], note)
+            try:
+                listing = Listing.of(self._specs[note["instrument"]], note)
+            except InputError as error:  # like a bad specification, it costs this listing and not the venue
+                structlog.get_logger().error(
+                    "a listing's note is not read", instrument=note["instrument"], why=str(error)
+                )
+                return
             self.listings[listing.number] = self.by_name[listing.name] = listing
             self.blocks[listing.spec.block] = (listing.spec.currency, listing.index)
             self.books[listing.number] = Book()
@@ -374,7 +381,7 @@ class View:
         elif kind == "volatility":
             self.volatilities[int(note["instrument"])] = float(note["value"])
         elif kind == "prices":
-            self._volatilities_of(note["instruments"])
+            self._volatilities_of(note.get("instruments", {}))
         elif kind == "funding":
             self.funding[int(note["instrument"])] = note
         elif kind in NOTES and not any(self.seq - back in self.refused for back in range(1, note.get("after", 0) + 1)):

@@ -73,7 +73,7 @@ class Door:
         """The same, as it is."""
         return self._send("GET", path, None)
 
-    def post(self, path: str, **body: Any) -> dict[str, Any]:
+    def post(self, path: str, /, **body: Any) -> dict[str, Any]:
         """The answer to a change. Raises as `get` does."""
         found: dict[str, Any] = json.loads(self._send("POST", path, json.dumps(body).encode()))
         return found

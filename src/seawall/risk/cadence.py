@@ -3,8 +3,9 @@
 A block's marks and risk are published when its index or a forward moved by `move` since the last publication, or a
 volatility by `volatility_move`, as fractions, but not within `least_s`; and in any case after `timer_s`. What a report
 says is doubted where it lies further than `jump` (a volatility: `volatility_jump`) from the last one that was believed,
-as a fraction of it, until a later report says the same. Prices are late after `late_s`: from then on the gate lets
-through what reduces, and nothing else (C17).
+as a fraction of it, until a report at least `confirm_s` later says the same; what it is measured against moves at most
+once in `confirm_s`, so that small steps in a hurry are a jump, too. Prices are late after `late_s`: from then on the
+gate lets through what reduces, and nothing else (C17).
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Cadence:
     timer_s: float = 5.0
     jump: float = 0.05
     volatility_jump: float = 0.5
+    confirm_s: float = 1.0
     late_s: float = 60.0
 
     def __post_init__(self) -> None:
@@ -36,6 +38,7 @@ class Cadence:
             "jump": (0.0, 1.0),
             "volatility_jump": (0.0, 10.0),
             "late_s": (self.timer_s, _DAY_S),
+            "confirm_s": (0.0, self.late_s),
         }
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:

@@ -11,6 +11,7 @@ import msgspec
 
 from seawall.api.access import LEVELS, SCOPES
 from seawall.api.keystore import NEVER, Approver, BreakGlass, Edit, Key, Operator, Registry, Superseded
+from seawall.api.listing import Listing
 from seawall.api.operations.approvals import BREAK_GLASS
 from seawall.api.operations.journalling import Act
 from seawall.api.operations.naming import account_number, aimed, instrument_number, numbers_of
@@ -147,6 +148,7 @@ def _instrument(world: World, p: dict[str, Any]) -> Deed:
     number = world.instruments
     note = {**p["units"], "note": "listing", "instrument": number, "name": p["name"]}
     note["created_ms"] = int(world.now * 1000)
+    Listing.of(spec, note)  # once journalled, whoever folds it reads it
     listed = Act(Kind.INSTRUMENT, {"instrument": number}, spec.encode())
     return Deed([listed, Act(Kind.TIME, {}, msgspec.json.encode(note))])
 

@@ -358,7 +358,8 @@ class Operations:
             proposal.seq = await self.writer.write(acts, attachment)
             if prepared.edit is not None:
                 await self._change(prepared.edit)
-            self.governance.heard()
+            if proposal.action.startswith("margin"):
+                self.governance.check_done(proposal.id)
             proposal.state = EXECUTED
         except SeawallError as error:
             proposal.state, proposal.outcome = FAILED, str(error)
@@ -419,10 +420,9 @@ class Operations:
             self.alerts.tell("publisher_late", seconds=(now - published) // 1000)
 
     async def _publish_waiting(self) -> None:
-        if self.settings.feeds:
+        for step in (self.governance.tick, self.prices.tick) if self.settings.feeds else ():
             try:
-                await self.governance.tick()
-                await self.prices.tick()
+                await step()
             except SeawallError as error:
                 self.alerts.tell("prices_refused", why=str(error))
 

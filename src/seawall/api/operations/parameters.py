@@ -32,6 +32,15 @@ from seawall.vocabulary.records import SYSTEM_ACCOUNTS
 PROPOSED, APPROVED, IN_FORCE, SUPERSEDED, ROLLED_BACK, WITHDRAWN, VOID = (
     "proposed", "approved", "in force", "superseded", "rolled back", "withdrawn", "void",
 )  # fmt: skip
+STANDING: Final = {
+    "margin.validate": (PROPOSED,),
+    "margin.impact": (PROPOSED, APPROVED),
+    "margin.withdraw": (PROPOSED,),
+    "margin": (PROPOSED,),
+    "margin.in_force": (APPROVED,),
+}
+"""States of a version in which something may become of it."""
+
 CHANGES_MAX: Final = 20_000
 ACCOUNTS_AT_ONCE: Final = 200
 """Looked at between two groups of the writer."""
@@ -65,6 +74,8 @@ class Parameters:
     def __init__(self) -> None:
         self.versions: dict[int, Version] = {}
         self.in_force = 0
+        self.done: set[str] = set()
+        """Proposals, by id, that did what they asked for."""
         self._read = 0
 
     def take(self, record: Record) -> None:
@@ -74,29 +85,39 @@ class Parameters:
             self._fold(note, people, now)
 
     def _fold(self, note: dict[str, Any], people: list[str], now: int) -> None:
+        """One note. Between a look and its durable note another may come: what does not stand any more is left out."""
         action, given = note["action"], note.get("parameters", note)
         if action in ("margin.first", "margin.propose"):
+            if given["version"] in self.versions:
+                return
             made = {name: given[name] for name in ("version", "base", "owner", "reason", "changes", "margin")}
             row = self.versions[given["version"]] = Version(**made, proposed=now, since=now)
             if action == "margin.first":
                 self._enter(row, now)
+            elif row.base != self.in_force:
+                row.state = VOID
             return
         row = self.versions[given["version"]]
-        if action == "margin.validate":
+        if action == "margin.rollback":
+            last = self.versions[given["was"]]
+            if last.state in (APPROVED, IN_FORCE) and last.state == given.get("standing", last.state):
+                if last.state == IN_FORCE:
+                    self._enter(row, now)
+                last.state, last.since = ROLLED_BACK, now
+                self.done.add(note["proposal"])
+        elif row.state not in STANDING[action]:
+            return
+        elif action == "margin.validate":
             row.validated_by, row.evidence = note["by"], given["evidence"]
         elif action == "margin.impact":
             row.impact = given["impact"]
         elif action == "margin.withdraw":
             row.state, row.since = WITHDRAWN, now
-        elif action == "margin":
-            row.state, row.since, row.effective, row.approved_by = APPROVED, now, given["effective"], people
         elif action == "margin.in_force":
             self._enter(row, now)
-        elif action == "margin.rollback":
-            last = self.versions[given["was"]]
-            if last.state == IN_FORCE:
-                self._enter(row, now)
-            last.state, last.since = ROLLED_BACK, now
+        elif action == "margin" and row.base == self.in_force:
+            row.state, row.since, row.effective, row.approved_by = APPROVED, now, given["effective"], people
+            self.done.add(note["proposal"])
 
     def _enter(self, row: Version, now: int) -> None:
         if self.in_force:
@@ -131,6 +152,7 @@ class Governance:
         self.parameters = Parameters()
         self.parameters.take(record)
         self._log = structlog.get_logger()
+        self._numbering = asyncio.Lock()
         if self.parameters.in_force:
             self._adopt()
 
@@ -166,16 +188,17 @@ class Governance:
 
     async def propose(self, by: Operator, changes: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """A new version: the one in force with some settings of [margin] replaced. Raises InputError."""
-        self._open()
-        margin = changed(self.margin, changes)
-        if margin == self.margin:
-            raise InputError("changes", changes[:100], "must change something")
-        number = max(self.parameters.versions, default=0) + 1
-        facts = {"version": number, "base": self.parameters.in_force, "owner": by.person, "changes": changes}
-        if dry_run:
-            return {"dry_run": True, "would": "propose", **facts}
-        await self._note(by, "margin.propose", **facts, reason=reason, margin=_json(margin))
-        return {"done": True, **facts}
+        async with self._numbering:
+            self._open()
+            margin = changed(self.margin, changes)
+            if margin == self.margin:
+                raise InputError("changes", changes[:100], "must change something")
+            number = max(self.parameters.versions, default=0) + 1
+            facts = {"version": number, "base": self.parameters.in_force, "owner": by.person, "changes": changes}
+            if dry_run:
+                return {"dry_run": True, "would": "propose", **facts}
+            await self._note(by, "margin.propose", **facts, reason=reason, margin=_json(margin))
+            return {"done": True, **facts}
 
     async def validate(
         self, by: Operator, number: int, evidence: str, reason: str, *, dry_run: bool = False
@@ -195,7 +218,7 @@ class Governance:
     async def impact(self, by: Operator, number: int, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Requirements of the present book under the version in force and under this one."""
         self._open()
-        row = self.parameters.get(number, PROPOSED, APPROVED)
+        row = self.parameters.get(number, *STANDING["margin.impact"])
         before, after = self._publications(self.margin, self._margin_of(number))
         view, holdings = self.operations.service.view, await self._holdings()
         rules = view.requirements.rules
@@ -234,7 +257,7 @@ class Governance:
         last = self.parameters.get(number or self.parameters.in_force, APPROVED, IN_FORCE)
         if not last.base:
             raise InputError("version", last.version, "is the first: there is none before it")
-        asked = {"version": last.base, "was": last.version, "reason": reason}
+        asked = {"version": last.base, "was": last.version, "standing": last.state, "reason": reason}
         found: dict[str, Any] = await self.operations.propose(by, "margin.rollback", asked, dry_run=dry_run)
         return found
 
@@ -250,12 +273,18 @@ class Governance:
     def check_standing(self, action: str, asked: dict[str, Any]) -> None:
         """Raise InputError if what a proposal is about does not stand any more as it was proposed."""
         if action == "margin.rollback":
-            self.parameters.get(asked["was"], APPROVED, IN_FORCE)
+            self.parameters.get(asked["was"], asked.get("standing", IN_FORCE))
             return
         row = self.parameters.get(asked["version"], PROPOSED)
         for name in ("base", "changes", "validated_by", "evidence", "impact"):
             if getattr(row, name) != asked[name]:
                 raise InputError("version", row.version, f"its {name} changed after it was proposed: propose it again")
+
+    def check_done(self, proposal: str) -> None:
+        """Raise InputError if a proposal, journalled as approved, came after what made it void."""
+        self.heard()
+        if proposal not in self.parameters.done:
+            raise InputError("proposal", proposal, "the version changed while it was carried out: propose it again")
 
     async def tick(self) -> None:
         """Let what is due take effect. Raises OutcomeUnknown."""

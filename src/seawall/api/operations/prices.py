@@ -5,13 +5,18 @@ option's forward and volatility. It is taken whole or not at all:
 
 refused   a number that is none or out of its range, an instrument missing or not listed, a time that is old or ahead, a
           mark out of its band: field, value and rule are told, and an alert is raised
-doubted   a number further than `jump` from the last one believed, or the first of its kind: it is believed when a later
-          report says the same, so one bad tick is never published
+doubted   a number further than `jump` from its anchor, or the first of its kind: it is believed when a report that
+          comes `confirm_s` later by the venue's clock says the same: one bad tick is never published. The anchor is a
+          number that was believed, and moves on at most once in `confirm_s`: small steps in a hurry are a jump, too
 believed  the index prices go to the journal as INDEX commands, and where the publisher says that a block is due (see
           `seawall.node.publishing`) a note "prices" with the report, and PUBLISH
 
 Nothing else makes prices: without reports the engine sees the age of what it has, and lets reducing orders through and
-nothing else (C17). What a restart knows are the reports that were published: their notes, see `record`.
+nothing else (C17). Its clock begins at the publication, so a report is a few seconds old at most. What a restart knows
+are the reports that were published: their notes, see `record`. A currency that nothing listed is of has nothing to
+publish: a note "rates" has its price, and accounts that hold it are not valued by one that is late.
+
+Where the engine refuses a publication, the index prices before it stand, and are believed; marks and risk age.
 
 An instrument past its expiry is published at its last price until its delivery is journalled: the engine wants whole
 blocks. A premium below one tick is one tick.
@@ -19,8 +24,8 @@ blocks. A premium below one tick is one tick.
 
 import asyncio
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -35,10 +40,11 @@ from seawall.node.configuration import Margin
 from seawall.node.publishing import Publisher, Quoted, Told
 from seawall.prices.index import Constituent, IndexRule, index_price
 from seawall.risk import BlockMarket, CurrencyMarket
+from seawall.risk.cadence import Cadence
 from seawall.risk.market import VOLATILITY_MAX
 from seawall.venues.contracts import DOLLARS
 from seawall.vocabulary import bounds
-from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.errors import InputError, SeawallError
 from seawall.vocabulary.numbers import number, positive
 from seawall.vocabulary.records import Kind
 
@@ -48,11 +54,18 @@ PRICE_USD_MAX: Final = 1e9
 AHEAD_MS: Final = 1_000
 """How far a report's clock may be ahead of the venue's."""
 
+BEHIND_MS: Final = 5_000
+"""How far behind: what is published is as old as the report, and its age is counted from the publication."""
+
+DOLLAR_LEAST: Final = 0.01
+DOLLAR_MOST: Final = 1.02
+"""Dollars of a stablecoin. Beyond, its source is wrong; above one dollar none that is owned counts."""
+
 BASIS_MAX: Final = 1.0
 SURFACE_AGE_MS: Final = 3_600_000
 YEAR_NS: Final = 365 * 86_400 * 10**9
 
-SOURCES: Final = IndexRule(sources_min=3)
+SOURCES_MIN: Final = 3
 """From three sources on one absurd price moves the index no further than the others stand apart."""
 
 Key = tuple[str, str]
@@ -91,23 +104,32 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     sources: dict[str, list[Source]] = {}
     surfaces: dict[str, Any] = {}
 
-    def resolved(self, now_ns: int) -> "Report":
-        """The same with the index of every coin that has sources. Raises InputError."""
+    def resolved(self, now_ns: int, late_s: float) -> "Report":
+        """The same with the index of every coin that has sources, of those not older. Raises InputError."""
         made = dict(self.indexes)
+        rule = IndexRule(age_max_ns=round(late_s * 1e9), sources_min=SOURCES_MIN)
         for coin, sources in self.sources.items():
             if coin in made:
                 raise InputError(f"indexes.{coin}", made[coin], "must not stand beside sources of the coin")
             given = [Constituent(s.source, s.price, s.time * 1_000_000, s.weight, s.excluded) for s in sources]
-            made[coin] = index_price(given, now_ns, SOURCES).price
-        return msgspec.structs.replace(self, indexes=made)
+            try:
+                made[coin] = index_price(given, now_ns, rule).price
+            except InputError as error:
+                raise InputError(f"sources.{coin[:64]}", error.value, f"{error.field}: {error.rule}") from error
+        return msgspec.structs.replace(self, indexes=made, sources={})
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """A number that waits for a second report: what was said, and when."""
+class Said(NamedTuple):
+    """A number that was doubted, or what a jump is measured from: its value, when by the venue's clock, and by the
+    report's (milliseconds)."""
 
     value: float
+    at: int
     time: int
+
+
+class Unpublished(Denied):
+    """The engine took the index prices and refused what was published of them."""
 
 
 class Answered(NamedTuple):
@@ -125,20 +147,21 @@ class Prices:
         """`record` has heard all that the journal holds."""
         configuration = service.node.configuration
         self.view, self.service, self.writer = service.view, service, Writer(service)
-        self.cadence = configuration.publisher
+        self.cadence: Cadence = configuration.publisher
         self.adopt(configuration)
         self.published: dict[str, int] = {}
         """When each coin's blocks were last published, in milliseconds of the journal's clock."""
         self.times: dict[str, int] = {}
         """Of the last report believed, by coin, in milliseconds of its own clock."""
         self.believed: dict[Key, float] = {}
-        self.doubted: dict[Key, Doubt] = {}
-        self._waits: dict[tuple[str, ...], Report] = {}  # believed, by its coins, and not published yet
+        self.doubted: dict[Key, Said] = {}
+        self.anchors: dict[Key, Said] = {}
+        self._waits: dict[str, Report] = {}  # believed and not published yet, by coin
         self._lock = asyncio.Lock()
         for note, time_ms in record.prices.values():
             report = _report_of(note)
             if report is not None:
-                self._believe(report)
+                self._believe(self._known(report), report, time_ms)
                 self.published |= dict.fromkeys(report.indexes, time_ms)
 
     def adopt(self, configuration: Configuration) -> None:
@@ -170,11 +193,13 @@ class Prices:
         for coin, price in report.indexes.items():
             if coin not in known:
                 raise InputError(f"indexes.{coin[:64]}", price, "must be a coin of the venue")
+            if coin in DOLLARS:
+                price = number(f"indexes.{coin}", price, at_least=DOLLAR_LEAST, at_most=DOLLAR_MOST)
             numbers["index", coin] = positive(f"indexes.{coin}", price, at_most=PRICE_USD_MAX)
             before = self.times.get(coin, 0)
             if report.time <= before:
                 raise InputError("time", report.time, f"must be after the last report of {coin}, {before}")
-        oldest = now_ms - round(self.cadence.late_s * 1000)
+        oldest = now_ms - min(BEHIND_MS, self._late_ms)
         if not oldest <= report.time <= now_ms + AHEAD_MS:
             raise InputError("time", report.time, f"must lie in [{oldest}, {now_ms + AHEAD_MS}], by the venue's clock")
         live = {row.name: row for row in self._live() if row.base in report.indexes}
@@ -212,17 +237,19 @@ class Prices:
                     years = (row.spec.expiry - found.time_ns) / YEAR_NS
                     volatility = float(surface.volatility(math.log(row.strike() / forward), years))
                     made[row.name] = msgspec.structs.replace(price, volatility=volatility)
-        return msgspec.structs.replace(report, instruments=made)
+        return msgspec.structs.replace(report, instruments=made, surfaces={})
 
-    def doubt(self, numbers: Mapping[Key, float], time_ms: int) -> list[str]:
+    def doubt(self, numbers: Mapping[Key, float], time_ms: int, now_ms: int) -> list[str]:
         """Which numbers wait for a second report; what an earlier one said of them is confirmed now."""
         waiting = []
         for key, value in numbers.items():
             said = self.doubted.get(key)
-            if not self._jumps(key, value, self.believed.get(key)):
+            if not self._jumps(key, value, self.anchors.get(key)):
                 self.doubted.pop(key, None)
-            elif said is None or said.time >= time_ms or self._jumps(key, value, said.value):
-                self.doubted[key] = Doubt(value, time_ms)
+            elif said is None or self._jumps(key, value, said) or now_ms < said.at:
+                self.doubted[key] = Said(value, now_ms, time_ms)
+                waiting.append(f"{key[0]} of {key[1]}")
+            elif now_ms - said.at < self._confirm_ms or time_ms <= said.time:
                 waiting.append(f"{key[0]} of {key[1]}")
         return waiting
 
@@ -231,32 +258,44 @@ class Prices:
         believed."""
         async with self._lock:
             now_ms = int(self.service.clock_ms())
-            report = self._smiled(report.resolved(now_ms * 1_000_000), now_ms)
+            report = self._smiled(report.resolved(now_ms * 1_000_000, self.cadence.late_s), now_ms)
             numbers = self.check(report, now_ms)
             told = self._told(report, numbers, now_ms)
-            self.publisher.check(told)
+            await asyncio.to_thread(self.publisher.check, told)
             index_commands = self._index_commands(told)
             if dry_run:
                 return Answered(False, [], [])
-            waiting = self.doubt(numbers, report.time)
+            waiting = self.doubt(numbers, report.time, now_ms)
             if waiting:
                 return Answered(False, [], waiting)
-            published = await self._send(report, told, by, index_commands)
-            self._believe(report)
-            for key in numbers:
-                self.doubted.pop(key, None)  # what it confirmed does not confirm another jump
+            try:
+                published = await self._send(report, told, by, index_commands)
+            except Unpublished:
+                indexes = {key: value for key, value in numbers.items() if key[0] == "index"}
+                self._believe(indexes, report, now_ms)
+                raise
+            self._believe(numbers, report, now_ms)
             return Answered(True, published, [])
 
     async def tick(self) -> None:
         """Publish what came too soon after a publication, or moved too little, once it is due. Raises as `report`."""
         async with self._lock:
-            for report in list(self._waits.values()):
-                told = self._told(report, self.believed, int(self.service.clock_ms()))
-                await self._send(report, told, "seawall", b"")
+            waits, self._waits = self._waits, {}
+            failed: SeawallError | None = None
+            for _, report in sorted(waits.items()):
+                now_ms = int(self.service.clock_ms())
+                if now_ms - report.time > self._late_ms:
+                    continue
+                try:
+                    await self._send(report, self._told(report, self.believed, now_ms), "seawall")
+                except SeawallError as error:  # of this coin; the next report of it says more
+                    failed = failed or error
+            if failed is not None:
+                raise failed
 
     def late(self, now_ms: int) -> dict[str, int]:
         """Milliseconds since their last publication, of coins with live instruments that are late."""
-        most = round(self.cadence.late_s * 1000)
+        most = self._late_ms
         coins = {row.base for row in self._live()} & self.published.keys()
         return {coin: now_ms - self.published[coin] for coin in sorted(coins) if now_ms - self.published[coin] > most}
 
@@ -274,44 +313,58 @@ class Prices:
 
     # -- inner -------------------------------------------------------------------------------------------------------
 
-    async def _send(self, report: Report, told: Told, by: str, records: bytes) -> list[str]:
+    async def _send(self, report: Report, told: Told, by: str, records: bytes = b"") -> list[str]:
         """Journal index prices and, of blocks that are due, the report and its publication; returns their coins."""
-        blocks, data = self.publisher.due(told), b""
+        for coin in report.indexes:
+            self._waits.pop(coin, None)
+        publisher = self.publisher  # other parameters may take effect meanwhile; then this one remembers for nobody
+        now_ms, data = told.time_ns // 1_000_000, b""
+        blocks = publisher.due(told)
+        published = sorted({told.blocks[block].underlying for block in blocks})
+        noted: Collection[str] = published
         if blocks:
-            publication = self.publisher.publish(told, blocks).encode()
+            publication = (await asyncio.to_thread(publisher.publish, told, blocks)).encode()
             version = await self.writer.look(lambda: self.service.node.fold.engine.catalogue.version)
-            coins = sorted(report.indexes)
-            note = msgspec.json.encode({"note": "prices", "coins": coins, "by": by, **msgspec.to_builtins(report)})
+            note = _note("prices", report, by)
             records += packed(Kind.TIME, attachment=len(note))
             records += packed(Kind.PUBLISH, version=version + 1, attachment=len(publication))
             data = note + publication
+        elif told.blocks:
+            self._waits |= {coin: _of(report, coin, self.view.by_name) for coin in report.indexes}
+        elif any(now_ms - self.published.get(coin, 0) >= self.cadence.least_s * 1000 for coin in report.indexes):
+            data = _note("rates", report, by)
+            records += packed(Kind.TIME, attachment=len(data))
+            noted = report.indexes
         if records:
             seq = await self.service.write(records, data)
-            for number_ in range(seq, seq + len(records) // len(packed(Kind.TIME))):
-                refused = self.view.refused.pop(number_, None)
-                if refused is not None:
-                    raise Denied(*refused[:3])
-        self.publisher.remember(told, blocks)
-        published = sorted({told.blocks[block].underlying for block in blocks})
-        self.published |= dict.fromkeys(published, told.time_ns // 1_000_000)
-        key = tuple(sorted(report.indexes))
-        self._waits.pop(key, None)
-        if told.blocks and not blocks:
-            self._waits[key] = report
+            self._check_taken(range(seq, seq + len(records) // len(packed(Kind.TIME))), publishing=bool(blocks))
+        publisher.remember(told, blocks)
+        self.published |= dict.fromkeys(noted, now_ms)
         return published
+
+    def _check_taken(self, numbers: range, *, publishing: bool) -> None:
+        """Raise Denied for the first command that was refused, Unpublished where that is the publication."""
+        for seq in numbers:
+            refused = self.view.refused.pop(seq, None)
+            if refused is not None:
+                raise (Unpublished if publishing and seq == numbers[-1] else Denied)(*refused[:3])
 
     def _told(self, report: Report, numbers: Mapping[Key, float], now_ms: int, margin: Margin | None = None) -> Told:
         """Prices as the publisher takes them: in ticks, by number."""
-        known = {**self.believed, **numbers}
+        known, imagined = {**self.believed, **numbers}, margin is not None
         margin, now_ns = margin or self.margin, now_ms * 1_000_000
         blocks, instruments = {}, {}
         for row in self._live():
             if row.base not in report.indexes:
                 continue
             index, forward = report.indexes[row.base], known.get(("forward", row.name))
+            past = self._past(row, now_ms)
             if forward is None:
-                raise InputError(f"instruments.{row.name}", None, "expired before it had a price: deliver it first")
-            spec = replace(row.spec, expiry=now_ns + 1) if self._past(row, now_ms) else row.spec
+                rule = (
+                    "expired before it had a price: deliver it first" if past else "has no price yet: report it first"
+                )
+                raise InputError(f"instruments.{row.name}", None, rule)
+            spec = replace(row.spec, expiry=now_ns + 1) if past else row.spec
             tick = row.delivery_tick if row.option else row.tick
             volatility = known.get(("volatility", row.name), 0.0)
             held = self.view.open_interest.get(row.number, 0)
@@ -324,7 +377,13 @@ class Prices:
         for currency, (name, decimals) in self.view.currencies.items():
             price = known.get(("index", name), 1.0 if name in DOLLARS else None)
             if price is not None and (currency in settles or name not in elsewhere):
-                rates = (0.0, 0.0) if name in DOLLARS else (margin.coin_haircut, margin.coin_markup)
+                age = now_ms - self.times.get(name, now_ms)
+                if blocks and name not in report.indexes and age > self._late_ms and not imagined:
+                    rule = f"values accounts, and is {age} ms old: report it, at least each {self._late_ms} ms"
+                    raise InputError(f"indexes.{name}", price, rule)
+                rates = margin.coin_haircut, margin.coin_markup
+                if name in DOLLARS:
+                    rates = max(0.0, 1.0 - 1.0 / price), 0.0  # one that is owned counts as a dollar at most
                 currencies[currency] = CurrencyMarket(price, decimals, *rates, name=name)
         return Told(now_ns, currencies, blocks, instruments)
 
@@ -341,23 +400,54 @@ class Prices:
                 made += packed(Kind.INDEX, instrument=instrument, price=price)
         return made
 
-    def _believe(self, report: Report) -> None:
-        self.times |= dict.fromkeys(report.indexes, report.time)
-        self.believed |= {("index", coin): price for coin, price in report.indexes.items()}
+    def _known(self, report: Report) -> dict[Key, float]:
+        """The numbers of a report that was published once, of what is known today."""
+        found: dict[Key, float] = {("index", coin): price for coin, price in report.indexes.items()}
         for name, price in report.instruments.items():
             row = self.view.by_name.get(name)
             if row is not None and row.base in report.indexes:
-                self.believed |= _numbers(row, price, report.indexes[row.base])
+                found |= _numbers(row, price, report.indexes[row.base])
+        return found
 
-    def _jumps(self, key: Key, value: float, before: float | None) -> bool:
+    def _believe(self, numbers: Mapping[Key, float], report: Report, now_ms: int) -> None:
+        self.times |= dict.fromkeys(report.indexes, report.time)
+        self.believed |= numbers
+        for key, value in numbers.items():
+            self.doubted.pop(key, None)  # what it confirmed does not confirm another jump
+            anchor = self.anchors.get(key)
+            if self._jumps(key, value, anchor) or anchor is None or not 0 <= now_ms - anchor.at < self._confirm_ms:
+                self.anchors[key] = Said(value, now_ms, report.time)
+
+    def _jumps(self, key: Key, value: float, before: Said | None) -> bool:
         most = self.cadence.volatility_jump if key[0] == "volatility" else self.cadence.jump
-        return before is None or abs(value - before) > most * before
+        return before is None or abs(value - before.value) > most * before.value
+
+    @property
+    def _late_ms(self) -> int:
+        return round(self.cadence.late_s * 1000)
+
+    @property
+    def _confirm_ms(self) -> int:
+        return round(self.cadence.confirm_s * 1000)
 
     def _live(self) -> list[Listing]:
         return [row for row in self.view.listings.values() if not row.expired]
 
     def _past(self, row: Listing, now_ms: int) -> bool:
         return 0 < row.spec.expiry <= now_ms * 1_000_000
+
+
+def _note(kind: str, report: Report, by: str) -> bytes:
+    """What `record` hears; its first members say of which coins it is."""
+    return msgspec.json.encode({"note": kind, "coins": sorted(report.indexes), "by": by, **msgspec.to_builtins(report)})
+
+
+def _of(report: Report, coin: str, listings: Mapping[str, Listing]) -> Report:
+    """The part of a report that is of a coin."""
+    own = {
+        name: price for name, price in report.instruments.items() if name in listings and listings[name].base == coin
+    }
+    return Report(report.time, {coin: report.indexes[coin]}, own)
 
 
 def _report_of(note: bytes) -> Report | None:

@@ -18,8 +18,10 @@ _HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH]] = True
 """Kinds that are looked at in any case; others where they have an attachment that may be a note, or changed a state."""
 _PRICES = b'{"note":"prices",'
 """How a published report of prices begins; then come its coins, in brackets."""
+_RATES = b'{"note":"rates",'
+"""The same of a report of currencies that nothing listed is of: it counts without a publication."""
 _MAY_CARRY = np.zeros(256, bool)
-_MAY_CARRY[[Kind.STATE, Kind.KILL, Kind.REARM, Kind.CANCEL_ALL, Kind.DEPOSIT, Kind.TIER]] = True
+_MAY_CARRY[[Kind.STATE, Kind.KILL, Kind.REARM, Kind.CANCEL_ALL, Kind.DEPOSIT, Kind.TIER, Kind.EXPIRE]] = True
 
 
 @dataclass(slots=True)
@@ -91,6 +93,9 @@ class Record:
             if data.startswith(_PRICES):
                 self._reported = bytes(data)
                 continue
+            if data.startswith(_RATES):
+                self._price(bytes(data), int(record["time"]))
+                continue
             note = _note(data) if size else {}
             seq, now = first + index, int(record["time"])
             notes[seq] = note
@@ -108,9 +113,12 @@ class Record:
         """Marks and risk were taken; a report that came right before is where they are from."""
         self.published = now
         if self._reported:
-            key = self._reported[: self._reported.index(b"]")]
-            self.prices.pop(key, None)  # they stand in the journal's order
-            self.prices[key] = self._reported, now // 1_000_000
+            self._price(self._reported, now)
+
+    def _price(self, report: bytes, now: int) -> None:
+        key = report[: report.index(b"]")]
+        self.prices.pop(key, None)  # they stand in the journal's order
+        self.prices[key] = report, now // 1_000_000
 
     def _heard(self, note: dict[str, Any], seq: int, now: int) -> None:
         kind = note.get("note")

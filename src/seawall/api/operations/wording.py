@@ -154,7 +154,8 @@ _SENTENCES: dict[str, Callable[[_Reader], str]] = {
         f" {p('validated_by')}: {p('evidence')}. Impact, before and after: {p('impact')}."
     ),
     "margin.rollback": lambda p: (
-        f"Go back to version {p('version')} of the margin parameters from version {p('was')}, at once."
+        f"Go back to version {p('version')} of the margin parameters from version {p('was')},"
+        f" which is {p('standing')}, at once."
     ),
     "instrument": lambda p: f"List {p('name')} under the specification {p('spec')} and the units {p('units')}.",
     "operator.add": lambda p: f"Let {p('person')} into the operations door as {p('role')}.",
