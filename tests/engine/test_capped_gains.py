@@ -129,6 +129,30 @@ def test_rules_4_hold_from_the_next_publication_of_a_contract(engine):
     assert asked(venue) == 6_000_000
 
 
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_whether_gains_are_capped_is_state(name):
+    """It hangs on the rules at the last publication: the same two commands in the other order differ in it alone."""
+
+    capped = publication(caps={0: 10**6})
+    ether = tuple(risk for risk in capped.instruments if risk.instrument == 5)
+
+    def state(published_last):
+        venue = open_venue(ENGINES[name](), rules=3)
+        steps = [lambda: venue.do(Kind.RULES, version=4, flags=FLAG_APPROVED), lambda: venue.publish(capped)]
+        for step in steps if published_last else reversed(steps):
+            step()
+        venue.publish(Publication(capped.currencies, (BlockRisk(2, 3, 3),), ether))
+        made = venue.engine.state()
+        for listing in made["listings"]:
+            listing.pop("times")
+        return made
+
+    found, older = state(True), state(False)
+    assert found != older
+    assert [made["listings"][0].pop("capped") for made in (found, older)] == [True, False]
+    assert found == older
+
+
 def least_equity(venue, made):
     """The least equity of Ann over all scenarios, gains in each counted up to their caps; all in atoms of one coin."""
     account = venue.account(ANN)

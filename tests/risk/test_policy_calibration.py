@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from seawall.cli.main import app
-from seawall.risk import policy
+from seawall.risk import Seawall, policy
 from seawall.risk.margin import models
 from seawall.risk.study import backtest, books, calibration, history, losses, stress
 from seawall.vocabulary.errors import InputError
@@ -164,10 +165,25 @@ def test_what_follows_volatility_moves_more_and_the_cap_holds_it():
 
 def test_haircuts_and_parameters_are_what_was_found():
     found = calibration.calibrate(made(walk(1827)), split=SPLIT)
-    assert calibration.haircuts([found])["BTC"] == found.price_range
-    assert calibration.haircuts([]) == {"USDC": 0.13, "USDT": 0.05, "UST": 1.0}
-    ppm = round(found.price_range * 1e6)
-    assert calibration.parameters([found], {"BTC": 6e7}) == {"BTC": {"price_range_ppm": ppm, "depth_usd": 6e7}}
+    assert calibration.published_haircuts([found])["BTC"] == found.price_range
+    assert calibration.published_haircuts([]) == {"USDC": 0.13, "USDT": 0.05, "UST": 1.0}
+    made_of = calibration.parameters([found], {"BTC": 7e7, "ETH": 2e7})
+    assert made_of == {"underlyings": {"BTC": {"price_range": found.price_range, "depth": 7e7}, "ETH": {"depth": 2e7}}}
+    model = Seawall(parameters=made_of)
+    model.check()
+    assert (model.fitted().of("BTC").depth, model.fitted().of("ETH").depth) == (7e7, 2e7)
+    assert model.fitted().of("BTC").price_range == found.price_range
+
+
+def test_depth_is_each_products_own_and_the_least_for_the_others():
+    one = calibration.close_out(with_volumes([100.0] * 400), split=("2020-01-01", "2021-12-31"), share=0.02)
+    closings = [replace(one, product=name, depth_share=part) for name, part in (("BTC", 0.02), ("ETH", 0.03))]
+    found = calibration.depths(closings, {"BTC": 1e9, "ETH": 1e9, "SOL": 1e9})
+    assert found == {"BTC": 2e7, "ETH": 3e7, "SOL": 2e7}
+    assert calibration.depths([], {}) == {}
+    with pytest.raises(InputError) as refused:
+        calibration.depths([], {"BTC": 1e9})
+    assert refused.value.field == "daily_volume"
 
 
 @pytest.mark.parametrize(("split", "field"), [
@@ -278,7 +294,7 @@ def test_calibrate_answers_with_evidence(file):
     assert done.exit_code == 0 and document["ok"] and document["tails"] is None
     only = document["calibrations"][0]
     assert only["accepted"] and len(only["sha256"]) == 64 and only["calibrated"]["last"] <= "2022-12-31"
-    assert document["parameters"]["BTC"]["price_range_ppm"] == round(only["price_range"] * 1e6)
+    assert document["parameters"]["underlyings"]["BTC"]["price_range"] == only["price_range"]
     assert run("calibrate", f"BTC={file}:close", *PERIODS).stdout.startswith("BTC: range ")
 
 
@@ -293,8 +309,11 @@ def test_calibrate_says_no_where_the_close_out_takes_longer_than_the_period(tmp_
     short = run("calibrate", spec, *PERIODS, "--share", "0.05", "--daily-volume", "BTC=1e9", "--json")
     document = json.loads(short.stdout)
     assert short.exit_code == 0
+    for volume in ("SLO=1e9", "=1e9"):
+        assert run("calibrate", spec, *PERIODS, "--daily-volume", volume).exit_code == 2
+    assert run("calibrate", f"BTC={path}:close", *PERIODS, "--daily-volume", "BTC=1e9").exit_code == 2
     share = document["close_out"][0]["depth_share"]
-    assert document["parameters"]["BTC"]["depth_usd"] == pytest.approx(share * 1e9)
+    assert document["parameters"]["underlyings"]["BTC"]["depth"] == pytest.approx(share * 1e9)
 
 
 def test_backtest_says_no_where_a_model_fails(file):

@@ -75,29 +75,34 @@ def study(
 def _calibrate(
     specs: list[str], calibrated: str, tested: str, margin_period: float, share: float, volumes: list[str]
 ) -> Answer:
+    from seawall.risk import Seawall
     from seawall.risk.study import calibration
 
     split = (*_span("calibrated", calibrated), *_span("tested", tested))
     daily = dict(_volume(item) for item in volumes)
     found, closings = [], []
     histories = [_history(spec) for spec in specs]
+    known = sorted({item.name for item in histories} | set(Seawall().fitted().underlyings))
+    for name in daily.keys() - set(known):
+        raise InputError("daily_volume", name, f"must name one of {', '.join(known)}")
     for history in histories:
         found.append(calibration.calibrate(history, split=split, days=margin_period))
         if history.volumes is not None:
             closings.append(calibration.close_out(history, split=split[:2], share=share, days=margin_period))
-    depth = {name: closings[-1].depth_share * dollars for name, dollars in daily.items()} if closings else {}
+    depth = calibration.depths(closings, daily)
     ok = all(item.test.accepted for item in found) and all(item.days.bound <= margin_period for item in closings)
     document: dict[str, Any] = {
         "ok": ok,
         "parameters": calibration.parameters(found, depth),
-        "haircuts": calibration.haircuts(found),
+        "published_haircuts": calibration.published_haircuts(found),
         "calibrations": [asdict(item) | {"accepted": item.test.accepted} for item in found],
         "close_out": [asdict(item) for item in closings],
         "depegs": [asdict(item) for item in calibration.DEPEGS],
         "tails": _tails(histories, split[:2]),
     }
     text = [_calibration_text(item) for item in found] + [_close_out_text(item) for item in closings]
-    text += ["haircuts  " + ", ".join(f"{name} {value:.0%}" for name, value in document["haircuts"].items())]
+    haircuts = ", ".join(f"{name} {value:.0%}" for name, value in document["published_haircuts"].items())
+    text += [f"published haircuts, range included  {haircuts}"]
     text += [f"depth     {name} {dollars:,.0f} dollars within the margin period" for name, dollars in depth.items()]
     if document["tails"] is not None:
         text.append("tails     " + ", ".join(f"{name} {value}" for name, value in document["tails"].items()))

@@ -222,6 +222,7 @@ class Fast(Rare):
         waiting = [o for o in mine if orders[o]["status"] == Status.WAITING]
         return {
             "expired": bool(row["expired"]),
+            "capped": bool(row["capped"]),
             "holders": [int(self._arrays["positions"][p]["account"]) for p in holders],
             "bids": self._levels_of([o for o in booked if orders[o]["side"] > 0]),
             "asks": self._levels_of([o for o in booked if orders[o]["side"] < 0]),

@@ -356,6 +356,7 @@ class Reference(Money):
         ]
         return {
             "expired": listing.expired,
+            "capped": listing.capped,
             "holders": list(listing.holders),
             "bids": levels(listing.bids),
             "asks": levels(listing.asks),

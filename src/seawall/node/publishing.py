@@ -153,9 +153,9 @@ class Simulated:
 
     def _told(self, prices: Prices) -> Told:
         currencies = {
-            number: CurrencyMarket(prices.index_usd[name], decimals, self._haircut, self._markup)
+            number: CurrencyMarket(prices.index_usd[name], decimals, self._haircut, self._markup, name)
             if name in COINS
-            else CurrencyMarket(1.0, decimals, 0.0, 0.0)
+            else CurrencyMarket(1.0, decimals, 0.0, 0.0, name)
             for number, (name, decimals) in enumerate(prices.currencies)
         }
         blocks = {

@@ -34,14 +34,17 @@ Depth and concentration are of a block (underlying and settlement currency) and 
 faster than size, so two books of one owner merged are asked more than each by itself; an owner with n accounts is asked
 F(n*x)/n in each, which is never less in sum however it is split. All else is subadditive.
 
-Gains of an instrument with a cap count for equity up to it (`gain_cap` * D * range, an owner's n accounts sharing it),
-and in scenarios not at all: a price that one trader can move makes no collateral (Mango Markets, October 2022).
+Gains of an instrument with a cap count for equity up to it, and in scenarios not at all: a price that one trader can
+move makes no collateral (Mango Markets, October 2022). `gain_cap` * D * range is the block's: its instruments share it
+in equal parts, or every new listing would grant another; and so do an owner's n accounts. Options are not capped here;
+the engine caps theirs too, so its excess is the lower one.
 
 Sources: scenario grid, extended table and volatility powers: Deribit, "Portfolio margin", private/pme/simulate, and
 Paradex documentation, "Portfolio margin" (tail weights = price range / move). CME SPAN counts its extreme moves at 33
 to 35 %. Ranges, rates and depths are ours: docs/margin.md.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -124,9 +127,10 @@ class Seawall(PublishedRules[SeawallParameters]):
 def _held(portfolio: Portfolio, parameters: SeawallParameters) -> dict[str, float]:
     """All of each currency: balances and what positions are worth, gains up to their caps."""
     held = dict(portfolio.balances)
+    listed = Counter((item.underlying, item.currency) for item in portfolio.market.instruments.values())
     for item in portfolio.positions:
         spec = portfolio.instrument(item)
-        cap = gain_cap(portfolio, parameters, spec)
+        cap = gain_cap(portfolio, parameters, spec, listed[spec.underlying, spec.currency])
         value = worth(portfolio, item)
         if cap is not None and spec.kind != "option":
             value = min(profit(portfolio, item), cap)
@@ -134,13 +138,16 @@ def _held(portfolio: Portfolio, parameters: SeawallParameters) -> dict[str, floa
     return held
 
 
-def gain_cap(portfolio: Portfolio, parameters: SeawallParameters, item: Instrument) -> float | None:
-    """What an instrument's session gain counts up to in each account, in its currency; None for all of it."""
+def gain_cap(portfolio: Portfolio, parameters: SeawallParameters, item: Instrument, listed: int) -> float | None:
+    """What the session gain of one of a block's `listed` instruments counts up to in each account, in its currency.
+
+    None for all of it.
+    """
     coin = parameters.of(item.underlying)
     if coin.gain_cap is None:
         return None
     dollars = coin.gain_cap * coin.price_range * depth_of(portfolio, coin, item.underlying)
-    return dollars / portfolio.price_of(item.currency) / portfolio.owner_accounts
+    return dollars / portfolio.price_of(item.currency) / portfolio.owner_accounts / listed
 
 
 def depth_of(portfolio: Portfolio, coin: UnderlyingParameters, underlying: str) -> float:
@@ -188,9 +195,8 @@ class _Book:
         self.pnl, self.exposures = position_lines(
             portfolio, parameters, self.coin, self.scenarios, self.positions, self.index
         )
-        for at, item in enumerate(self.positions):
-            if gain_cap(portfolio, parameters, portfolio.instrument(item)) is not None:
-                self.pnl[at] = np.minimum(0.0, self.pnl[at])
+        if self.coin.gain_cap is not None:
+            self.pnl = np.minimum(0.0, self.pnl)
         self.losses = self._losses(held * self.index)
         regular = regular_scenarios(parameters)
         self.deciding = [int(np.argmax(self.losses)), int(np.argmax(self.losses[:regular]))]

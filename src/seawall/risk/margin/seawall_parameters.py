@@ -39,8 +39,8 @@ class UnderlyingParameters(Struct, frozen=True):
     Charges on net and gross exposures, and on each sold option's underlying. `depth`: dollars that can be closed within
     the margin period; `liquidity`: rate beyond. `concentration`: rate for each whole open interest held beyond
     `free_share`; an open interest below `open_interest_floor` dollars counts as that. `haircut`: what selling coins
-    held, or buying coins owed, costs. `gain_cap`: fraction of depth * range that an instrument's session gain counts
-    up to; none where absent.
+    held, or buying coins owed, costs. `gain_cap`: fraction of depth * range that session gains count up to,
+    in equal parts by instrument of the block; none where absent.
     """
 
     price_range: Range

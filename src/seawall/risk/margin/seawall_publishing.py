@@ -14,10 +14,11 @@ haircut, r the range, m a move, c its coverage, so |c*m| <= r; X coins, N their 
   - One maximum for each block is at least the maximum of the sum; the null scenario makes each at least 0, so a gain in
     one block never lowers another's.
   - Charges are chords of the rule's convex functions, rounded up (`seawall.risk.envelope`), on exposures rounded away
-    from zero. An account of an owner's n is asked T(n*x)/n by the engine as by the rule.
+    from zero lot by lot: where longs and shorts net, the net exposure is the rule's up to an atom a lot. An account of
+    an owner's n is asked T(n*x)/n by the engine as by the rule.
 
 The envelope of net delta ends where the engine's bounds do: a line's intercept is at most 2^50 value atoms, so from
-about 1.1 billion dollars of net delta on (sooner than the rule) it rises by a dollar a dollar.
+about 1.3 billion dollars of net delta on (BTC; sooner than the rule) it rises by a dollar a dollar.
 """
 
 import math
@@ -63,6 +64,9 @@ CHORDS: Final = 6
 FINEST: Final = 200
 """Where a charge grows from zero on, its first chord ends at about this part of its reach."""
 
+PEG: Final = 0.1
+"""A currency without a name is taken for dollars where its price is within this of one."""
+
 NANOSECONDS_PER_DAY: Final = MILLISECONDS_PER_DAY * 1_000_000
 
 
@@ -78,7 +82,7 @@ def publish_seawall(market: MarketView, model: Seawall) -> Publication:
     for block in sorted(market.blocks):
         items = [pair for pair in sorted(market.instruments.items()) if pair[1].spec.block == block]
         rate = rates[items[0][1].spec.currency] if items else Fraction(1)
-        made = _Block(market, block, known, pool, rate, in_coin=block in settled)
+        made = _Block(market, block, known, pool, rate, listed=len(items), in_coin=block in settled)
         instruments += [made.instrument(*pair) for pair in items]
         blocks.append(BlockRisk(block, len(made.scenarios), regular_scenarios(known), made.charges()))
     currencies = {number: _with_haircut(item, *haircuts[number]) for number, item in market.currencies.items()}
@@ -96,11 +100,16 @@ def coin_settled(market: MarketView) -> dict[int, int]:
 
 
 def collateral(market: MarketView, known: SeawallParameters, currency: int) -> tuple[Fraction, Fraction]:
-    """(largest counted move, haircut) of a currency; one without a name and without a coin-settled block is dollars."""
+    """(largest counted move, haircut) of a currency.
+
+    One without a name and without a coin-settled block is dollars where its price says so, else a coin like `others`.
+    """
     coins = {number: market.blocks[block].underlying for block, number in coin_settled(market).items()}
-    name = coins.get(currency, market.currencies[currency].name)
+    here = market.currencies[currency]
+    name = coins.get(currency, here.name)
     moving = {item.underlying for item in market.blocks.values()}
-    if name in moving or (name and name not in known.currencies):
+    nameless = not name and not 1 - PEG <= here.price_usd <= 1 + PEG
+    if nameless or name in moving or (name and name not in known.currencies):
         coin = known.of(name)
         return exact(coin.price_range), exact(coin.haircut)
     return Fraction(0), exact(known.currencies.get(name, 0.0))
@@ -128,9 +137,10 @@ class _Block:
         pool: ChargePool,
         rate: Fraction,
         *,
+        listed: int,
         in_coin: bool,
     ) -> None:
-        self.market, self.known, self.pool, self.rate = market, known, pool, rate
+        self.market, self.known, self.pool, self.rate, self.listed = market, known, pool, rate, listed
         self.here = market.blocks[block]
         self.coin = known.of(self.here.underlying)
         self.scenarios = scenario_set(known, self.coin)
@@ -206,13 +216,13 @@ class _Block:
         return self.pool.index(*sided_lines(lines, lines))
 
     def _gain_cap(self, item: InstrumentMarket) -> int:
-        """Atoms of its currency that session gains count up to."""
+        """Atoms of its currency that session gains count up to: the block's depth, shared by what it lists."""
         coin, depth = self.coin, self.here.depth_usd
         if coin.gain_cap is None:
             return bounds.NO_CAP
         dollars = exact(coin.gain_cap) * exact(coin.price_range) * exact(coin.depth if depth is None else depth)
         value = self.market.currencies[item.spec.currency].value_per_atom
-        return min(bounds.NO_CAP, math.floor(dollars * VALUE_ATOMS_PER_USD / value))
+        return min(bounds.NO_CAP - 1, math.floor(dollars * VALUE_ATOMS_PER_USD / value / self.listed))
 
 
 @lru_cache(maxsize=4096)

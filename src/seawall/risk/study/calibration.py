@@ -10,7 +10,7 @@ Procyclicality: what a range that follows volatility (exponential weights, `DECA
 multiple) would have done in the test period, bare, with the range as its floor, and with rises capped; against the
 fixed range, which does not move at all. The cap's cost is the days it left below what was asked.
 
-Haircuts are worst prices that were seen: `DEPEGS`, and for coins their own range.
+Published haircuts are worst prices that were seen: `DEPEGS`, and for coins their own range.
 """
 
 import math
@@ -92,8 +92,8 @@ class Calibration:
     procyclicality: Sequence[Procyclical]
 
     @property
-    def haircut(self) -> float:
-        """Of the coin as collateral."""
+    def published_haircut(self) -> float:
+        """Of the coin as collateral, range included; a model's parameter `haircut` comes on top of its range."""
         return self.price_range
 
 
@@ -158,20 +158,34 @@ def close_out(history: History, *, split: tuple[str, str], share: float, days: f
     )
 
 
-def haircuts(calibrations: Sequence[Calibration]) -> dict[str, float]:
-    """Initial haircut by currency: of stablecoins the worst price seen, of coins their range."""
+def published_haircuts(calibrations: Sequence[Calibration]) -> dict[str, float]:
+    """By currency, what a conversion rate takes off, range included: of stablecoins the worst price, of coins theirs.
+
+    Not the parameter `haircut` of model seawall, which is what selling costs and comes on top of the range.
+    """
     found = {item.coin: round(1 - item.low, 4) for item in DEPEGS}
-    return found | {item.underlying: item.haircut for item in calibrations}
+    return found | {item.underlying: item.published_haircut for item in calibrations}
 
 
-def parameters(calibrations: Sequence[Calibration], depth: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """By underlying, the numbers of a parameter file: range in ppm, and dollars of depth where they are known."""
-    made: dict[str, dict[str, float]] = {}
-    for item in calibrations:
-        made[item.underlying] = {"price_range_ppm": round(item.price_range * 1_000_000)}
-        if item.underlying in depth:
-            made[item.underlying]["depth_usd"] = depth[item.underlying]
-    return made
+def parameters(
+    calibrations: Sequence[Calibration], depth: Mapping[str, float]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What model seawall takes as its parameters: range, and dollars of depth where they are known, by underlying."""
+    made: dict[str, dict[str, float]] = {item.underlying: {"price_range": item.price_range} for item in calibrations}
+    for name, dollars in depth.items():
+        made.setdefault(name, {})["depth"] = dollars
+    return {"underlyings": made}
+
+
+def depths(closings: Sequence[CloseOut], daily: Mapping[str, float]) -> dict[str, float]:
+    """Dollars that the margin period closes, by name: by each product's own close-out, or else the least of all.
+
+    `daily`: dollars that trade in a usual day. Raises InputError where no close-out was measured.
+    """
+    if daily and not closings:
+        raise InputError("daily_volume", list(daily), "needs a history with volumes, NAME=FILE:PRICE:VOLUME")
+    own = {item.product: item.depth_share for item in closings}
+    return {name: own.get(name, min(own.values())) * dollars for name, dollars in daily.items()}
 
 
 def _following(moves: Float64Array, tested: Float64Array, wide: float) -> list[Procyclical]:

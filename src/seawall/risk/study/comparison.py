@@ -5,10 +5,12 @@ the initial requirement, with the rules' own view of equity (one model counts no
 meets a day of stress and is closed out; what it lacks is the shortfall. Each model is compared at its own level and,
 since asking more is no merit, with its numbers scaled so that all models ask the same in total.
 
-Intervals: days are resampled with replacement (a day hits all portfolios at once, so days are the clusters), 95 % by
-percentiles, for each figure and for each difference of two models on the same resampled days. A dominates B where, at
-equal margin, A's shortfall is below B's and its frequency not above, the first beyond chance, the second up to it; the
-frontier is whoever nobody dominates. The portfolios are one sample; their own sampling error is not in the intervals.
+Intervals: days and portfolios are both resampled with replacement, each by itself (a day hits all portfolios at once,
+and a portfolio meets all days: A. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007), which errs
+on the wide side), 95 % by percentiles, for each figure and each difference of two models on the same resample. Where
+models are brought to equal margin, they are so in each resample anew. Neighbouring days count as independent. A
+dominates B where, at equal margin, A's shortfall is below B's and its frequency not above, the first beyond chance, the
+second up to it; the frontier is whoever nobody dominates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +38,9 @@ SCAN: Final[Mapping[str, Any]] = {
     }
 }
 """SPAN's scan ranges are the clearing house's: the ranges calibrated on 2015 to 2019."""
-RESAMPLES: Final = 2000
+RESAMPLES: Final = 1000
+FACTORS: Final = 5
+"""Between so many factors of margin, evenly spread, what the resamples lack is interpolated."""
 
 
 @dataclass(frozen=True)
@@ -128,26 +132,76 @@ def compare(
     for name, total in totals.items():
         number(f"margins.{name}", total, above=0.0)
     level = float(np.mean(list(totals.values())))
-    days = lost.change.shape[1]
-    weights = np.random.default_rng([seed, 3]).multinomial(days, np.full(days, 1 / days), resamples) / days
+    sample = _Resampled(lost, seed, resamples)
+    drawn = {name: sample.books @ values for name, values in margins.items()}
+    shared = np.mean(list(drawn.values()), axis=0)
     scaled = {name: values * (level / totals[name]) for name, values in margins.items()}
-    own, own_series = _rows(margins, lost, weights)
-    equal, series = _rows(scaled, lost, weights)
+    ours = {name: sample.outcome(values) for name, values in margins.items()}
+    made = {name: sample.outcome(scaled[name], shared / drawn[name] / (level / totals[name])) for name in margins}
     kinds = {}
     for name, values in scaled.items():
         missing = lost.shortfall(values).mean(axis=1)
         kinds[name] = {kind: float(missing[rows].sum() / values.sum()) for kind, rows in _rows_by_kind(books).items()}
     beats = {
-        name: [other for other in margins if other != name and _dominates(series[name], series[other], weights)]
-        for name in margins
+        name: [other for other in margins if other != name and _dominates(made[name], made[other])] for name in margins
     }
     first, *others = margins
     against = []
     for name in others:
-        _, mine = _row(first, margins[first] * (totals[name] / totals[first]), lost, weights)
-        frequency, shortfall = (_estimate(a - b, weights) for a, b in zip(mine, own_series[name], strict=True))
-        against.append(Against(name, shortfall, frequency))
-    return Comparison(own, equal, against, beats, kinds)
+        factor = totals[name] / totals[first]
+        mine = sample.outcome(margins[first] * factor, drawn[name] / drawn[first] / factor)
+        difference = mine.less(ours[name])
+        against.append(Against(name, difference.shortfall, difference.frequency))
+    return Comparison(_rows(margins, ours), _rows(scaled, made), against, beats, kinds)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """(1 + resamples,) frequencies, and shortfalls over margin; the first of each is that of the whole sample."""
+
+    frequencies: Float64Array
+    shortfalls: Float64Array
+
+    @property
+    def frequency(self) -> Estimate:
+        return _estimate(self.frequencies)
+
+    @property
+    def shortfall(self) -> Estimate:
+        return _estimate(self.shortfalls)
+
+    def less(self, other: "_Outcome") -> "_Outcome":
+        """The difference, resample by resample."""
+        return _Outcome(self.frequencies - other.frequencies, self.shortfalls - other.shortfalls)
+
+
+class _Resampled:
+    """Weights of portfolios and of days, (1 + resamples, number), each row 1 in sum; the first is the whole sample."""
+
+    def __init__(self, lost: Losses, seed: int, resamples: int) -> None:
+        rng = np.random.default_rng([seed, 3])
+        self.lost = lost
+        self.books, self.days = (
+            np.concatenate(
+                [np.full((1, count), 1 / count), rng.multinomial(count, np.full(count, 1 / count), resamples) / count]
+            )
+            for count in lost.change.shape
+        )
+
+    def outcome(self, margin: Float64Array, factors: Float64Array | None = None) -> _Outcome:
+        """Of margins (books,), times a factor of each resample's own, interpolated between `FACTORS` of them."""
+        if factors is None:
+            missing = self.lost.shortfall(margin)
+            sums = [
+                ((self.books @ values) * self.days).sum(axis=1) for values in ((missing > 0).astype(float), missing)
+            ]
+            return _Outcome(sums[0], sums[1] / (self.books @ margin))
+        grid = np.unique([*np.linspace(factors.min(), factors.max(), FACTORS), factors[0]])
+        made = [self.outcome(factor * margin) for factor in grid.tolist()]
+        return _Outcome(
+            _between(factors, grid, np.array([item.frequencies for item in made])),
+            _between(factors, grid, np.array([item.shortfalls for item in made])),
+        )
 
 
 def _asked(model: PortfolioModel, item: Book, made: MadeMarket, coin: str | None, level: str) -> float:
@@ -179,36 +233,33 @@ def _asked(model: PortfolioModel, item: Book, made: MadeMarket, coin: str | None
     raise InputError("collateral", item.collateral, f"no amount of it meets what {model.name} asks")
 
 
-def _row(
-    name: str, margin: Float64Array, lost: Losses, weights: Float64Array
-) -> tuple[ModelRow, tuple[Float64Array, Float64Array]]:
-    """The row, and by day the frequency and the shortfall over margin."""
-    missing = lost.shortfall(margin)
-    frequency, share = (missing > 0).mean(axis=0), missing.sum(axis=0) / margin.sum()
-    return ModelRow(name, float(margin.mean()), _estimate(frequency, weights), _estimate(share, weights)), (
-        frequency,
-        share,
-    )
+def _rows(margins: Mapping[str, Float64Array], found: Mapping[str, _Outcome]) -> list[ModelRow]:
+    """The rows of all models."""
+    return [
+        ModelRow(name, float(values.mean()), found[name].frequency, found[name].shortfall)
+        for name, values in margins.items()
+    ]
 
 
-def _rows(
-    margins: Mapping[str, Float64Array], lost: Losses, weights: Float64Array
-) -> tuple[list[ModelRow], dict[str, tuple[Float64Array, Float64Array]]]:
-    """The rows of all models, and by name what happened by day."""
-    made = {name: _row(name, values, lost, weights) for name, values in margins.items()}
-    return [row for row, _ in made.values()], {name: series for name, (_, series) in made.items()}
+def _between(factors: Float64Array, grid: Float64Array, values: Float64Array) -> Float64Array:
+    """(resamples,) of `values` (grid, resamples), each at its own factor, on the line between two of the grid."""
+    if len(grid) == 1:
+        return np.asarray(values[0])
+    above = np.clip(np.searchsorted(grid, factors), 1, len(grid) - 1)
+    part = (factors - grid[above - 1]) / (grid[above] - grid[above - 1])
+    columns = np.arange(len(factors))
+    return np.asarray((1 - part) * values[above - 1, columns] + part * values[above, columns])
 
 
-def _estimate(by_day: Float64Array, weights: Float64Array) -> Estimate:
-    low, high = np.quantile(weights @ by_day, [0.025, 0.975])
-    return Estimate(float(by_day.mean()), float(low), float(high))
+def _estimate(resampled: Float64Array) -> Estimate:
+    """The whole sample's figure comes first, then the resamples'."""
+    low, high = np.quantile(resampled[1:], [0.025, 0.975])
+    return Estimate(float(resampled[0]), float(low), float(high))
 
 
-def _dominates(
-    mine: tuple[Float64Array, Float64Array], others: tuple[Float64Array, Float64Array], weights: Float64Array
-) -> bool:
-    frequency, shortfall = (_estimate(a - b, weights) for a, b in zip(mine, others, strict=True))
-    return shortfall.high < 0 and frequency.low <= 0
+def _dominates(mine: _Outcome, other: _Outcome) -> bool:
+    difference = mine.less(other)
+    return difference.shortfall.high < 0 and difference.frequency.low <= 0
 
 
 def _rows_by_kind(books: Sequence[Book]) -> dict[str, list[int]]:
