@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,12 @@ def test_every_skip_has_its_reason():
                     if not any(isinstance(value, ast.JoinedStr | ast.Constant) and value for value in said):
                         found.append(f"{path}:{node.lineno}")
     assert not found, places(found)
+
+
+def test_no_two_test_files_have_one_name():
+    """The folders of tests are no packages: of two files of one name pytest collects neither whole."""
+    names = Counter(path.name for path in PYTHON if path.is_relative_to(ROOT / "tests") and path.stem != "conftest")
+    assert not [name for name, count in names.items() if count > 1]
 
 
 def test_no_file_knows_one_machine():
