@@ -8,7 +8,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Coroutine
-from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -23,7 +22,7 @@ from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
-from seawall.api.web import CLOSE_S, JSON, Asked, read_ahead
+from seawall.api.web import CLOSE_S, JSON, Asked
 from seawall.vocabulary.errors import SeawallError
 
 MESSAGE_MAX: Final = 256 << 10
@@ -41,9 +40,6 @@ BODY_S: Final = 30.0
 
 TURN: Final = 4
 """Messages of one connection that are taken before the others have a turn: a flood must not keep a cancel waiting."""
-
-AHEAD_OF_A_FLOOD: Final = 2 << 10
-"""Bytes that may wait here of a connection whose orders were shed; what else it sends waits with it."""
 
 
 class Door:
@@ -118,8 +114,7 @@ class Door:
         # it answers a goodbye when the place is free again: who connects anew on hearing it is not one too many
         socket = web.WebSocketResponse(compress=False, timeout=CLOSE_S, autoclose=False)
         session.heard_at = time.monotonic()
-        if (transport := request.transport) is not None:
-            session.cut, session.read_less = transport.abort, partial(_read_less, session, transport)
+        session.transport = request.transport
         self.sessions.add(session)
         try:
             if status := await self.admitted(session):
@@ -143,6 +138,7 @@ class Door:
             session.cut()
         elif socket.prepared:
             await socket.close(code=session.closing[0])
+        session.transport = None
         return socket
 
     async def _converse(self, session: Session, socket: web.WebSocketResponse) -> None:
@@ -257,8 +253,3 @@ def request_of(asked: Asked, body: bytes) -> tuple[str, Envelope | None]:
     if asked.method != "GET":
         raise RpcError(-32600, reason=f"{asked.method} is not taken: GET or POST")
     return name, None
-
-
-def _read_less(session: Session, transport: asyncio.BaseTransport) -> None:
-    session.read_less = lambda: None
-    read_ahead(transport, AHEAD_OF_A_FLOOD)

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Container
 from typing import Any, Final
 
 from seawall.api.access import Identity
+from seawall.api.sockets import read_ahead
 
 OUTBOX_BYTES: Final = 4 << 20
 OUTBOX_MESSAGES: Final = 10_000
 """What may wait to be sent to one reader; beyond, it is cut off, never awaited."""
+
+AHEAD_OF_A_FLOOD: Final = 2 << 10
+"""Bytes that may wait here of a connection whose orders were shed; what else it sends waits with it."""
 
 PLACED_KEPT: Final = 1_000
 """Orders that a connection remembers as its own before it looks which are still open."""
@@ -32,10 +36,8 @@ class Session:
         """When the message now leaving began to (monotonic seconds); 0: none is."""
         self.cancel_on_disconnect: bool | None = None
         """None: as its account has arranged."""
-        self.cut: Callable[[], None] = lambda: None
-        """End it without a goodbye: towards a peer that reads nothing none leaves, and it would be waited for."""
-        self.read_less: Callable[[], None] = lambda: None
-        """Take what it sends in small pieces from now on: it sent more than could be taken."""
+        self.transport: asyncio.WriteTransport | None = None
+        """Of the WebSocket, while there is one."""
         self.gone = False
         """The connection is broken; answers reach nobody."""
         self.logged_out = False
@@ -44,6 +46,7 @@ class Session:
         self.placed: set[int] = set()
         """Orders placed through this connection and not known to be finished."""
         self._forget_at = PLACED_KEPT
+        self._reads_less = False
         self.recent: deque[tuple[float, int]] = deque()
         """(monotonic seconds, id) of orders answered lately; see `resending`."""
         self.pending = 0
@@ -67,6 +70,17 @@ class Session:
         if self.waiting_bytes > OUTBOX_BYTES or len(self.outbox) > OUTBOX_MESSAGES:
             self.close(1008, "too slow")
         self.wake.set()
+
+    def cut(self) -> None:
+        """End it without a goodbye: towards a peer that reads nothing none leaves, and it would be waited for."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def read_less(self) -> None:
+        """Take what it sends in small pieces from now on: it sent more than could be taken."""
+        if self.transport is not None and not self._reads_less:
+            self._reads_less = True
+            read_ahead(self.transport, AHEAD_OF_A_FLOOD)
 
     def close(self, code: int, why: str) -> None:
         """End the connection; what was not sent is not sent any more."""

@@ -1,4 +1,4 @@
-"""Ports: one that is free, one that is taken, and the wait until somebody listens."""
+"""Ports that are free, taken or listened at, and how much may wait at a socket to be read."""
 
 import asyncio
 import contextlib
@@ -35,3 +35,9 @@ async def until_listening(host: str, port: int) -> None:
             return
         await asyncio.sleep(0.01)
     raise InputError("port", port, "nobody listens there")
+
+
+def read_ahead(transport: asyncio.BaseTransport, most: int) -> None:
+    """Let no more than about so many bytes wait to be read."""
+    if (peer := transport.get_extra_info("socket")) is not None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most)

@@ -5,7 +5,6 @@ decision record for what that is worth.
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,6 +17,7 @@ from msgspec import UNSET
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call
 from seawall.api.session import Session
+from seawall.api.sockets import read_ahead
 from seawall.node.configuration import Listening
 
 CLOSE_S: Final = 2.0
@@ -121,12 +121,6 @@ class WebServer:
     def stop(self) -> None:
         """Make `serve` end."""
         self._ended.set()
-
-
-def read_ahead(transport: asyncio.BaseTransport, most: int) -> None:
-    """Let no more than about so many bytes wait to be read."""
-    if (peer := transport.get_extra_info("socket")) is not None:
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most)
 
 
 def encryption(door: Listening) -> ssl.SSLContext | None:
