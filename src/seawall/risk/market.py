@@ -14,6 +14,7 @@ from typing import Final
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.numbers import decimal
 from seawall.vocabulary.publication import CurrencyRate
 
 VALUE_ATOMS_PER_USD: Final = 1_000_000
@@ -166,8 +167,8 @@ def currency_rates(currency: int, market: CurrencyMarket) -> CurrencyRate:
     market.check(currency)
     # Haircut and markup mean the decimals they print as: 0.05 is one twentieth, not the double next to it.
     scaled = market.value_per_atom * (1 << bounds.RATE_SHIFT)
-    gain = math.floor(scaled * (1 - Fraction(str(market.haircut))))
-    return CurrencyRate(currency, gain, math.ceil(scaled * (1 + Fraction(str(market.markup)))))
+    gain = math.floor(scaled * (1 - decimal(market.haircut)))
+    return CurrencyRate(currency, gain, math.ceil(scaled * (1 + decimal(market.markup))))
 
 
 def lot_value(spec: Instrument, mark: int, rate: int) -> Fraction:

@@ -24,6 +24,7 @@ from seawall.venues.quotes import Quote
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.numbers import exact
 
 DOLLARS: Final = ("USDC", "USDT")
 """Settlement currencies that count as one dollar."""
@@ -242,13 +243,6 @@ class Offer:
         if option:
             note["strike"] = float(self.strike)
         return note
-
-
-def exact(field: str, value: object) -> Fraction:
-    """The decimal that a JSON number was written as. Raises InputError if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(field, value, "must be a finite number")
-    return Fraction(str(value))
 
 
 def _steps(field: str, value: float, step: Fraction) -> int:

@@ -32,11 +32,12 @@ from seawall.risk.cadence import Cadence
 from seawall.risk.market import BlockMarket, CurrencyMarket, InstrumentMarket, MarketView
 from seawall.risk.models import MarginModel
 from seawall.sim.market import Batch, Speaker
-from seawall.venues.contracts import DOLLARS, NARROWEST, Offer, Terms, atoms_decimals, exact
+from seawall.venues.contracts import DOLLARS, NARROWEST, Offer, Terms, atoms_decimals
 from seawall.venues.quotes import Quote, leaps
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.numbers import exact
 from seawall.vocabulary.publication import largest_open_position
 from seawall.vocabulary.records import (
     GROUPS,

@@ -41,4 +41,9 @@ def exact(field: str, value: object, *, above: float = -math.inf, at_least: floa
     """`value` as the fraction its shortest decimal writes, so that 0.1 is a tenth. Raises InputError as `number`
     does."""
     number(field, value, above=above, at_least=at_least)
-    return value if isinstance(value, Fraction) else Fraction(str(value))
+    return value if isinstance(value, Fraction) else decimal(value)  # type: ignore[arg-type]  # number refuses others
+
+
+def decimal(value: float) -> Fraction:
+    """The fraction that a finite number's shortest decimal writes."""
+    return Fraction(str(value))

@@ -25,6 +25,7 @@ from seawall.risk.standard import (
     short_option_margin,
 )
 from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.numbers import decimal
 from seawall.vocabulary.publication import Publication
 
 
@@ -116,12 +117,10 @@ def _margin(portfolio: Portfolio, rules: StandardParameters, position: Position)
     if position.size >= 0:
         return Fraction(0), Fraction(0)
     assert item.strike is not None
-    forward, strike = (
-        Fraction(str(value)) for value in (portfolio.expiry_of(position.instrument).forward, item.strike)
-    )
-    mark = Fraction(str(portfolio.mark_of(position.instrument)))
+    forward, strike = (decimal(value) for value in (portfolio.expiry_of(position.instrument).forward, item.strike))
+    mark = decimal(portfolio.mark_of(position.instrument))
     unit = Fraction(1) if item.form == "inverse" else forward
     otm = max(Fraction(0), int(item.sign) * (strike - forward)) / forward
     initial, maintenance = short_option_margin(rules, int(item.sign), otm, mark / unit)
-    sold = Fraction(str(-position.size)) * Fraction(str(item.contract_size)) * unit
+    sold = decimal(-position.size) * decimal(item.contract_size) * unit
     return initial * sold, maintenance * sold

@@ -37,6 +37,7 @@ from seawall.risk.market import MarketView
 from seawall.vocabulary import bounds
 from seawall.vocabulary.bounds import ceil_div
 from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.numbers import decimal
 from seawall.vocabulary.publication import INITIAL, MAINTENANCE, NO_CHARGE, BlockRisk, InstrumentRisk, Publication
 
 NONE: Final = (NO_CHARGE, NO_CHARGE)
@@ -64,7 +65,7 @@ def publish_paradex(market: MarketView, model: paradex.Paradex) -> Publication:
             changes = np.append(shrunk, [-net * delta, net * delta])
             both = np.append(half * changes, changes)
             instruments.append(risk(here, at, both.tolist(), delta=line.delta, dollars=True))
-        charges = tuple(pool.index((_rate(_exact(gross) * factor), 0)) for factor in (Fraction(1), _exact(half)))
+        charges = tuple(pool.index((_rate(decimal(gross) * factor), 0)) for factor in (Fraction(1), decimal(half)))
         count = len(asset.scenarios) + 2
         blocks.append(BlockRisk(block, 1 + 2 * count, 1 + count, (NONE, (charges[0], charges[1]), NONE, NONE)))
     return publication_of(market, blocks, instruments, pool)
@@ -102,8 +103,8 @@ def publish_deribit(market: MarketView, model: deribit.DeribitPortfolio) -> Publ
             scale[whole] = 1.0
             changes = np.append(scale * table, np.delete(table, whole))
             made = risk(here, at, changes.tolist(), delta=line.delta)
-            rate = abs(made.delta) * _exact(deribit.roll_rate(portfolio, settled, line.expiry)) / max(1, made.weight)
-            rows = tuple(_symmetric(pool, rate * share) for share in (Fraction(1), _exact(factor)))
+            rate = abs(made.delta) * decimal(deribit.roll_rate(portfolio, settled, line.expiry)) / max(1, made.weight)
+            rows = tuple(_symmetric(pool, rate * share) for share in (Fraction(1), decimal(factor)))
             instruments.append(replace(made, charges=(rows[0], rows[1])))
         shock = _delta_shock(here, known, pool)
         count = len(known.extended_moves) + 3 * (2 * known.buckets_count + 1) - 1
@@ -193,7 +194,7 @@ def _charged(
     rows = []
     for row in (INITIAL, MAINTENANCE):
         sides = [
-            Fraction(cover) * here.atoms * _exact(factors[row]) / max(1, made.weight) + _exact(rate)
+            Fraction(cover) * here.atoms * decimal(factors[row]) / max(1, made.weight) + decimal(rate)
             for cover, rate in zip(covered, asked[row], strict=True)
         ]
         rows.append(pool.index((_rate(sides[0]), 0), (-_rate(sides[1]), 0)))
@@ -206,11 +207,11 @@ def _delta_shock(here: BlockLots, known: deribit.DeribitParameters, pool: Charge
     if pair is None:
         return NONE
     # The threshold is in dollars, the exposure in value atoms of them at the dearer rate.
-    threshold = _exact(pair.delta_total_liq_shock_threshold) * here.atoms
+    threshold = decimal(pair.delta_total_liq_shock_threshold) * here.atoms
     threshold /= Fraction(here.portfolio.price_of(here.currency))
     found = []
-    for share in (Fraction(1), _exact(known.mm_factor)):
-        rate = _exact(pair.max_delta_shock) * share
+    for share in (Fraction(1), decimal(known.mm_factor)):
+        rate = decimal(pair.max_delta_shock) * share
         intercept = -int(rate * threshold)
         found.append(pool.index((_rate(rate), intercept), (-_rate(rate), intercept)))
     return found[0], found[1]
@@ -239,8 +240,3 @@ def _symmetric(pool: ChargePool, rate: Fraction) -> int:
 def _rate(value: Fraction) -> int:
     """A fraction in units of 2^-14, rounded up."""
     return ceil_div(value.numerator * UNIT, value.denominator)
-
-
-def _exact(value: float) -> Fraction:
-    """A parameter means the decimal it prints as."""
-    return Fraction(str(value))

@@ -18,6 +18,7 @@ from seawall.risk.margin.portfolio import Share, Struct
 from seawall.risk.margin.valuation import Float64Array, term_scale
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.numbers import decimal
 
 UP: Final = 1
 SAME: Final = 0
@@ -127,14 +128,14 @@ def scenario_set(parameters: SeawallParameters, coin: UnderlyingParameters) -> t
 
 @lru_cache
 def _scenarios(steps: int, price_range: float, extended_moves: tuple[float, ...]) -> tuple[Scenario, ...]:
-    reach = exact(price_range)
+    reach = decimal(price_range)
     grid = [
         Scenario(reach * step / steps, kind, reach * step / steps)
         for step in range(-steps, steps + 1)
         for kind in (UP, SAME, DOWN)
     ]
     null = Scenario(Fraction(0), SAME, Fraction(0))
-    moves = [exact(move) for move in extended_moves]
+    moves = [decimal(move) for move in extended_moves]
     extended = [Scenario(move, UP, reach if move > 0 else -reach) for move in moves]
     return (null, *(scenario for scenario in grid if scenario != null), *extended)
 
@@ -204,22 +205,17 @@ class SizeCharge:
 
 def net_delta_charge(coin: UnderlyingParameters, row: int, depth: float | None) -> SizeCharge:
     """On a block's net delta: the buffer between the rows and the liquidity horizon."""
-    dollars = exact(coin.depth if depth is None else depth)
-    return SizeCharge(exact(coin.net_delta[row]), exact(coin.liquidity[row]), dollars, Fraction(1), root=True)
+    dollars = decimal(coin.depth if depth is None else depth)
+    return SizeCharge(decimal(coin.net_delta[row]), decimal(coin.liquidity[row]), dollars, Fraction(1), root=True)
 
 
 def position_charge(coin: UnderlyingParameters, row: int, open_interest: Fraction | None, *, sold: bool) -> SizeCharge:
     """On one position: its share of an open interest in dollars (unknown: none), and what selling options asks."""
-    linear = exact(coin.sold_option[row]) if sold else Fraction(0)
-    floor = exact(coin.open_interest_floor)
+    linear = decimal(coin.sold_option[row]) if sold else Fraction(0)
+    floor = decimal(coin.open_interest_floor)
     if open_interest is None:
         return SizeCharge(linear, Fraction(0), floor, Fraction(0))
-    return SizeCharge(linear, exact(coin.concentration[row]), max(open_interest, floor), exact(coin.free_share))
-
-
-def exact(value: float) -> Fraction:
-    """A parameter means the decimal it prints as."""
-    return Fraction(str(value))
+    return SizeCharge(linear, decimal(coin.concentration[row]), max(open_interest, floor), decimal(coin.free_share))
 
 
 def _root_up(value: Fraction) -> Fraction:

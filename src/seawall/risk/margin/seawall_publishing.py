@@ -38,7 +38,6 @@ from seawall.risk.margin.seawall import Seawall
 from seawall.risk.margin.seawall_parameters import (
     SeawallParameters,
     SizeCharge,
-    exact,
     net_delta_charge,
     position_charge,
     regular_scenarios,
@@ -56,6 +55,7 @@ from seawall.risk.market import (
 )
 from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Form, Product
+from seawall.vocabulary.numbers import decimal
 from seawall.vocabulary.publication import ROWS, BlockRisk, InstrumentRisk, Publication
 
 CHORDS: Final = 6
@@ -111,18 +111,18 @@ def collateral(market: MarketView, known: SeawallParameters, currency: int) -> t
     nameless = not name and not 1 - PEG <= here.price_usd <= 1 + PEG
     if nameless or name in moving or (name and name not in known.currencies):
         coin = known.of(name)
-        return exact(coin.price_range), exact(coin.haircut)
-    return Fraction(0), exact(known.currencies.get(name, 0.0))
+        return decimal(coin.price_range), decimal(coin.haircut)
+    return Fraction(0), decimal(known.currencies.get(name, 0.0))
 
 
 def _rate(item: CurrencyMarket, reach: Fraction, haircut: Fraction) -> Fraction:
     """Value atoms an atom that is lost. The market's markup of a dollar coin is what buying it costs, too."""
-    return item.value_per_atom * (1 + (haircut if reach else max(haircut, exact(item.markup))))
+    return item.value_per_atom * (1 + (haircut if reach else max(haircut, decimal(item.markup))))
 
 
 def _with_haircut(item: CurrencyMarket, reach: Fraction, haircut: Fraction) -> CurrencyMarket:
-    owned = max(exact(item.haircut), 1 - (1 - reach) * (1 - haircut))
-    owed = max(exact(item.markup), (1 + reach) * (1 + haircut) - 1)
+    owned = max(decimal(item.haircut), 1 - (1 - reach) * (1 - haircut))
+    owed = max(decimal(item.markup), (1 + reach) * (1 + haircut) - 1)
     return replace(item, haircut=float(owned), markup=float(owed))
 
 
@@ -157,7 +157,7 @@ class _Block:
         net = [self._both_sides(net_delta_charge(self.coin, row, depth)) for row in range(ROWS)]
         found = [(net[0], net[1])]
         for name, sides in (("gross_delta", (1,)), ("net_vega", (-1, 1)), ("gross_vega", (1,))):
-            rates = [math.ceil(exact(rate) * UNIT) for rate in getattr(self.coin, name)]
+            rates = [math.ceil(decimal(rate) * UNIT) for rate in getattr(self.coin, name)]
             rows = [self.pool.index(*((side * rate, 0) for side in sides)) for rate in rates]
             found.append((rows[0], rows[1]))
         return tuple(found)
@@ -220,7 +220,7 @@ class _Block:
         coin, depth = self.coin, self.here.depth_usd
         if coin.gain_cap is None:
             return bounds.NO_CAP
-        dollars = exact(coin.gain_cap) * exact(coin.price_range) * exact(coin.depth if depth is None else depth)
+        dollars = decimal(coin.gain_cap) * decimal(coin.price_range) * decimal(coin.depth if depth is None else depth)
         value = self.market.currencies[item.spec.currency].value_per_atom
         return min(bounds.NO_CAP - 1, math.floor(dollars * VALUE_ATOMS_PER_USD / value / self.listed))
 
