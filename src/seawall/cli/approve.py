@@ -11,28 +11,24 @@ from typing import Annotated, Any
 
 import typer
 
-from seawall.cli.calling import Ca, Cert, CertKey, Door, DoorRefused, DryRun, TokenFile, Url, Where
+from seawall.cli.calling import NOWHERE, Door, DoorRefused, DryRun, Where, at_door
 from seawall.cli.checkpoint import Passphrase, first_line
 from seawall.cli.output import Answer, Json, answer
 from seawall.vocabulary.errors import InputError
 
 
+@at_door
 def approve(
     id_: Annotated[str, typer.Argument(metavar="[ID]", help="The proposal; without it, what waits is shown.")] = "",
     key: Annotated[Path | None, typer.Option(help="Your signing key, as seawall key made it.")] = None,
     passphrase: Passphrase = None,
     venue: Annotated[str, typer.Option(help="The id of the venue you mean; another's proposal is refused.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Sign without being asked.")] = False,
-    url: Url = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    cert: Cert = None,
-    cert_key: CertKey = None,
+    where: Where = NOWHERE,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Show in plain words what a proposal says, from the bytes that are signed; ask, and sign them."""
-    where = Where(url, token_file, ca, cert, cert_key)
     if not id_:
         answer(as_json, lambda: _list(where))
     else:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seawall.cli.calling import Ca, Cert, CertKey, Door, DryRun, TokenFile, Url, Where
+from seawall.cli.calling import NOWHERE, Door, DryRun, Where, at_door
 from seawall.cli.output import Answer, ConfigFile, Data, Json, Mirror, answer, folders_from
 from seawall.cli.redaction import redacted, redacted_value
 from seawall.vocabulary.errors import InputError, SeawallError
@@ -18,6 +18,7 @@ from seawall.vocabulary.errors import InputError, SeawallError
 LINE_MAX = 4_096
 
 
+@at_door
 def bundle(
     data: Data = None,
     mirror: Mirror = None,
@@ -25,16 +26,11 @@ def bundle(
     out: Annotated[Path, typer.Option(help="The new file.")] = Path("seawall-bundle.tar.gz"),
     log: Annotated[Path | None, typer.Option(help="The venue's log, as it was kept from standard error.")] = None,
     lines: Annotated[int, typer.Option(min=0, max=100_000, help="How many of its last lines.")] = 2_000,
-    url: Url = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    cert: Cert = None,
-    cert_key: CertKey = None,
+    where: Where = NOWHERE,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Write diagnostics to one file: configuration, versions, status, metrics, log, verification; without secrets."""
-    where = Where(url, token_file, ca, cert, cert_key)
     answer(as_json, lambda: _bundle(data, mirror, config, out, log, lines, where, dry_run))
 
 

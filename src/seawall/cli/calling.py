@@ -4,10 +4,13 @@ The token comes from a file or from the environment, never from the command line
 never sent beyond this machine without TLS.
 """
 
+import functools
+import inspect
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import typer
@@ -18,12 +21,6 @@ TIMEOUT_S = 60.0
 ANSWER_MAX = 64 << 20
 TOKEN_VARIABLE = "SEAWALL_OPS_TOKEN"
 
-Url = Annotated[
-    str, typer.Option("--url", envvar="SEAWALL_OPS_URL", help="The operations door, e.g. http://127.0.0.1:8081.")
-]
-TokenFile = Annotated[
-    Path | None, typer.Option(help=f"File with your token; without it the variable {TOKEN_VARIABLE} has it.")
-]
 Ca = Annotated[Path | None, typer.Option(help="PEM of who signed the door's certificate, where the system has not.")]
 Cert = Annotated[Path | None, typer.Option(help="PEM of your certificate, where the door asks for one.")]
 CertKey = Annotated[Path | None, typer.Option(help="PEM of its key.")]
@@ -36,11 +33,33 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done;
 class Where(NamedTuple):
     """The options that say which door, and as whom."""
 
-    url: str
-    token_file: Path | None = None
-    ca: Path | None = None
-    cert: Path | None = None
-    cert_key: Path | None = None
+    url: Annotated[
+        str, typer.Option("--url", envvar="SEAWALL_OPS_URL", help="The operations door, e.g. http://127.0.0.1:8081.")
+    ] = ""
+    token_file: Annotated[
+        Path | None, typer.Option(help=f"File with your token; without it the variable {TOKEN_VARIABLE} has it.")
+    ] = None
+    ca: Ca = None
+    cert: Cert = None
+    cert_key: CertKey = None
+
+
+NOWHERE: Final = Where()
+
+
+def at_door(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of `Where` in the place of its parameter `where`, as Typer reads them."""
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        command(where=Where(*(given.pop(name) for name in Where._fields)), **given)
+
+    options: list[inspect.Parameter] = []
+    for own in inspect.signature(command).parameters.values():
+        options += inspect.signature(Where).parameters.values() if own.name == "where" else [own]
+    with_options.__annotations__ = {option.name: option.annotation for option in options}
+    with_options.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    return with_options
 
 
 class DoorRefused(SeawallError):

@@ -1,24 +1,21 @@
 """`seawall cancel-all`: cancel the open orders of a scope, in any state of the venue."""
 
-from seawall.cli.calling import Ca, Cert, CertKey, Door, DryRun, Name, Scope, TokenFile, Url, Where, Why
+from seawall.cli.calling import NOWHERE, Door, DryRun, Name, Scope, Where, Why, at_door
 from seawall.cli.output import Answer, Json, answer
 from seawall.vocabulary.errors import InputError
 
 
+@at_door
 def cancel_all(
     scope: Scope,
     name: Name = "",
     reason: Why = "",
-    url: Url = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    cert: Cert = None,
-    cert_key: CertKey = None,
+    where: Where = NOWHERE,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Cancel all open orders of the venue, an underlying, an instrument or an account; it stays as open as it is."""
-    answer(as_json, lambda: _cancel_all(Where(url, token_file, ca, cert, cert_key), scope, name, reason, dry_run))
+    answer(as_json, lambda: _cancel_all(where, scope, name, reason, dry_run))
 
 
 def _cancel_all(where: Where, scope: str, name: str, reason: str, dry_run: bool) -> Answer:

@@ -8,20 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from seawall.cli.calling import Ca, Cert, CertKey, Door, DoorRefused, DryRun, TokenFile, Url, Where
+from seawall.cli.calling import NOWHERE, Door, DoorRefused, DryRun, Where, at_door
 from seawall.cli.output import Answer, Json, answer
 from seawall.vocabulary.errors import InputError
 
 
+@at_door
 def feed(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Reports, one JSON document a line; - is the input.")],
     every: Annotated[float, typer.Option(min=0, help="Seconds from one report to the next.")] = 0.0,
     now: Annotated[bool, typer.Option("--now", help="Stamp each with the time it is sent: a recording.")] = False,
-    url: Url = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    cert: Cert = None,
-    cert_key: CertKey = None,
+    where: Where = NOWHERE,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -30,7 +27,6 @@ def feed(
     It goes on after a line that is no report and after one that the venue refused or could not take, and ends where
     you have no right to report, or the venue's certificate is not trusted.
     """
-    where = Where(url, token_file, ca, cert, cert_key)
     answer(as_json, lambda: _feed(where, file, every, now, dry_run))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seawall.cli.calling import Ca, Cert, CertKey, Door, DryRun, Name, Scope, TokenFile, Url, Where, Why
+from seawall.cli.calling import NOWHERE, Door, DryRun, Name, Scope, Where, Why, at_door
 from seawall.cli.output import Answer, Json, answer
 from seawall.vocabulary.errors import InputError
 
@@ -15,6 +15,7 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
+@at_door
 def halt(
     scope: Scope,
     name: Name = "",
@@ -27,16 +28,11 @@ def halt(
     until: Annotated[
         str, typer.Option(help="With --lift: when it ends by itself, such as 2h, or 2026-03-02T08:00Z.")
     ] = "",
-    url: Url = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    cert: Cert = None,
-    cert_key: CertKey = None,
+    where: Where = NOWHERE,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Halt the venue, an underlying, an instrument or an account at once; lifting that takes people's signatures."""
-    where = Where(url, token_file, ca, cert, cert_key)
     answer(as_json, lambda: _halt(where, scope, name, reason, reduce_only, kill, lift, until, dry_run))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seawall.cli.calling import Ca, Cert, CertKey, Door, DryRun, TokenFile, Url, Where, Why
+from seawall.cli.calling import NOWHERE, Door, DryRun, Where, Why, at_door
 from seawall.cli.halt import lines, when
 from seawall.cli.output import Answer, Json, answer
 from seawall.vocabulary.errors import InputError
@@ -13,6 +13,7 @@ from seawall.vocabulary.errors import InputError
 STEPS = ("list", "propose", "validate", "impact", "approve", "rollback", "withdraw")
 
 
+@at_door
 def parameters(
     step: Annotated[str, typer.Argument(metavar="STEP", help=f"One of {', '.join(STEPS)}.")] = "list",
     version: Annotated[
@@ -27,16 +28,11 @@ def parameters(
         typer.Option(help="approve: when it takes effect, such as 30h or 2026-03-02T08:00Z; else after the notice."),
     ] = "",
     reason: Why = "",
-    url: Url = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    cert: Cert = None,
-    cert_key: CertKey = None,
+    where: Where = NOWHERE,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Show or change margin parameters: by an owner, another's validation, an impact run, notice, signatures."""
-    where = Where(url, token_file, ca, cert, cert_key)
 
     def find() -> Answer:
         if step not in STEPS:

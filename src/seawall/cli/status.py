@@ -3,20 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from seawall.cli.calling import Ca, Cert, CertKey, Door, TokenFile, Url, Where
+from seawall.cli.calling import NOWHERE, Door, Where, at_door
 from seawall.cli.output import Answer, Json, answer
 
 
+@at_door
 def status(
-    url: Url = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    cert: Cert = None,
-    cert_key: CertKey = None,
+    where: Where = NOWHERE,
     as_json: Json = False,
 ) -> None:
     """Say what of a running venue is halted, why, by whom and since when, and what reopens it; and how it is."""
-    answer(as_json, lambda: _status(Where(url, token_file, ca, cert, cert_key)))
+    answer(as_json, lambda: _status(where))
 
 
 def _status(where: Where) -> Answer:
