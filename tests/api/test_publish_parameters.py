@@ -13,6 +13,7 @@ from test_publish_prices import believed, feed
 
 from seawall.api import serving
 from seawall.api.commands import packed
+from seawall.api.methods.account import terms
 from seawall.api.operations.journalling import Act
 from seawall.api.operations.operations import operation
 from seawall.api.operations.parameters import Parameters, changed
@@ -98,6 +99,18 @@ def test_from_a_proposal_to_the_next_publication_and_back(tmp_path):
         assert (again.versions, again.in_force) == (known.versions, known.in_force)
 
     run(scenario, tmp_path)
+
+
+def test_clients_are_told_the_model_in_force(tmp_path):
+    async def scenario(d):
+        assert terms(d.service)["margin_model"] == "cross_sm"
+        number = await ready(d, 'model = "seawall"\n')
+        await signed(d, "approve", "rita", "carl", version=number)
+        d.venue.clock.advance(24 * HOUR)
+        await d.operations.tick()
+        assert in_force(d) == number and terms(d.service)["margin_model"] == "cross_pm"
+
+    run(scenario, tmp_path, margin=Margin(model="standard"))
 
 
 def test_a_short_notice_takes_one_more_person(tmp_path):

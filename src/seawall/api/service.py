@@ -43,6 +43,8 @@ class Service(Answering):
         self.resending = Resending(view)
         self.sequencer = Sequencer(node, tell, self._hear)
         self.node = node
+        self.margin_model = node.configuration.margin.model
+        """That publications are made by, as clients are told; parameters under governance may name another."""
         self.listeners: list[Callable[[Group, Any], None]] = []
 
     def _hear(self, group: Group) -> None:

@@ -102,7 +102,7 @@ def _look(service: Service, call: Call, account: int, then: Any) -> None:
 
 def terms(service: Service) -> dict[str, Any]:
     """What holds for all accounts: the margin model, rates of requests."""
-    portfolio = service.node.configuration.margin.model not in ("standard", "deribit-standard")
+    portfolio = service.margin_model not in ("standard", "deribit-standard")
     other, trading = (_rate(rate) for rate in (service.rates.settings.other, service.rates.settings.trading))
     return {
         "margin_model": "cross_pm" if portfolio else "cross_sm",

@@ -29,11 +29,11 @@ class Act(NamedTuple):
 
 
 class Denied(SeawallError):
-    """The venue refused: its reason, and the two numbers that decided."""
+    """The venue refused: its reason, and the two numbers that decided; of what was journalled, which kind."""
 
-    def __init__(self, reason: int, a: int, b: int) -> None:
+    def __init__(self, reason: int, a: int, b: int, kind: Kind | None = None) -> None:
         super().__init__(explain(reason, a, b))
-        self.reason, self.a, self.b = Reason(reason).name, a, b
+        self.reason, self.a, self.b, self.kind = Reason(reason).name, a, b, kind
 
 
 class Writer:
@@ -46,7 +46,7 @@ class Writer:
         """What `see` finds between two groups. Raises OutcomeUnknown where the writer does not answer."""
         return await _answer(partial(self._service.sequencer.look, see), timeout)
 
-    async def write(self, acts: list[Act], note: bytes) -> int:
+    async def write(self, acts: list[Act], note: bytes = b"") -> int:
         """Journal commands next to each other; returns the first one's seq once all are durable.
 
         Raises Denied for the first that was refused, Overloaded, OutcomeUnknown.
@@ -58,10 +58,11 @@ class Writer:
             attachments.append(data)
         submit = partial(self._service.sequencer.submit, b"".join(records), b"".join(attachments), urgent=True)
         seq = await _answer(lambda done: submit(done=done), WRITE_S)
-        for number in range(seq, seq + len(acts)):
+        for number, act in enumerate(acts, seq):
             refused = self._service.view.refused.pop(number, None)
             if refused is not None:
-                raise Denied(*refused[:3])
+                reason, a, b = refused[:3]
+                raise Denied(reason, a, b, act.kind)
         return int(seq)
 
 

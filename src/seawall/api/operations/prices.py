@@ -24,16 +24,15 @@ blocks. A premium below one tick is one tick.
 
 import asyncio
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from seawall.api.commands import packed
 from seawall.api.listing import Listing
-from seawall.api.operations.journalling import Denied, Writer
+from seawall.api.operations.journalling import Act, Denied, Writer
 from seawall.api.operations.record import Record
 from seawall.node import Configuration
 from seawall.node.configuration import Margin
@@ -128,10 +127,6 @@ class Said(NamedTuple):
     time: int
 
 
-class Unpublished(Denied):
-    """The engine took the index prices and refused what was published of them."""
-
-
 class Answered(NamedTuple):
     """What became of a report: whether it was believed, what was published, what is doubted."""
 
@@ -166,7 +161,7 @@ class Prices:
 
     def adopt(self, configuration: Configuration) -> None:
         """Publish by this margin model and these parameters from now on; every block is due."""
-        self.margin = configuration.margin
+        self.margin, self.service.margin_model = configuration.margin, configuration.margin.model
         self.publisher = Publisher(configuration.model(), configuration.publisher)
 
     def imagine(self, configuration: Configuration) -> list[int]:
@@ -270,9 +265,10 @@ class Prices:
                 return Answered(False, [], waiting)
             try:
                 published = await self._send(report, told, by, index_commands)
-            except Unpublished:
-                indexes = {key: value for key, value in numbers.items() if key[0] == "index"}
-                self._believe(indexes, report, now_ms)
+            except Denied as denied:
+                if denied.kind == Kind.PUBLISH:  # the index prices before it stand
+                    indexes = {key: value for key, value in numbers.items() if key[0] == "index"}
+                    self._believe(indexes, report, now_ms)
                 raise
             self._believe(numbers, report, now_ms)
             return Answered(True, published, [])
@@ -313,41 +309,30 @@ class Prices:
 
     # -- inner -------------------------------------------------------------------------------------------------------
 
-    async def _send(self, report: Report, told: Told, by: str, records: bytes = b"") -> list[str]:
+    async def _send(self, report: Report, told: Told, by: str, indexes: Iterable[Act] = ()) -> list[str]:
         """Journal index prices and, of blocks that are due, the report and its publication; returns their coins."""
         for coin in report.indexes:
             self._waits.pop(coin, None)
         publisher = self.publisher  # other parameters may take effect meanwhile; then this one remembers for nobody
-        now_ms, data = told.time_ns // 1_000_000, b""
+        now_ms, acts = told.time_ns // 1_000_000, list(indexes)
         blocks = publisher.due(told)
         published = sorted({told.blocks[block].underlying for block in blocks})
         noted: Collection[str] = published
         if blocks:
             publication = (await asyncio.to_thread(publisher.publish, told, blocks)).encode()
             version = await self.writer.look(lambda: self.service.node.fold.engine.catalogue.version)
-            note = _note("prices", report, by)
-            records += packed(Kind.TIME, attachment=len(note))
-            records += packed(Kind.PUBLISH, version=version + 1, attachment=len(publication))
-            data = note + publication
+            acts.append(Act(Kind.TIME, {}, _note("prices", report, by)))
+            acts.append(Act(Kind.PUBLISH, {"version": version + 1}, publication))
         elif told.blocks:
             self._waits |= {coin: _of(report, coin, self.view.by_name) for coin in report.indexes}
         elif any(now_ms - self.published.get(coin, 0) >= self.cadence.least_s * 1000 for coin in report.indexes):
-            data = _note("rates", report, by)
-            records += packed(Kind.TIME, attachment=len(data))
+            acts.append(Act(Kind.TIME, {}, _note("rates", report, by)))
             noted = report.indexes
-        if records:
-            seq = await self.service.write(records, data)
-            self._check_taken(range(seq, seq + len(records) // len(packed(Kind.TIME))), publishing=bool(blocks))
+        if acts:
+            await self.writer.write(acts)
         publisher.remember(told, blocks)
         self.published |= dict.fromkeys(noted, now_ms)
         return published
-
-    def _check_taken(self, numbers: range, *, publishing: bool) -> None:
-        """Raise Denied for the first command that was refused, Unpublished where that is the publication."""
-        for seq in numbers:
-            refused = self.view.refused.pop(seq, None)
-            if refused is not None:
-                raise (Unpublished if publishing and seq == numbers[-1] else Denied)(*refused[:3])
 
     def _told(self, report: Report, numbers: Mapping[Key, float], now_ms: int, margin: Margin | None = None) -> Told:
         """Prices as the publisher takes them: in ticks, by number."""
@@ -387,9 +372,9 @@ class Prices:
                 currencies[currency] = CurrencyMarket(price, decimals, *rates, name=name)
         return Told(now_ns, currencies, blocks, instruments)
 
-    def _index_commands(self, told: Told) -> bytes:
+    def _index_commands(self, told: Told) -> list[Act]:
         """INDEX commands of what is no option; options have no index in their ticks. Raises InputError."""
-        made = b""
+        made = []
         for instrument, item in told.instruments.items():
             row = self.view.listings[instrument]
             if not row.option:
@@ -397,7 +382,7 @@ class Prices:
                 if not 1 <= price <= bounds.PRICE_MAX:
                     rule = f"must lie in [1, {bounds.PRICE_MAX}] ticks of {row.name}"
                     raise InputError(f"indexes.{row.base}", price, rule)
-                made += packed(Kind.INDEX, instrument=instrument, price=price)
+                made.append(Act(Kind.INDEX, {"instrument": instrument, "price": price}))
         return made
 
     def _known(self, report: Report) -> dict[Key, float]:
