@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from seawall.engine.reference import Reference
 from seawall.risk import BlockMarket, CurrencyMarket, InstrumentMarket, MarketView, mark_price
 from seawall.risk.black76 import NANOSECONDS_PER_DAY
+from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.records import Kind, command
 
 NOW = 1_790_000_000 * 10**9
 BTC, USDC = 0, 1
@@ -104,3 +107,33 @@ def varied_market(options=20, seed=1):
         spec = build(strike, int(rng.choice([-1, 1])), float(rng.choice([0.3, 2, 9, 40, 200])))
         items.append(listed(spec, float(rng.uniform(-0.01, 0.05)), float(rng.uniform(0.2, 1.4))))
     return market(items)
+
+
+def traded(view, publication, lots, balances):
+    """The reference engine after account 3 bought `lots` by instrument from account 4 at the mark; both were given
+    `balances`, atoms by currency."""
+    records, attachments = [], []
+
+    def tell(kind, attachment=b"", **fields):
+        record = command(kind, seq=len(records) + 1, time=view.time_ns, attachment=len(attachment), **fields)
+        records.append(record)
+        attachments.append(attachment)
+
+    for currency, item in view.currencies.items():
+        tell(Kind.CURRENCY, currency=currency, amount=item.decimals)
+    for fee_class in range(bounds.FEE_CLASSES):
+        tell(Kind.TIER, tier=0, currency=fee_class)
+    for number, item in view.instruments.items():
+        tell(Kind.INSTRUMENT, item.spec.encode(), instrument=number)
+    for account in (3, 4):
+        tell(Kind.ACCOUNT, account=account)
+        for currency, amount in balances.items():
+            tell(Kind.DEPOSIT, account=account, currency=currency, amount=amount)
+    tell(Kind.PUBLISH, publication.encode(), version=1)
+    for number, size in lots.items():
+        price = view.instruments[number].mark_ticks
+        for account, side in ((3, 1 if size > 0 else -1), (4, -1 if size > 0 else 1)):
+            tell(Kind.ORDER, account=account, instrument=number, side=side, quantity=abs(size), price=price)
+    engine = Reference()
+    engine.step(np.concatenate(records), b"".join(attachments))
+    return engine

@@ -16,18 +16,16 @@ from risk_markets import (
     linear_perpetual,
     listed,
     market,
+    traded,
 )
 
-from seawall.engine.reference import Reference
 from seawall.risk import MODELS
 from seawall.risk.margin import convert, model
 from seawall.risk.margin.enforced import asked, block_lots, compare
 from seawall.risk.margin.span import Span
-from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.publication import Publication
-from seawall.vocabulary.records import COMMAND, Kind
 
 RANGES = {"products": {"BTC": {"price_scan_range": 6_000.0, "volatility_scan_range": 0.25}}, "initial_ratio": 1.1}
 ENFORCED = {
@@ -159,34 +157,7 @@ def test_the_engine_asks_what_the_publication_says(name):
     """The reference engine, with positions traded at the mark, against `asked`."""
     block, view, publication = ENFORCED[name][1], SMALL[name], PUBLISHED[name]
     lots = {0: 7, 2: -5, 3: 4, 5: -9}
-    records, attachments = [], []
-
-    def tell(kind, attachment=b"", **fields):
-        record = np.zeros(1, COMMAND)
-        record["seq"], record["time"], record["kind"] = len(records) + 1, view.time_ns, kind
-        record["attachment"] = len(attachment)
-        for field, value in fields.items():
-            record[field] = value
-        records.append(record)
-        attachments.append(attachment)
-
-    for currency, item in view.currencies.items():
-        tell(Kind.CURRENCY, currency=currency, amount=item.decimals)
-    for fee_class in range(bounds.FEE_CLASSES):
-        tell(Kind.TIER, tier=0, currency=fee_class)
-    for number, item in view.instruments.items():
-        tell(Kind.INSTRUMENT, item.spec.encode(), instrument=number)
-    settles = view.instruments[0].spec.currency
-    for account in (3, 4):
-        tell(Kind.ACCOUNT, account=account)
-        tell(Kind.DEPOSIT, account=account, currency=settles, amount=10**14)
-    tell(Kind.PUBLISH, publication.encode(), version=1)
-    for number, size in lots.items():
-        price = view.instruments[number].mark_ticks
-        for account, side in ((3, 1 if size > 0 else -1), (4, -1 if size > 0 else 1)):
-            tell(Kind.ORDER, account=account, instrument=number, side=side, quantity=abs(size), price=price)
-    engine = Reference()
-    engine.step(np.concatenate(records), b"".join(attachments))
+    engine = traded(view, publication, lots, {view.instruments[0].spec.currency: 10**14})
     for account, sign in ((3, 1), (4, -1)):
         mine = {number: sign * size for number, size in lots.items()}
         margin = engine.margin(account)

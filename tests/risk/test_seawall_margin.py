@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from risk_markets import (
-    BTC,
     BTC_COIN,
     BTC_LINEAR,
     ETH_LINEAR,
@@ -21,10 +20,10 @@ from risk_markets import (
     linear_perpetual,
     listed,
     market,
+    traded,
 )
 
 from seawall.engine import formulas
-from seawall.engine.reference import Reference
 from seawall.risk import Seawall
 from seawall.risk.envelope import UNIT
 from seawall.risk.margin import convert
@@ -35,7 +34,6 @@ from seawall.risk.margin.seawall_publishing import envelope
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.publication import NO_CHARGE
-from seawall.vocabulary.records import COMMAND, Kind
 
 NOW = 1_800_000_000_000
 MONTH = NOW + 30 * MILLISECONDS_PER_DAY
@@ -658,34 +656,7 @@ def test_the_engine_keeps_back_what_the_publication_says():
     """The reference engine, with positions traded at the mark and coins and dollars deposited, against `asked`."""
     lots = {0: 500, 1: -300, 2: 70, 3: -9, 4: 4, 5: -9}
     balances = [3 * 10**8, 10**13]
-    records, attachments = [], []
-
-    def tell(kind, attachment=b"", **fields):
-        record = np.zeros(1, COMMAND)
-        record["seq"], record["time"], record["kind"] = len(records) + 1, SMALL.time_ns, kind
-        record["attachment"] = len(attachment)
-        for field, value in fields.items():
-            record[field] = value
-        records.append(record)
-        attachments.append(attachment)
-
-    for currency, item in SMALL.currencies.items():
-        tell(Kind.CURRENCY, currency=currency, amount=item.decimals)
-    for fee_class in range(bounds.FEE_CLASSES):
-        tell(Kind.TIER, tier=0, currency=fee_class)
-    for number, item in SMALL.instruments.items():
-        tell(Kind.INSTRUMENT, item.spec.encode(), instrument=number)
-    for number in (3, 4):
-        tell(Kind.ACCOUNT, account=number)
-        for currency in (BTC, USDC):
-            tell(Kind.DEPOSIT, account=number, currency=currency, amount=balances[currency])
-    tell(Kind.PUBLISH, PUBLICATION.encode(), version=1)
-    for number, size in lots.items():
-        price = SMALL.instruments[number].mark_ticks
-        for owner, side in ((3, 1 if size > 0 else -1), (4, -1 if size > 0 else 1)):
-            tell(Kind.ORDER, account=owner, instrument=number, side=side, quantity=abs(size), price=price)
-    engine = Reference()
-    engine.step(np.concatenate(records), b"".join(attachments))
+    engine = traded(SMALL, PUBLICATION, lots, dict(enumerate(balances)))
     for owner, sign in ((3, 1), (4, -1)):
         mine = {number: sign * size for number, size in lots.items()}
         margin = engine.margin(owner)
