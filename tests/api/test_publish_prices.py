@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dev_venue import ENVIRONMENT, START
 from operations_venue import desk
 
-from seawall.api.operations.prices import Prices
+from seawall.api.operations.prices import BEHIND_MS, Prices
 from seawall.api.operations.record import Record
 from seawall.journal import frames
 from seawall.journal.checkpoint import SigningKey
@@ -127,6 +127,20 @@ def test_a_report_that_came_too_soon_is_published_by_the_clock(tmp_path):
         await d.operations.tick()  # nobody reported, so nothing is published anew
         assert d.service.node.fold.engine.catalogue.version == version
         assert d.alerts.ring[-1].facts == {"coin": "BTC", "seconds": 100}
+
+    run(scenario, tmp_path)
+
+
+def test_a_report_that_waited_for_long_is_not_published(tmp_path):
+    """The engine would count its age anew from the publication."""
+
+    async def scenario(d):
+        await believed(d)
+        version = d.service.node.fold.engine.catalogue.version
+        assert (await feed(d, 60_600.0, after_ms=1))["published"] == []
+        d.venue.clock.advance((BEHIND_MS + 1) * 10**6)
+        await d.operations.tick()
+        assert (d.view.marks[0], d.service.node.fold.engine.catalogue.version) == (120_000, version)
 
     run(scenario, tmp_path)
 

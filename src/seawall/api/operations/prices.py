@@ -194,7 +194,7 @@ class Prices:
             before = self.times.get(coin, 0)
             if report.time <= before:
                 raise InputError("time", report.time, f"must be after the last report of {coin}, {before}")
-        oldest = now_ms - min(BEHIND_MS, self._late_ms)
+        oldest = now_ms - self._behind_ms
         if not oldest <= report.time <= now_ms + AHEAD_MS:
             raise InputError("time", report.time, f"must lie in [{oldest}, {now_ms + AHEAD_MS}], by the venue's clock")
         live = {row.name: row for row in self._live() if row.base in report.indexes}
@@ -280,8 +280,8 @@ class Prices:
             failed: SeawallError | None = None
             for _, report in sorted(waits.items()):
                 now_ms = int(self.service.clock_ms())
-                if now_ms - report.time > self._late_ms:
-                    continue
+                if now_ms - report.time > self._behind_ms:
+                    continue  # the engine counts a publication's age from now on
                 try:
                     await self._send(report, self._told(report, self.believed, now_ms), "seawall")
                 except SeawallError as error:  # of this coin; the next report of it says more
@@ -410,6 +410,10 @@ class Prices:
     @property
     def _late_ms(self) -> int:
         return round(self.cadence.late_s * 1000)
+
+    @property
+    def _behind_ms(self) -> int:
+        return min(BEHIND_MS, self._late_ms)
 
     @property
     def _confirm_ms(self) -> int:
