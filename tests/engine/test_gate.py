@@ -50,6 +50,17 @@ class TestNamedScenarios:
         assert after > before == venue.margin(ANN)["requirement"]
         assert events[0].instrument == ETHER
 
+    def test_the_leg_is_named_when_it_is_instrument_0(self, engine):
+        venue = open_venue(engine, coins=0)
+        for instrument, side, lots in ((PERPETUAL, BUY, 700), (FUTURE, SELL, 200)):
+            venue.order(DEALER, instrument, -side, lots, MARK)
+            venue.take(ANN, instrument, side, lots, MARK)
+        venue.do(Kind.WITHDRAW, account=ANN, currency=USDC, amount=venue.excess(ANN) - 10**6)
+        venue.publish(publication({PERPETUAL: MARK * 95 // 100, FUTURE: MARK * 95 // 100}))
+        events = venue.take(ANN, FUTURE, BUY, 200, MARK)
+        venue.refused(Reason.BELOW_REQUIREMENT, events)
+        assert events[0].instrument == PERPETUAL == 0
+
 
 def distressed(engine, fall=5, rules=1) -> Venue:
     """Ann is long 500 ETHER and hedged in PERPETUAL against FUTURE; ETHER falls, and her equity is below R."""
