@@ -21,7 +21,8 @@ from seawall.api.view import View
 from seawall.node import Configuration, Node
 from seawall.node.publishing import publisher
 from seawall.sim import Prices, SimulatedClock
-from seawall.sim.dev_catalogue import CURRENCIES, DAY_NS, carry, contract_of, listed_for, note_of, perpetuals
+from seawall.sim.dev_catalogue import CURRENCIES, carry, contract_of, listed_for, note_of, perpetuals
+from seawall.vocabulary.hours import DAY_NS
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.records import COMMAND, SYSTEM_ACCOUNTS, Kind, command
 

@@ -13,7 +13,7 @@ from seawall.api.channels.market import Quote
 from seawall.api.commands import packed
 from seawall.node.publishing import publisher
 from seawall.sim import LiveMarket
-from seawall.sim.dev_catalogue import DAY_NS
+from seawall.vocabulary.hours import DAY_NS
 from seawall.vocabulary.records import (
     BUY,
     FLAG_APPROVED,

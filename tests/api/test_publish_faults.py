@@ -6,7 +6,7 @@ import threading
 import msgspec
 import numpy as np
 import pytest
-from api_venue import DAY_NS, PERPETUAL, START_NS
+from api_venue import PERPETUAL, START_NS
 from test_publish_prices import believed, feed, journalled, numbers, report, run, units
 
 from seawall.api.listing import Listing
@@ -18,6 +18,7 @@ from seawall.api.view import View
 from seawall.node.node import Group, Node
 from seawall.sim.dev_catalogue import note_of, perpetuals
 from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.hours import DAY_NS
 from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.records import EVENT, Kind, command, join
 

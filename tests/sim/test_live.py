@@ -12,9 +12,10 @@ from seawall.engine.reference import Reference
 from seawall.node import Configuration
 from seawall.node.publishing import publisher
 from seawall.sim import COINS, Batch, LiveMarket
-from seawall.sim.dev_catalogue import DAY_NS, HOUR_NS, contract_of, day_name, listed_for, next_expiries, period_of
+from seawall.sim.dev_catalogue import contract_of, day_name, listed_for, next_expiries, period_of
 from seawall.sim.live import CLIENTS, ELAPSED_MAX_NS, FUNDS
 from seawall.vocabulary import bounds
+from seawall.vocabulary.hours import DAY_NS, HOUR_NS
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (

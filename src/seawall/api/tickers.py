@@ -87,9 +87,9 @@ def quote(view: View, listing: Listing) -> dict[str, Any]:
 
 
 def current_funding(view: View, listing: Listing) -> float:
-    """The rate for 8 hours that a perpetual's mark over its index comes to now."""
+    """The rate for 8 hours that the premium of a perpetual's mark over its index comes to now."""
     index, mark = index_price(view, listing), mark_price(view, listing)
-    return round(mark / index - 1, 8) if index and mark else 0.0
+    return round(view.funding_rate(mark / index - 1), 8) if index and mark else 0.0
 
 
 def funding(view: View, listing: Listing) -> dict[str, float]:

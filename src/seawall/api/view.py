@@ -7,6 +7,7 @@ account and instrument; older ones are in the journal.
 """
 
 from collections import deque
+from collections.abc import Callable
 from copy import copy
 from typing import Any, Final
 
@@ -236,6 +237,8 @@ class View:
         self.marks: dict[int, int] = {}
         self.indexes: dict[int, int] = {}
         self.volatilities: dict[int, float] = {}
+        self.funding_rate: Callable[[float], float] = lambda premium: premium
+        """The rate for 8 hours that a premium comes to; of a simulated market they are the same."""
         self.funding: dict[int, dict[str, Any]] = {}
         self.index_prices: dict[str, float] = {}
         """Dollars by the name of the index."""

@@ -79,6 +79,12 @@ class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backup: str = ""
 
 
+class Clearing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a venue that people run: the most that funding may be for 8 hours, as a fraction; 0: there is none."""
+
+    funding_cap: float = 0.005
+
+
 class Bot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A bot of a desk: `account` at the venue (its own name if empty), share of that account's money by weight, starts
     of labels by which orders from elsewhere are known as its own, the desk and the firm it belongs to."""
@@ -125,6 +131,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operations: Listening = Listening(port=8081)
     rates: Rates = Rates()
     operators: Operators = Operators()
+    clearing: Clearing = Clearing()
     publisher: Cadence = msgspec.field(default_factory=Cadence)
     upstream: Upstream = Upstream()
 
@@ -173,6 +180,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("snapshot_frames", self.snapshot_frames, 0, SNAPSHOT_FRAMES_MAX),
             ("margin.coin_haircut", self.margin.coin_haircut, 0, 0.99),
             ("margin.coin_markup", self.margin.coin_markup, 0, 10),
+            ("clearing.funding_cap", self.clearing.funding_cap, 0, 1),
             ("operators.notice_h", self.operators.notice_h, 0, 24 * 365),
             ("sim.seed", self.sim.seed, 0, 2**63 - 1),
         ):

@@ -1,7 +1,8 @@
 """Funding of perpetuals, as venues publish it. Rates are fractions for 8 hours; amounts are what the holder receives.
 
-Pure formulas; the feed that calls them comes later. Positions are signed, positive long. A positive rate is paid by
-longs to shorts. An input that is missing or absurd (a mark beyond half or twice the index) is refused.
+Pure formulas; a venue that people run posts Deribit's (`seawall.api.operations.hours`). Positions are signed, positive
+long. A positive rate is paid by longs to shorts. An input that is missing or absurd (a mark beyond half or twice the
+index) is refused.
 """
 
 import math
@@ -43,10 +44,14 @@ def deribit_funding(
     number("position_usd", position_usd)
     number("seconds", seconds, at_least=0.0, at_most=PERIOD_S)
     premium = (mark - index) / index
-    dead = DERIBIT_DEAD_BAND
-    rate = _clip(max(dead, premium) + min(-dead, premium), min_cap, max_cap)
+    rate = deribit_rate(premium, min_cap, max_cap)
     received = -rate * position_usd * seconds / PERIOD_S
     return DeribitFunding(premium, rate, received, received / index)
+
+
+def deribit_rate(premium: float, min_cap: float, max_cap: float) -> float:
+    """The funding rate for 8 hours at a premium of the mark over the index; see `deribit_funding`."""
+    return _clip(max(DERIBIT_DEAD_BAND, premium) + min(-DERIBIT_DEAD_BAND, premium), min_cap, max_cap)
 
 
 def impact_premium(index: float, impact_bid: float, impact_ask: float) -> float:

@@ -24,14 +24,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from seawall.sim.catalogue import BTC, BTC_COIN, BTC_DOLLAR, COINS, ETH, ETH_COIN, USDC, Contract
+from seawall.vocabulary.hours import DAY_NS, EXPIRY_HOUR
 from seawall.vocabulary.instruments import Form, Instrument, Product
 
 CURRENCIES: Final = (("BTC", 8), ("ETH", 8), ("USDC", 5))
 """Settlement currencies by number: name and decimals of an atom."""
 
-HOUR_NS: Final = 3600 * 10**9
-DAY_NS: Final = 24 * HOUR_NS
-EXPIRY_HOUR: Final = 8
 LEAST_LIFE: Final = timedelta(hours=2)
 STRIKES: Final = 5
 NARROW: Final = 2.2

@@ -26,9 +26,10 @@ import numpy as np
 from seawall.sim import dev_catalogue as listing
 from seawall.sim.agents import Agent, Sight, live_cast
 from seawall.sim.catalogue import BTC, COINS, ETH, USDC, Contract
-from seawall.sim.dev_catalogue import CURRENCIES, DAY_NS, EXPIRY_HOUR, HOUR_NS
-from seawall.sim.market import Batch, Prices, Speaker, funding_amount, marks_of, walk
+from seawall.sim.dev_catalogue import CURRENCIES
+from seawall.sim.market import Batch, Prices, Speaker, marks_of, walk
 from seawall.vocabulary.bounds import INSTRUMENTS_MAX
+from seawall.vocabulary.hours import DAY_NS, HOUR_NS, venue_day
 from seawall.vocabulary.instruments import Instrument, Product
 from seawall.vocabulary.records import EVENT, SYSTEM_ACCOUNTS, Commands, EventKind, Events, Kind, Scope, VenueState
 
@@ -43,7 +44,6 @@ ELAPSED_MAX_NS: Final = 60 * 10**9
 
 HOURS_MADE_UP: Final = 24
 YEAR_NS: Final = 365 * DAY_NS
-_VENUE_DAY_NS: Final = EXPIRY_HOUR * HOUR_NS
 _INDEX_OF: Final = {"BTC": 0, "ETH": 1}  # the perpetual whose INDEX commands tell a coin's
 _EVENT_FIELDS: Final = EVENT.names or ()
 _TELLING: Final = np.zeros(256, bool)
@@ -113,7 +113,7 @@ class LiveMarket(Speaker):
     def opening(self, now_ns: int) -> Batch:
         """All commands of a new venue: money, instruments, accounts with deposits, index prices, a publication."""
         self._now = self._moved = now_ns
-        self._funded, self._settled = now_ns // HOUR_NS, _venue_day(now_ns)
+        self._funded, self._settled = now_ns // HOUR_NS, venue_day(now_ns)
         self._define_money(CURRENCIES)
         for number, (name, decimals) in enumerate(CURRENCIES):
             self._note({"note": "currency", "currency": number, "name": name, "decimals": decimals})
@@ -190,7 +190,7 @@ class LiveMarket(Speaker):
             self.live[instrument] = listing.contract_of(Instrument.decode(attachment))
             self._unnoted.add(instrument)
             if not instrument:
-                self._funded, self._settled = time // HOUR_NS, _venue_day(time)
+                self._funded, self._settled = time // HOUR_NS, venue_day(time)
         elif kind == Kind.TIME:
             self._recall_note(attachment)
         elif kind == Kind.INDEX:
@@ -203,7 +203,7 @@ class LiveMarket(Speaker):
         elif kind == Kind.FUNDING:
             self._funded = time // HOUR_NS
         elif kind == Kind.SETTLE:
-            self._settled = _venue_day(time)
+            self._settled = venue_day(time)
         elif kind == Kind.EXPIRE:
             self._delivered(instrument)
 
@@ -236,12 +236,12 @@ class LiveMarket(Speaker):
                 rate = self.premium_at(number, self._published[0])
                 rates = {"rate_8h": rate, "rate_1h": rate / 8}
                 self._note({"note": "funding", "instrument": number, "hour_ms": due * 3_600_000, **rates})
-                amount = funding_amount(self.live[number].spec, self.marks[number], rate / 8)
+                amount = self.live[number].spec.funding_amount(self.marks[number], rate / 8)
                 self._add(Kind.FUNDING, instrument=number, amount=amount)
                 self.funding[number] = rate
         self._funded = max(hour, self._funded)
-        if _venue_day(now) > self._settled:
-            self._settled = _venue_day(now)
+        if venue_day(now) > self._settled:
+            self._settled = venue_day(now)
             for number in self.live:
                 self._add(Kind.SETTLE, instrument=number)
 
@@ -359,8 +359,3 @@ class LiveMarket(Speaker):
 
     def _note(self, note: dict[str, Any]) -> None:
         self._add(Kind.TIME, msgspec.json.encode(note))
-
-
-def _venue_day(now_ns: int) -> int:
-    """Days since the epoch, from one 08:00 UTC to the next."""
-    return (now_ns - _VENUE_DAY_NS) // DAY_NS

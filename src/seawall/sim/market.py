@@ -15,8 +15,8 @@ import numpy as np
 from seawall.sim.agents import Agent, Sight, cast
 from seawall.sim.catalogue import COINS, CURRENCIES, Contract, contracts
 from seawall.sim.clock import SimulatedClock
-from seawall.vocabulary.bounds import FEE_CLASSES, FUNDING_SHIFT
-from seawall.vocabulary.instruments import Form, Instrument, Product
+from seawall.vocabulary.bounds import FEE_CLASSES
+from seawall.vocabulary.instruments import Form, Product
 from seawall.vocabulary.publication import Publication
 from seawall.vocabulary.records import (
     SYSTEM_ACCOUNTS,
@@ -187,7 +187,7 @@ class Market(Speaker):
         for instrument, contract in self.live.items():
             spec = contract.spec
             if spec.product == Product.PERPETUAL:
-                amount = funding_amount(spec, self.marks[instrument], self.rng.normal(0, 2e-5))
+                amount = spec.funding_amount(self.marks[instrument], self.rng.normal(0, 2e-5))
                 self._add(Kind.FUNDING, instrument=instrument, amount=amount)
             if self._rounds % (2 * ROUNDS_PER_HOUR) == 0:
                 self._add(Kind.SETTLE, instrument=instrument)
@@ -229,12 +229,6 @@ def walk(
         low, high = COINS[coin] / 2, COINS[coin] * 2
         moved[coin] = float(min(max(index_usd[coin] * np.exp(step), low), high))
     return moved
-
-
-def funding_amount(spec: Instrument, mark: int, rate: float) -> int:
-    """Of a FUNDING command: `rate` of the value of a lot at `mark` ticks."""
-    atoms = spec.multiplier / mark if spec.form == Form.INVERSE else spec.multiplier * mark
-    return round(atoms * rate * 2**FUNDING_SHIFT)
 
 
 def marks_of(publication: bytes) -> dict[int, int]:

@@ -157,6 +157,11 @@ class Instrument:
         per_lot = self.delivery_multiplier * (self.strike if self.delivery_form == Form.LINEAR else 1)
         return min(by_premium, bounds.POSITION_VALUE_MAX // per_lot)
 
+    def funding_amount(self, mark: int, rate: float) -> int:
+        """Of a FUNDING command: atoms times 2^FUNDING_SHIFT that are `rate` of the value of a lot at `mark` ticks."""
+        atoms = self.multiplier / mark if self.form == Form.INVERSE else self.multiplier * mark
+        return round(atoms * rate * 2**bounds.FUNDING_SHIFT)
+
     def deliverable(self, price: int) -> bool:
         """Whether a delivery price keeps every payoff in bounds: in the band, or within 2^10 of the strike."""
         if self.product == Product.OPTION:

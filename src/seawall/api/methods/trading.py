@@ -13,6 +13,7 @@ from seawall.api.service import Service
 from seawall.api.shapes import AT_MARKET, order_id, order_object, user_trades
 from seawall.api.view import OPEN, UNTRIGGERED, Order
 from seawall.vocabulary.bounds import PRICE_MAX, QUANTITY_MAX
+from seawall.vocabulary.hours import day_end
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
     BUY,
@@ -28,8 +29,6 @@ from seawall.vocabulary.records import (
 )
 
 LABEL_MAX: Final = 64
-_DAY_NS: Final = 24 * 3600 * 10**9
-_EIGHT_NS: Final = 8 * 3600 * 10**9
 Label = Annotated[str, msgspec.Meta(max_length=LABEL_MAX)]
 
 TYPES: Final = {
@@ -232,11 +231,6 @@ def ticks(listing: Listing, price: float, *, code: int = 10043) -> int:
     if not 0 < found <= PRICE_MAX:
         raise RpcError(10011, reason=f"price {price} must be above 0 and at most {listing.price(PRICE_MAX)}")
     return found
-
-
-def day_end(now_ns: int) -> int:
-    """The next 08:00 UTC."""
-    return (now_ns - _EIGHT_NS) // _DAY_NS * _DAY_NS + _DAY_NS + _EIGHT_NS
 
 
 class EditParameters(Parameters, frozen=True):

@@ -38,6 +38,7 @@ KINDS: Final[dict[str, Row]] = {
     "publisher_late": Row("warning", "Marks and risk have not been published for too long."),
     "prices_refused": Row("warning", "A report of prices was refused; nothing of it was published."),
     "prices_doubted": Row("notice", "A price jumped, or is the first: it waits for a second report that agrees."),
+    "hour_missed": Row("critical", "Funding or settlement that is due could not be journalled."),
     "parameters_changed": Row("notice", "Another version of the margin parameters is in force."),
     "parameters_differ": Row("warning", "The file's margin parameters are not those in force, which the journal has."),
     "failed_logins": Row("warning", "One address failed to log in too often."),

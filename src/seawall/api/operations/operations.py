@@ -27,6 +27,7 @@ from seawall.api.operations.approvals import (
     Proposals,
 )
 from seawall.api.operations.disk_time import DiskTime, days_left
+from seawall.api.operations.hours import Hours
 from seawall.api.operations.journalling import Act, Denied, Writer, judge
 from seawall.api.operations.naming import aimed, numbers_of
 from seawall.api.operations.parameters import Governance
@@ -98,6 +99,8 @@ class Operations:
         service.listeners.append(lambda group, _: record.take(group))
         self.prices = Prices(service, record)
         self.governance = Governance(self, record)
+        if settings.feeds:
+            self.hours = Hours(self.prices, record.accrued, configuration.clearing.funding_cap)
         self.access.tell, self.access.started_ms = self.alerts.tell, self.now_ms
         self._last_ms = self.now_ms
         self._at_start()
@@ -420,11 +423,17 @@ class Operations:
             self.alerts.tell("publisher_late", seconds=(now - published) // 1000)
 
     async def _publish_waiting(self) -> None:
-        for step in (self.governance.tick, self.prices.tick) if self.settings.feeds else ():
+        if not self.settings.feeds:
+            return
+        for step, kind in (
+            (self.governance.tick, "prices_refused"),
+            (self.prices.tick, "prices_refused"),
+            (self.hours.tick, "hour_missed"),
+        ):
             try:
                 await step()
             except SeawallError as error:
-                self.alerts.tell("prices_refused", why=str(error))
+                self.alerts.tell(kind, why=str(error))
 
     def _look_at_disks(self) -> None:
         try:

@@ -295,6 +295,11 @@ class Prices:
         coins = {row.base for row in self._live()} & self.published.keys()
         return {coin: now_ms - self.published[coin] for coin in sorted(coins) if now_ms - self.published[coin] > most}
 
+    def fresh(self, now_ms: int) -> list[Listing]:
+        """What is live and not past its expiry, of coins that were published and are not late."""
+        late = self.late(now_ms)
+        return [row for row in self._live() if row.base in self.published.keys() - late and not self._past(row, now_ms)]
+
     def rows(self) -> list[dict[str, Any]]:
         """What is known of each coin, for people."""
         return [

@@ -19,6 +19,7 @@ import numpy as np
 from seawall.risk.black76 import DAYS_PER_YEAR, NANOSECONDS_PER_DAY
 from seawall.risk.surfaces.chain import STALE_S, Chain, QuoteRow, make_chain
 from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.hours import EXPIRY_HOUR
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("instrument_name", "symbol"),
@@ -34,8 +35,6 @@ STAMPS: Final[Mapping[str, int]] = {"creation_timestamp": 10**6, "timestamp": 10
 YEARS: Final = "T_years"
 YEARS_SPREAD_S: Final = 600.0
 """Times that the expiries' years say must agree this well; they are rounded to five decimals, which is 5 minutes."""
-EXPIRY_HOUR: Final = 8
-"""UTC; expiries given as a date are at this hour."""
 BIGGEST: Final = 1 << 26
 """Bytes of a file, unpacked: far above any chain, far below what would hurt."""
 

@@ -1,0 +1,235 @@
+"""Funding at whole hours and settlement at 08:00 of a venue that people run: what accrues, when it is posted, once."""
+
+import asyncio
+
+import msgspec
+import numpy as np
+import pytest
+from api_venue import ALICE, BOB, PERPETUAL, PRICE
+from operations_venue import desk
+from test_publish_prices import feed, journalled
+
+from seawall.api.operations.hours import HOUR_MS, Accrued, _parts
+from seawall.api.operations.record import Record
+from seawall.api.tickers import current_funding
+from seawall.engine.formulas import position_value
+from seawall.journal import frames
+from seawall.node.configuration import Clearing
+from seawall.node.node import Group
+from seawall.prices.funding import deribit_funding
+from seawall.risk.cadence import Cadence
+from seawall.vocabulary import bounds
+from seawall.vocabulary.errors import OutcomeUnknown
+from seawall.vocabulary.records import EVENT, EventKind, Kind
+
+BASIS = 0.001
+RATE = BASIS - 0.00025
+"""Deribit's for 8 hours: the premium beyond the dead band."""
+MINUTE = 60_000
+
+
+def run(scenario, folder, **settings):
+    """Alice is 10,000 USD long, Bob as much short, and the first report is believed at the start of an hour."""
+
+    async def go():
+        async with desk(folder, publisher=Cadence(late_s=600.0), **settings) as d:
+            d.venue.sell(BOB, 10_000, PRICE)
+            d.venue.buy(ALICE, 10_000, PRICE)
+            await told(d, 1)
+            await told(d, HOUR_MS - 1 - clock(d) % HOUR_MS)
+            await told(d, 1)
+            await d.operations.tick()
+            assert clock(d) % HOUR_MS == 0
+            d.begun = clock(d)
+            await scenario(d)
+
+    asyncio.run(go())
+
+
+def clock(d):
+    return d.venue.clock() // 10**6
+
+
+async def told(d, after_ms, basis=BASIS):
+    instruments = {PERPETUAL: {"basis": basis}, "BTC_USDC-PERPETUAL": {"basis": 0.0}}
+    return await feed(d, after_ms=after_ms, instruments=instruments)
+
+
+async def an_hour(d, basis=BASIS, step=5):
+    """Reports for an hour, the last at its end, and the clock's tick."""
+    for _ in range(60 // step):
+        await told(d, step * MINUTE, basis)
+    await d.operations.tick()
+
+
+def posted(d):
+    """Notes of funding, and how many FUNDING and SETTLE commands, of the coin-settled perpetual."""
+    rows = list(journalled(d))
+    notes = [msgspec.json.decode(data) for kind, data in rows if kind == Kind.TIME and b'"note":"funding"' in data]
+    mine = [note for note in notes if note["name"] == PERPETUAL and note["hour_ms"] > d.begun]
+    return mine, sum(kind == Kind.FUNDING for kind, _ in rows), sum(kind == Kind.SETTLE for kind, _ in rows)
+
+
+def cash(d, account):
+    return d.service.node.fold.engine.account_view(account)["balance"][0]
+
+
+def test_an_hour_of_premium_is_paid_by_longs_to_shorts(tmp_path):
+    async def scenario(d):
+        before = cash(d, ALICE), cash(d, BOB)
+        await an_hour(d)
+        notes, fundings, _ = posted(d)
+        assert fundings == 1, "the other perpetual stands at the index, and its lots pay nothing"
+        (note,) = notes
+        assert note["hour_ms"] == clock(d) and note["rate_8h"] == pytest.approx(RATE, rel=1e-12)
+        paid = before[0] - cash(d, ALICE)
+        theirs = deribit_funding(PRICE * (1 + BASIS), PRICE, -0.005, 0.005, 10_000.0, 3_600)
+        assert paid == pytest.approx(-theirs.received_usd / (PRICE * (1 + BASIS)) * 1e8, abs=2)
+        assert 0 <= paid - (cash(d, BOB) - before[1]) <= 1
+        assert d.service.node.fold.engine.conserved()
+        await d.operations.tick()
+        assert posted(d)[0] == notes, "once"
+        rows = d.view.statistics.funding[0]
+        assert (rows[-1]["timestamp"], rows[-1]["interest_1h"]) == (clock(d), note["rate_1h"])
+        assert current_funding(d.view, d.view.by_name[PERPETUAL]) == pytest.approx(RATE, abs=1e-8)
+
+    run(scenario, tmp_path)
+
+
+def test_the_rate_is_the_hours_average(tmp_path):
+    async def scenario(d):
+        for minute in range(0, 60, 5):
+            await told(d, 5 * MINUTE, BASIS if minute < 10 else 0.0)  # a report holds for the five minutes after it
+        await d.operations.tick()
+        assert posted(d)[0][0]["rate_8h"] == pytest.approx(RATE * 15 / 60, rel=1e-12)
+        await an_hour(d, -BASIS)
+        assert posted(d)[0][1]["rate_8h"] == pytest.approx(-RATE * 55 / 60, rel=1e-12)
+
+    run(scenario, tmp_path)
+
+
+def test_a_premium_goes_on_over_the_hour(tmp_path):
+    async def scenario(d):
+        await told(d, 2 * MINUTE)
+        for _ in range(36):
+            await told(d, 5 * MINUTE)
+            await d.operations.tick()
+        assert [note["rate_8h"] for note in posted(d)[0]] == pytest.approx([RATE] * 3, rel=1e-12)
+
+    run(scenario, tmp_path)
+
+
+def test_over_a_gap_nothing_accrues_and_nothing_is_posted_of_late_prices(tmp_path):
+    async def scenario(d):
+        await told(d, MINUTE)
+        d.venue.clock.advance(3 * HOUR_MS * 10**6)
+        await d.operations.tick()
+        assert posted(d)[0] == []
+        await told(d, MINUTE)
+        await told(d, 1_000)
+        await d.operations.tick()
+        (note,) = posted(d)[0]
+        assert note["hour_ms"] == clock(d) // HOUR_MS * HOUR_MS - 2 * HOUR_MS
+        assert note["rate_8h"] == pytest.approx(RATE * 11 / 60, rel=1e-12), "a minute, and ten more until it was late"
+        await an_hour(d)
+        first, second = posted(d)[0]
+        missing = (second["hour_ms"] - HOUR_MS, second["hour_ms"])
+        assert first["hour_ms"] < missing[0] and second["rate_8h"] < RATE
+
+    run(scenario, tmp_path)
+
+
+def test_missed_hours_are_made_up_for_and_settlement_comes_after_funding_once_a_day(tmp_path):
+    async def scenario(d):
+        assert posted(d)[2] == 0, "nothing was listed before today"
+        for _ in range(26):
+            for _ in range(6):
+                await told(d, 10 * MINUTE)
+        assert posted(d)[1] == 0, "nobody ticked: the venue stood"
+        await d.operations.tick()
+        notes, fundings, settlements = posted(d)
+        assert [note["hour_ms"] for note in notes] == [clock(d) - hour * HOUR_MS for hour in range(23, -1, -1)]
+        assert (fundings, settlements) == (24, 2)
+        kinds = [kind for kind, _ in journalled(d)]
+        assert kinds.index(Kind.SETTLE) > len(kinds) - 1 - kinds[::-1].index(Kind.FUNDING)
+        account = d.service.node.fold.engine.account_view(ALICE)
+        assert account["positions"][0][1] + value(d, account) == 0, "the session's gain is cash"
+        await d.operations.tick()
+        assert posted(d)[1:] == (24, 2)
+
+    run(scenario, tmp_path)
+
+
+def value(d, account):
+    row = d.view.by_name[PERPETUAL]
+    return position_value(row.spec, account["positions"][0][0], d.view.marks[0])
+
+
+def test_a_restart_knows_what_accrued_and_what_was_posted(tmp_path):
+    async def scenario(d):
+        await an_hour(d)
+        await told(d, 5 * MINUTE)
+        record = Record()
+        for frame in frames(d.service.node.configuration.folders):
+            record.take(Group(frame.commands, frame.attachments, accepted(frame)))
+        known = d.operations.record.accrued
+        assert (record.accrued.published, record.accrued.funded) == (known.published, known.funded)
+        assert len(known.published[PERPETUAL]) == 2, "what was posted is forgotten, but for the report that goes on"
+
+    run(scenario, tmp_path)
+
+
+def accepted(frame):
+    """PUBLISHED events of a frame's publications; nothing else is listened to here."""
+    taken = frame.commands[frame.commands["kind"] == Kind.PUBLISH]["seq"]
+    events = np.zeros(len(taken), EVENT)
+    events["seq"], events["kind"] = taken, EventKind.PUBLISHED
+    return events
+
+
+def test_a_cap_of_zero_is_no_funding_and_a_cap_is_kept(tmp_path):
+    async def none(d):
+        await an_hour(d)
+        assert posted(d)[:2] == ([], 0)
+
+    async def little(d):
+        await an_hour(d)
+        assert posted(d)[0][0]["rate_8h"] == pytest.approx(0.0004)
+
+    run(none, tmp_path / "none", clearing=Clearing(funding_cap=0.0))
+    run(little, tmp_path / "little", clearing=Clearing(funding_cap=0.0004))
+
+
+def test_what_one_command_cannot_say_is_said_by_several(tmp_path):
+    async def scenario(d):
+        spec = d.view.by_name["BTC_USDC-PERPETUAL"].spec
+        most = min(bounds.FUNDING_RATE_MAX, 2**62 // spec.largest_position)
+        assert list(_parts(spec, -2 * most - 7)) == [-most, -most, -7] and list(_parts(spec, 0)) == []
+
+    run(scenario, tmp_path)
+
+
+def test_a_journal_that_does_not_take_it_is_an_alert(tmp_path):
+    async def scenario(d):
+        async def full(acts, note=b""):
+            raise OutcomeUnknown("the disk is full")
+
+        d.operations.prices.writer.write, kept = full, d.operations.prices.writer.write
+        for _ in range(12):
+            d.venue.clock.advance(5 * MINUTE * 10**6)
+        d.operations.prices.published["BTC"] = clock(d)
+        await d.operations.tick()
+        assert d.alerts.counts["hour_missed"] == 1
+        d.operations.prices.writer.write = kept
+        await d.operations.tick()
+        assert len(posted(d)[0]) == 1
+
+    run(scenario, tmp_path)
+
+
+def test_notes_of_another_build_are_nothing():
+    accrued = Accrued()
+    for note in (b"{", b'{"note":"funding"}', b'{"note":"funding","name":"X","hour_ms":"y"}', b"[]"):
+        accrued.posted(note)
+        accrued.take(note, 0)
+    assert (accrued.published, accrued.funded) == ({}, {})
