@@ -189,9 +189,9 @@ class Books:
 class Trader:
     """Sends orders, edits and cancels until its time is over, over whichever connection there is."""
 
-    def __init__(self, venue, account, seed, marks, known):
-        """`known` has the instrument and direction of each order, for all traders."""
-        self.venue, self.account, self.marks, self.known = venue, account, marks, known
+    def __init__(self, venue, account, seed, marks, known, sent):
+        """For all traders: `known` has the instrument and direction of each order, `sent` when each request left."""
+        self.venue, self.account, self.marks, self.known, self.sent = venue, account, marks, known, sent
         self.rng = random.Random(f"{seed}-{account}")
         self.prefix, self._count = f"{account}-{seed}-", 0
         self.open = []
@@ -265,6 +265,7 @@ class Trader:
             self.connected.set()
         method, params = self._request()
         number = f"{self.prefix}{self._count}"
+        self.sent[number] = time.time_ns()
         if self.rng.random() < 0.7:
             await self._wire.send(method, params, number)
         else:
@@ -305,7 +306,7 @@ class Campaign:
         self.books = Books(folder / "desk")
         self.counted = Counter()
         self.slowest = 0.0
-        self.known = {}
+        self.known, self.sent = {}, {}
 
     def _venue(self):
         return DevVenue(self.folder / "venue", "--port", self.port)
@@ -360,8 +361,8 @@ class Campaign:
             tick = step[0] / step[1] if step else {"BTC-PERPETUAL": 0.5, "ETH-PERPETUAL": 0.05}[name]
             marks[name] = (round(row["mark_price"] / tick) * tick, tick)
         seed = f"{self.seed}-{number}"
-        traders = [Trader(lambda: self.desk, bot, seed, marks, self.known) for bot in BOTS]
-        traders.append(Trader(lambda: self.venue, OTHER, seed, marks, self.known))
+        traders = [Trader(lambda: self.desk, bot, seed, marks, self.known, self.sent) for bot in BOTS]
+        traders.append(Trader(lambda: self.venue, OTHER, seed, marks, self.known, self.sent))
         for trader in traders[:2]:
             rows = self.venue.get("private/get_open_orders", trader.account)["result"]
             trader.open = [row["order_id"] for row in rows]
@@ -478,7 +479,10 @@ class Campaign:
         assert not found, f"{self.where}: sent while an outcome was unknown: {found}"
 
     def _accepted(self, account, one, numbers):
-        """The latest that the journal took in before an order or edit was on the wire, and that may be it."""
+        """The latest that the journal took in before an order or edit was on the wire, and that may be it.
+
+        Not what its bot had asked for in the same words before, and which never left.
+        """
         name, direction = self._what(one)
         ticks = ticks_of(self.books.view.by_name[name], float(one.params["price"]), 1 if direction == "buy" else -1)
         order = numbers.get(one.params.get("order_id"))
@@ -487,7 +491,9 @@ class Campaign:
         rows = [
             row
             for row in self.books.taken_in
-            if (row.account, row.price, row.asked) == key and order in (None, row.order) and row.at_ns < one.at_ns
+            if (row.account, row.price, row.asked) == key
+            and order in (None, row.order)
+            and self.sent[one.number] <= row.at_ns < one.at_ns
         ]
         return max(rows, key=lambda row: row.at_ns, default=None)
 
