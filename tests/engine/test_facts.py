@@ -26,6 +26,7 @@ from seawall.vocabulary.records import (
     EventKind,
     Kind,
     Limit,
+    OrderType,
     Role,
     Scope,
     Status,
@@ -409,3 +410,14 @@ def test_rules_before_know_none_of_it(engine, rules):
         assert venue.refused(Reason.ORDER_STATUS, edit(venue, order, 5)) == (order, Status.ACKNOWLEDGED)
         venue.do(Kind.RULES, version=3)
         assert taken(edit(venue, order, 5)) and taken(amend(venue, order, 7)) and taken(book(venue))
+
+
+def test_an_execution_elsewhere_is_the_last_price_that_stops_watch(venue):
+    order = sent(venue)
+    stop = {"type": OrderType.STOP_LIMIT, "watch": Watched.LAST, "trigger": MARK - 5}
+    venue.order(BEA, ETHER, SELL, 5, MARK // 2, **stop)
+    waiting = venue.seq
+    events = venue.do(Kind.EXECUTED, account=ANN, order_id=order, quantity=4, price=MARK - 4)
+    assert EventKind.TRIGGERED not in [event.kind for event in events]
+    events = venue.do(Kind.EXECUTED, account=ANN, order_id=order, quantity=4, price=MARK - 5)
+    assert [event.order_id for event in events if event.kind == EventKind.TRIGGERED] == [waiting]

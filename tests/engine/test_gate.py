@@ -1,5 +1,6 @@
 """The gate: the limit of every check is taken, one more is refused with both numbers; accounts below, their drains."""
 
+import pytest
 from venue import (
     ANN,
     BEA,
@@ -21,7 +22,7 @@ from venue import (
 
 from seawall.engine import formulas
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import BUY, SELL, EventKind, Kind
+from seawall.vocabulary.records import BUY, FLAG_APPROVED, SELL, EventKind, Kind, VenueState
 
 RESERVE = formulas.order_reserve(1 << 20)
 """Value atoms that an open order in USDC reserves."""
@@ -206,3 +207,18 @@ class TestLimits:
         venue.publish(publication({INVERSE: COIN_MARK - 1000}))
         lost = 100 * 2 * 10**9 // (COIN_MARK - 1000) - 100 * 2 * 10**9 // COIN_MARK
         assert abs(owned - venue.margin(ANN)["equity"] - 600 * lost) <= 600
+
+
+@pytest.mark.parametrize(("rules", "held"), [(1, -5), (2, 0), (3, 0), (4, 0)])
+def test_what_is_let_in_because_it_reduces_may_only_reduce_since_rules_2(engine, rules, held):
+    venue = open_venue(engine, coins=0, rules=rules)
+    venue.order(DEALER, PERPETUAL, SELL, 5, MARK)
+    venue.take(ANN, PERPETUAL, BUY, 5, MARK)
+    venue.do(Kind.STATE, state=VenueState.REDUCE_ONLY)
+    assert venue.order(ANN, PERPETUAL, SELL, 5, MARK + 10)[0].kind == EventKind.ACCEPTED
+    venue.do(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED)
+    venue.order(DEALER, PERPETUAL, BUY, 5, MARK)
+    venue.take(ANN, PERPETUAL, SELL, 5, MARK)
+    assert venue.held(ANN, PERPETUAL) == 0
+    venue.take(DEALER, PERPETUAL, BUY, 5, MARK + 10)
+    assert venue.held(ANN, PERPETUAL) == held
