@@ -19,7 +19,7 @@ from seawall.api.service import Service
 from seawall.api.session import Session
 from seawall.api.view import View
 from seawall.node import Configuration, Node
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import Prices, SimulatedClock
 from seawall.sim.dev_catalogue import CURRENCIES, carry, contract_of, listed_for, note_of, perpetuals
 from seawall.vocabulary.hours import DAY_NS
@@ -156,7 +156,7 @@ class Venue:
         now = self.clock()
         self._version += 1
         moving = {number: self._moved(contract, now) for number, contract in self.contracts.items()}
-        data = publisher(self.configuration)(Prices(now, self.index_usd, moving, CURRENCIES))
+        data = Simulated(self.configuration)(Prices(now, self.index_usd, moving, CURRENCIES))
         parts = []
         for number, contract in self.contracts.items():
             if contract.spec.product != Product.OPTION:

@@ -12,7 +12,7 @@ from seawall.api.portfolio import Portfolio
 from seawall.engine.fast import Fast
 from seawall.engine.reference import Reference
 from seawall.node import Configuration
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import START_NS, Market, SimulatedClock
 from seawall.vocabulary.records import SYSTEM_ACCOUNTS, Kind, Role, command
 
@@ -54,7 +54,7 @@ def trade_at_random(venue, rng, rounds, *, money=True):
 def test_both_engines_show_an_account_alike(tmp_path):
     configuration = Configuration.of({"data": str(tmp_path)})
     clock = SimulatedClock(START_NS)
-    market = Market(5, publisher(configuration), clock)
+    market = Market(5, Simulated(configuration), clock)
     engines = [Reference(), Fast()]
     batch, seq = market.opening(), 0
     rules = command(Kind.RULES, version=2)

@@ -11,7 +11,7 @@ from seawall.api import session as sessions
 from seawall.api.channels import hub as hubs
 from seawall.api.channels.market import Quote
 from seawall.api.commands import packed
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import LiveMarket
 from seawall.vocabulary.hours import DAY_NS
 from seawall.vocabulary.records import (
@@ -364,7 +364,7 @@ def test_whoever_applies_a_book_channel_has_the_engines_book(venue, seed):
 
 def test_the_dev_market_is_heard_over_an_expiry(tmp_path):
     made = Venue(tmp_path, opened=False)
-    market = LiveMarket(1, publisher(made.configuration), trades=True)
+    market = LiveMarket(1, Simulated(made.configuration), trades=True)
     made.service.listeners.append(lambda group, _: market.observe(group.events))
 
     def step(batch):

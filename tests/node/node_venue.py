@@ -4,7 +4,7 @@ from pathlib import Path
 
 from seawall.journal import OsDisk
 from seawall.node import Configuration, Node
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import START_NS, Market, SimulatedClock
 
 
@@ -36,7 +36,7 @@ def start(folder: Path, disk=None, witness=None, clock=None, rebuild=False, **se
 def market_on(node, seed=1):
     """A market, opened on a new node."""
     clock = node._clock
-    market = Market(seed, publisher(node.configuration), clock)
+    market = Market(seed, Simulated(node.configuration), clock)
     market.observe(node.submit(*market.opening()))
     return market
 

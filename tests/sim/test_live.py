@@ -10,7 +10,7 @@ import pytest
 from seawall.engine.fast import Fast
 from seawall.engine.reference import Reference
 from seawall.node import Configuration
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import COINS, Batch, LiveMarket
 from seawall.sim.dev_catalogue import contract_of, day_name, listed_for, next_expiries, period_of
 from seawall.sim.live import CLIENTS, ELAPSED_MAX_NS, FUNDS
@@ -48,7 +48,7 @@ class Play:
 
     def __init__(self, seed=7, start=THURSDAY, trades=True, engines=(Reference,)):
         self.engines = [engine() for engine in engines]
-        self.market = LiveMarket(seed, publisher(Configuration()), trades=trades)
+        self.market = LiveMarket(seed, Simulated(Configuration()), trades=trades)
         self.now, self.seq, self.frames = start, 0, []
         self.send(command(Kind.RULES, version=2))
         self.take(self.market.opening(start))
@@ -96,7 +96,7 @@ class Play:
 
     def again(self, trades=True):
         """A market that has what the journal says, and nothing else."""
-        market = LiveMarket(7, publisher(Configuration()), trades=trades)
+        market = LiveMarket(7, Simulated(Configuration()), trades=trades)
         for frame in self.frames:
             market.recall(*frame)
         return market
@@ -315,7 +315,7 @@ def test_200_times_the_funds_is_refused_for_margin_and_not_for_size(engine):
 
 @pytest.mark.parametrize("model", ["standard", "seawall"])
 def test_either_margin_model_publishes_it_at_the_ends_of_the_walk(model):
-    publish = publisher(Configuration.of({"margin": {"model": model}}))
+    publish = Simulated(Configuration.of({"margin": {"model": model}}))
     for factor in (0.5, 1.0, 2.0):
         market = LiveMarket(7, publish, trades=False)
         market.index_usd = {coin: price * factor for coin, price in COINS.items()}
@@ -400,7 +400,7 @@ def test_a_suspended_machine_neither_jumps_nor_leaves_old_quotes():
 
 def test_listings_without_their_notes_get_them_and_other_notes_are_left_alone():
     played = Play(trades=False)
-    market = LiveMarket(7, publisher(Configuration()), trades=False)
+    market = LiveMarket(7, Simulated(Configuration()), trades=False)
     for commands, attachments, events in played.frames:
         kept = commands.copy()
         kept["kind"][kept["kind"] == Kind.TIME] = Kind.OPENED  # the notes are lost

@@ -7,7 +7,7 @@ from seawall.api.view import View
 from seawall.engine.reference import Reference
 from seawall.node import Configuration
 from seawall.node.node import Group
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import LiveMarket
 from seawall.venues import quotes_of
 from seawall.vocabulary.records import Kind, command
@@ -53,7 +53,7 @@ class DevVenue:
 
     def __init__(self, start_ns):
         self.engine, self.view = Reference(), View()
-        self.market = LiveMarket(7, publisher(Configuration()), trades=False)
+        self.market = LiveMarket(7, Simulated(Configuration()), trades=False)
         self.now, self.seq = start_ns, 0
         self._take(command(Kind.RULES, version=2), b"")
         self._take(*self.market.opening(start_ns))

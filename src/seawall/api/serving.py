@@ -36,7 +36,7 @@ from seawall.journal import Frame
 from seawall.node import Configuration, Node
 from seawall.node.configuration import Listening
 from seawall.node.node import Group
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import Batch, LiveMarket
 from seawall.vocabulary.errors import InputError, OutcomeUnknown
 from seawall.vocabulary.records import FLAG_APPROVED, FLAG_UNCLEAN, Events, Kind, Limit, VenueState
@@ -95,7 +95,7 @@ class Venue:
         configuration = self.configuration
         if self.market_kind:
             seed, trades = configuration.sim.seed, self.market_kind == "sim"
-            self.market = LiveMarket(seed, publisher(configuration), trades=trades)
+            self.market = LiveMarket(seed, Simulated(configuration), trades=trades)
 
         def hear(group: Group) -> None:
             if (group.commands["kind"] == Kind.OPENED).any():

@@ -172,8 +172,3 @@ def _quoted(contract: Contract, prices: Prices) -> Quoted:
     if contract.spec.product == Product.OPTION:
         return Quoted(contract.spec, index, index, contract.volatility)
     return Quoted(contract.spec, index, index * (1 + contract.basis))
-
-
-def publisher(configuration: Configuration) -> Simulated:
-    """The publisher of a simulated market."""
-    return Simulated(configuration)

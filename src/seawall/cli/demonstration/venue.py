@@ -7,7 +7,7 @@ from typing import Any, Self
 from seawall.cli.demonstration.story import Story
 from seawall.journal import Frame
 from seawall.node import Configuration, Node
-from seawall.node.publishing import publisher
+from seawall.node.publishing import Simulated
 from seawall.sim import START_NS, Batch, Market, SimulatedClock, contracts
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import EventKind, Events, Kind, command
@@ -34,7 +34,7 @@ class Venue:
     ) -> Self:
         """Start the node; a market whose memory is what the journal says."""
         clock = SimulatedClock(START_NS)
-        market = Market(configuration.sim.seed, publisher(configuration), clock, life=life)
+        market = Market(configuration.sim.seed, Simulated(configuration), clock, life=life)
 
         def remember(frame: Frame, events: Events) -> None:
             market.recall(frame.commands, frame.attachments)
