@@ -229,6 +229,7 @@ def test_a_journal_that_does_not_take_it_is_an_alert(tmp_path):
 
 def test_notes_of_another_build_are_nothing():
     accrued = Accrued()
+    accrued.listed(0, b"no specification", 0)
     for note in (b"{", b'{"note":"funding"}', b'{"note":"funding","name":"X","hour_ms":"y"}', b"[]"):
         accrued.posted(note)
         accrued.take(note, 0)

@@ -23,6 +23,7 @@ from seawall.api.listing import Listing
 from seawall.api.operations.journalling import Act
 from seawall.prices.funding import deribit_rate
 from seawall.vocabulary import bounds
+from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.hours import HOUR_NS, venue_day
 from seawall.vocabulary.instruments import Instrument, Product
 from seawall.vocabulary.records import Kind
@@ -55,11 +56,21 @@ class Accrued:
 
     def __init__(self) -> None:
         self.published: dict[str, deque[tuple[int, _Price, dict[str, float]]]] = {}
-        """Of each instrument: when (milliseconds), its price, the index prices."""
+        """Of each perpetual: when (milliseconds), its price, the index prices."""
         self.funded: dict[str, int] = {}
         """The whole hour since the epoch up to which it was posted; at first that of the first publication."""
         self.settled: dict[int, int] = {}
         """The venue's day of the last settlement by instrument number; at first that of its listing."""
+
+    def listed(self, number: int, specification: bytes, time_ns: int) -> None:
+        """An INSTRUMENT command."""
+        try:
+            spec = Instrument.decode(specification)
+        except InputError:
+            return  # the engine refused it, too
+        self.settled.setdefault(number, venue_day(time_ns))
+        if spec.product == Product.PERPETUAL:
+            self.published.setdefault(spec.name, deque())
 
     def take(self, report: bytes, now_ms: int) -> None:
         """A published report, as it was noted."""
@@ -68,9 +79,9 @@ class Accrued:
         except msgspec.MsgspecError:
             return  # a note of another build
         hour = now_ms // HOUR_MS
-        for name, price in found.instruments.items():
-            rows = self.published.setdefault(name, deque())
-            rows.append((now_ms, price, found.indexes))
+        for name in self.published.keys() & found.instruments.keys():
+            rows = self.published[name]
+            rows.append((now_ms, found.instruments[name], found.indexes))
             while rows[0][0] // HOUR_MS < hour - MADE_UP:
                 rows.popleft()
             self.funded.setdefault(name, hour)
@@ -87,17 +98,12 @@ class Accrued:
         while len(rows) > 1 and rows[1][0] <= hour * HOUR_MS:  # the one before goes on into the hour
             rows.popleft()
 
-    def day(self, number: int, time_ns: int, *, listed: bool) -> None:
-        """An instrument was settled, or listed."""
-        if not listed or number not in self.settled:
-            self.settled[number] = venue_day(time_ns)
-
     def rates(self, row: Listing, now_ms: int, late_ms: int, cap: float) -> Iterator[tuple[int, float]]:
         """Of each hour that is over, was not posted and had a publication: the hour, and the average rate for 8."""
         if now_ms // HOUR_MS <= self.funded.get(row.name, now_ms):
             return
         sums: dict[int, float] = {}
-        for (at, price, indexes), (end, *_) in pairwise([*self.published.get(row.name, ()), (now_ms, _Price(), {})]):
+        for (at, price, indexes), (end, *_) in pairwise([*self.published[row.name], (now_ms, _Price(), {})]):
             rate = deribit_rate(_premium(price, indexes.get(row.base, 0.0)), -cap, cap)
             end = min(end, at + late_ms)
             while at < end:
@@ -132,8 +138,7 @@ class Hours:
                 late_ms = round(self._prices.cadence.late_s * 1000)
                 for hour, rate in self._accrued.rates(row, now_ms, late_ms, self._cap):
                     funding += _funding(row, self._prices.view.marks[row.number], hour, rate)
-            today = venue_day(now_ms * 10**6)
-            if today > self._accrued.settled.setdefault(row.number, today):
+            if venue_day(now_ms * 10**6) > self._accrued.settled[row.number]:
                 settlement.append(Act(Kind.SETTLE, {"instrument": row.number}))
         return funding + settlement
 

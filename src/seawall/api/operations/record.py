@@ -11,6 +11,7 @@ import numpy as np
 
 from seawall.api.operations.hours import Accrued
 from seawall.node.node import Group
+from seawall.vocabulary.hours import venue_day
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import FLAG_UNCLEAN, EventKind, Kind, Scope, VenueState
 
@@ -92,11 +93,14 @@ class Record:
                     self._publication(int(record["time"]))
                 self._reported = b""
                 continue
-            if record["kind"] in (Kind.INSTRUMENT, Kind.SETTLE):
-                self.accrued.day(int(record["instrument"]), int(record["time"]), listed=record["kind"] != Kind.SETTLE)
+            if record["kind"] == Kind.SETTLE:
+                self.accrued.settled[int(record["instrument"])] = venue_day(int(record["time"]))
                 continue
             size = int(record["attachment"])
             data = group.attachments[int(ends[index]) - size : int(ends[index])]
+            if record["kind"] == Kind.INSTRUMENT:
+                self.accrued.listed(int(record["instrument"]), bytes(data), int(record["time"]))
+                continue
             if data.startswith(_PRICES):
                 self._reported = bytes(data)
                 continue
