@@ -17,6 +17,7 @@ from venue import (
     INVERSE,
     LOT,
     MARK,
+    MARKS,
     PERPETUAL,
     PUT,
     USDC,
@@ -240,6 +241,18 @@ class TestPublications:
         narrow = replace(whole, instruments=(*whole.instruments[:-1], replace(whole.instruments[-1], u=(0, 1))))
         refused = venue.do(Kind.PUBLISH, narrow.encode(), version=2)
         assert venue.refused(Reason.PUBLICATION_INCOMPLETE, refused) == (ETHER, 2)
+
+    def test_a_publication_names_what_is_listed_and_not_over(self, venue):
+        plain = publication()
+        another = replace(plain.instruments[-1], instrument=len(MARKS))
+        stranger = replace(plain, instruments=(*plain.instruments, another))
+        refused = venue.do(Kind.PUBLISH, stranger.encode(), version=2)
+        assert venue.refused(Reason.UNKNOWN_INSTRUMENT, refused) == (len(MARKS), len(MARKS))
+        venue.time = EXPIRY
+        venue.do(Kind.EXPIRE, instrument=FUTURE, price=MARK)
+        refused = venue.do(Kind.PUBLISH, plain.encode(), version=2)
+        assert venue.refused(Reason.UNKNOWN_INSTRUMENT, refused) == (FUTURE, len(MARKS))
+        assert venue.do(Kind.PUBLISH, publication(skip=(FUTURE,)).encode(), version=2)[0].kind == EventKind.PUBLISHED
 
     def test_blocks_not_named_stay_as_they_are(self, venue):
         bought(venue, ANN, ETHER, 10, MARK)
