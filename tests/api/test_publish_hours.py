@@ -9,6 +9,7 @@ from api_venue import ALICE, BOB, PERPETUAL, PRICE
 from operations_venue import desk
 from test_publish_prices import feed, journalled
 
+from seawall.api.operations import hours
 from seawall.api.operations.hours import HOUR_MS, Accrued, _parts
 from seawall.api.operations.record import Record
 from seawall.api.tickers import current_funding
@@ -211,7 +212,7 @@ def test_what_one_command_cannot_say_is_said_by_several(tmp_path):
 
 def test_a_journal_that_does_not_take_it_is_an_alert(tmp_path):
     async def scenario(d):
-        async def full(acts, note=b""):
+        async def full(acts, timeout):
             raise OutcomeUnknown("the disk is full")
 
         d.operations.prices.writer.write, kept = full, d.operations.prices.writer.write
@@ -223,6 +224,32 @@ def test_a_journal_that_does_not_take_it_is_an_alert(tmp_path):
         d.operations.prices.writer.write = kept
         await d.operations.tick()
         assert len(posted(d)[0]) == 1
+
+    run(scenario, tmp_path)
+
+
+def test_what_hangs_is_not_asked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(hours, "LOOK_S", 0.01)
+
+    async def scenario(d):
+        asked, free, write = [], asyncio.Event(), d.operations.prices.writer.write
+
+        async def hung(acts, timeout):
+            asked.append(acts)
+            await free.wait()
+            return await write(acts, timeout=timeout)
+
+        for _ in range(12):
+            await told(d, 5 * MINUTE)
+        d.operations.prices.writer.write = hung
+        for _ in range(3):
+            await d.operations.hours.tick()
+        assert len(asked) == 1 and posted(d)[0] == []
+        free.set()
+        monkeypatch.setattr(hours, "LOOK_S", 10.0)
+        await d.operations.hours.tick()
+        await d.operations.hours.tick()
+        assert len(asked) == 1 and len(posted(d)[0]) == 1
 
     run(scenario, tmp_path)
 

@@ -12,6 +12,7 @@ made up   while a coin's prices are late nothing of it is posted; afterwards, as
 itself (`seawall.sim.live`); a desk's mirror has its venue's word.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from seawall.api.listing import Listing
-from seawall.api.operations.journalling import Act
+from seawall.api.operations.journalling import LOOK_S, Act
 from seawall.prices.funding import deribit_rate
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
@@ -122,13 +123,23 @@ class Hours:
     def __init__(self, prices: "Prices", accrued: Accrued, cap: float) -> None:
         """`cap`: the most that the rate for 8 hours may be; 0: perpetuals have no funding."""
         self._prices, self._accrued, self._cap = prices, accrued, cap
+        self._posting: asyncio.Task[int] | None = None
         prices.view.funding_rate = lambda premium: deribit_rate(premium, -cap, cap)
 
     async def tick(self) -> None:
-        """Post what is due. Raises Denied, Overloaded, OutcomeUnknown."""
-        acts = self._due(int(self._prices.service.clock_ms()))
-        if acts:
-            await self._prices.writer.write(acts)
+        """Post what is due. Raises Denied, Overloaded, OutcomeUnknown.
+
+        One posting at a time, however long a disk hangs: given up and asked for again, it would be paid twice.
+        """
+        if self._posting is None:
+            acts = self._due(int(self._prices.service.clock_ms()))
+            if not acts:
+                return
+            self._posting = asyncio.create_task(self._prices.writer.write(acts, timeout=None))
+        done, _ = await asyncio.wait((self._posting,), timeout=LOOK_S)
+        if done:
+            posting, self._posting = self._posting, None
+            posting.result()
 
     def _due(self, now_ms: int) -> list[Act]:
         funding: list[Act] = []

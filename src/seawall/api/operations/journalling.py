@@ -46,10 +46,11 @@ class Writer:
         """What `see` finds between two groups. Raises OutcomeUnknown where the writer does not answer."""
         return await _answer(partial(self._service.sequencer.look, see), timeout)
 
-    async def write(self, acts: list[Act], note: bytes = b"") -> int:
+    async def write(self, acts: list[Act], note: bytes = b"", timeout: float | None = WRITE_S) -> int:
         """Journal commands next to each other; returns the first one's seq once all are durable.
 
-        Raises Denied for the first that was refused, Overloaded, OutcomeUnknown.
+        Raises Denied for the first that was refused, Overloaded, OutcomeUnknown; without a `timeout` only where the
+        writer is dead.
         """
         records, attachments = [], []
         for act in acts:
@@ -57,7 +58,7 @@ class Writer:
             records.append(packed(act.kind, **act.fields, attachment=len(data)))
             attachments.append(data)
         submit = partial(self._service.sequencer.submit, b"".join(records), b"".join(attachments), urgent=True)
-        seq = await _answer(lambda done: submit(done=done), WRITE_S)
+        seq = await _answer(lambda done: submit(done=done), timeout)
         for number, act in enumerate(acts, seq):
             refused = self._service.view.refused.pop(number, None)
             if refused is not None:
@@ -66,7 +67,7 @@ class Writer:
         return int(seq)
 
 
-async def _answer(ask: Callable[[Seen], None], timeout: float) -> Any:
+async def _answer(ask: Callable[[Seen], None], timeout: float | None) -> Any:
     """What the writer tells once asked. Raises what went wrong, OutcomeUnknown where it does not answer in time."""
     told = asyncio.get_running_loop().create_future()
     ask(lambda found, error: None if told.done() else told.set_result((found, error)))
