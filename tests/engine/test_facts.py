@@ -421,3 +421,28 @@ def test_an_execution_elsewhere_is_the_last_price_that_stops_watch(venue):
     assert EventKind.TRIGGERED not in [event.kind for event in events]
     events = venue.do(Kind.EXECUTED, account=ANN, order_id=order, quantity=4, price=MARK - 5)
     assert [event.order_id for event in events if event.kind == EventKind.TRIGGERED] == [waiting]
+
+
+@pytest.mark.parametrize("why", [Reason.OUTCOME_UNKNOWN, Reason.REDUCE_ONLY])
+@pytest.mark.parametrize("rules", [4, 5])
+def test_what_was_let_in_to_reduce_is_not_edited_beyond_that(engine, rules, why):
+    """The venue elsewhere knows nothing of the flag it was let in with, and would fill it whole."""
+    venue = open_venue(engine, coins=0, rules=rules)
+    venue.do(Kind.ACCOUNT, account=THERE, type=Role.UPSTREAM)
+    venue.do(Kind.UPSTREAM, instrument=ETHER, account=THERE)
+    book(venue, SELL, 4)
+    if why == Reason.REDUCE_ONLY:
+        venue.do(Kind.STATE, state=VenueState.REDUCE_ONLY, type=Scope.ACCOUNT, account=ANN)
+    else:
+        lost = sent(venue, 1, MARK - 1000)
+        venue.do(Kind.UNKNOWN, account=ANN, order_id=lost)
+    order = sent(venue, 2)
+    venue.do(Kind.ACKNOWLEDGED, account=ANN, order_id=order)
+    most = 4 - (why == Reason.OUTCOME_UNKNOWN)
+    assert edit(venue, order, most, MARK + 1)[0].kind == EventKind.EDITED
+    events = edit(venue, order, most + 1, MARK + 2)
+    if rules < 5:
+        assert events[0].kind == EventKind.EDITED
+        return
+    assert venue.refused(why, events) == ((most + 1, most) if why == Reason.REDUCE_ONLY else (1, most))
+    assert order_there(venue, order)[REMAINING] == most

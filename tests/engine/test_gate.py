@@ -22,7 +22,7 @@ from venue import (
 
 from seawall.engine import formulas
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import BUY, FLAG_APPROVED, SELL, EventKind, Kind, VenueState
+from seawall.vocabulary.records import BUY, FLAG_APPROVED, RULES_FOLDED, SELL, EventKind, Kind, VenueState
 
 RESERVE = formulas.order_reserve(1 << 20)
 """Value atoms that an open order in USDC reserves."""
@@ -209,7 +209,7 @@ class TestLimits:
         assert abs(owned - venue.margin(ANN)["equity"] - 600 * lost) <= 600
 
 
-@pytest.mark.parametrize(("rules", "held"), [(1, -5), (2, 0), (3, 0), (4, 0)])
+@pytest.mark.parametrize(("rules", "held"), [(1, -5), *((rules, 0) for rules in RULES_FOLDED[1:])])
 def test_what_is_let_in_because_it_reduces_may_only_reduce_since_rules_2(engine, rules, held):
     venue = open_venue(engine, coins=0, rules=rules)
     venue.order(DEALER, PERPETUAL, SELL, 5, MARK)

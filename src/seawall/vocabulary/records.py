@@ -110,10 +110,10 @@ class Kind(IntEnum):
     EXPIRE = 44  # instrument, price = delivery price
 
 
-RULES_FOLDED: Final = (1, 2, 3, 4)
+RULES_FOLDED: Final = (1, 2, 3, 4, 5)
 """Rules this build folds. 1: kinds OPENED to CLOSED, ORDER to CANCEL_ALL and money, plain limit orders. 2: all but what
 3 added: BOOKED, AMENDED, and EDIT of an order open upstream. 4: charges and gain caps by beneficial owner, and no gains
-in V where they are capped."""
+in V where they are capped. 5: an order upstream that is let in because it reduces is not edited beyond that."""
 
 KINDS_OF_RULES_1: Final = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 40, 41, 42, 43, 44))
 

@@ -172,8 +172,9 @@ def admit(h: Header, o: Index, kind: Any, tif: Any, mode: Any) -> bool:
         return deny(h, _R_NOT_REDUCING, order.remaining, reducible)
     left = max(0, reducible - opened)
     reducing = order.remaining <= left
+    trimmed = reduce_only and (ins.upstream == 0 or h[at.RULES] < 5)  # elsewhere nobody trims it
     if not _opening_passes(h, o, left):
-        if not reducing and not reduce_only:
+        if not reducing and not trimmed:
             return False
         if h[at.RULES] > 1:
             order.flags |= FLAG_REDUCE_ONLY  # let in because it reduces, so that is all it may do
@@ -182,7 +183,7 @@ def admit(h: Header, o: Index, kind: Any, tif: Any, mode: Any) -> bool:
         most = limits_of(h)[order.account].order_notional
         if notional > most:
             return deny(h, _R_NOTIONAL, notional, most)
-    if not reducing and not _sums_pass(h, o, opened, reduce_only):
+    if not reducing and not _sums_pass(h, o, opened, trimmed):
         return False
     if tif == _FOK and ins.upstream == 0:
         found = _fillable(h, o, mode)
@@ -374,7 +375,7 @@ def open_orders_pass(h: Header, account: Index) -> bool:
 
 
 @kernel
-def _sums_pass(h: Header, o: Index, opened: Any, reduce_only: bool) -> bool:
+def _sums_pass(h: Header, o: Index, opened: Any, trimmed: bool) -> bool:
     """C11, C12, C15: what an order that does not reduce adds to."""
     order = orders_of(h)[o]
     ins, entry = instruments_of(h)[order.instrument], accounts_of(h)[order.account]
@@ -386,7 +387,7 @@ def _sums_pass(h: Header, o: Index, opened: Any, reduce_only: bool) -> bool:
             notional = entry.open_notional + order.remaining * abs(ins.weight)
             if notional > most:
                 return deny(h, _R_OPEN_NOTIONAL, notional, most)
-    if reduce_only:
+    if trimmed:
         return True
     if not _position_limits_pass(h, o):
         return False

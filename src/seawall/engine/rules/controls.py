@@ -100,8 +100,10 @@ class Controls(Gate):
         left = max(0, reducible - position.opened(order.side))
         reducing = order.remaining <= left
         only_reducing = self._only_reducing(account, listing, order, left)
+        # Elsewhere nobody trims it: since rules 5 an order there has to reduce as it stands.
+        trimmed = order.reduce_only and not (listing.upstream and self.catalogue.rules > 4)
         if only_reducing is not None:
-            if not (reducing or order.reduce_only):
+            if not (reducing or trimmed):
                 raise only_reducing
             if self.catalogue.rules > 1:
                 order.flags |= FLAG_REDUCE_ONLY  # let in because it reduces, so that is all it may do
@@ -109,7 +111,7 @@ class Controls(Gate):
         if row is not None and order.remaining * self._weight(listing) > row.amount:
             raise Refused(Reason.ORDER_NOTIONAL, order.remaining * self._weight(listing), row.amount)
         if not reducing:
-            self._check_sums(account, listing, order)
+            self._check_sums(account, listing, order, trimmed=trimmed)
         if order.tif == TimeInForce.FOK and not listing.upstream:
             found = self._fillable(listing, position, order)
             if found < order.remaining:
@@ -244,7 +246,7 @@ class Controls(Gate):
                 return Refused(Reason.DIVERGENT, apart, row.amount)
         return None
 
-    def _check_sums(self, account: Account, listing: Listing, order: Order) -> None:
+    def _check_sums(self, account: Account, listing: Listing, order: Order, *, trimmed: bool) -> None:
         """C11, C12, C15: what an order that does not reduce adds to."""
         limit = self.catalogue.limit
         row = limit(Limit.OPEN_ORDERS, order.account)
@@ -256,7 +258,7 @@ class Controls(Gate):
             notional = self._open_notional(account) + order.remaining * self._weight(listing)
             if notional > row.amount:
                 raise Refused(Reason.OPEN_NOTIONAL, notional, row.amount)
-        if order.reduce_only:
+        if trimmed:
             return
         parties = (order.account, *(group for group in account.groups if group))
         for party in parties:
