@@ -149,14 +149,14 @@ def test_missed_hours_are_made_up_for_and_settlement_comes_after_funding_once_a_
         assert posted(d)[1] == 0, "nobody ticked: the venue stood"
         await d.operations.tick()
         notes, fundings, settlements = posted(d)
-        assert [note["hour_ms"] for note in notes] == [clock(d) - hour * HOUR_MS for hour in range(23, -1, -1)]
-        assert (fundings, settlements) == (24, 2)
+        assert [note["hour_ms"] for note in notes] == [clock(d) - HOUR_MS, clock(d)]
+        assert (fundings, settlements) == (2, 2)
         kinds = [kind for kind, _ in journalled(d)]
         assert kinds.index(Kind.SETTLE) > len(kinds) - 1 - kinds[::-1].index(Kind.FUNDING)
         account = d.service.node.fold.engine.account_view(ALICE)
         assert account["positions"][0][1] + value(d, account) == 0, "the session's gain is cash"
         await d.operations.tick()
-        assert posted(d)[1:] == (24, 2)
+        assert posted(d)[1:] == (2, 2)
 
     run(scenario, tmp_path)
 
@@ -191,7 +191,8 @@ def accepted(frame):
 def test_a_cap_of_zero_is_no_funding_and_a_cap_is_kept(tmp_path):
     async def none(d):
         await an_hour(d)
-        assert posted(d)[:2] == ([], 0)
+        (note,), fundings, _ = posted(d)
+        assert (note["rate_8h"], fundings) == (0.0, 0)
 
     async def little(d):
         await an_hour(d)

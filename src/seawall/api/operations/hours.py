@@ -5,8 +5,8 @@ accrued   a perpetual's rate for 8 hours is Deribit's (`seawall.prices.funding`)
           accrues
 posted    past each whole hour an eighth of the hour's average rate, of the positions and at the mark of that moment: a
           note "funding" with the rates, and FUNDING; past 08:00 UTC SETTLE of each live instrument
-made up   while a coin's prices are late nothing of it is posted; afterwards, as after a stop, each hour that accrued
-          something, 24 at most, and one settlement, at the marks of then
+made up   while a coin's prices are late nothing of it is posted; afterwards, as after a stop, the last two hours of the
+          past day that accrued something, and one settlement, at the marks of then
 
 `Accrued` is folded from the journal, so a restart knows what accrued and what was posted. A simulated market posts by
 itself (`seawall.sim.live`); a desk's mirror has its venue's word.
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from seawall.api.operations.prices import Prices
 
 HOUR_MS: Final = HOUR_NS // 10**6
-MADE_UP: Final = 24
-"""Hours."""
+KEPT: Final = 24
+MADE_UP: Final = 2
+"""Hours. What stops a posting stops publications, so no more accrue; what is older was before there was funding."""
 
 
 class _Price(msgspec.Struct):
@@ -83,7 +84,7 @@ class Accrued:
         for name in self.published.keys() & found.instruments.keys():
             rows = self.published[name]
             rows.append((now_ms, found.instruments[name], found.indexes))
-            while rows[0][0] // HOUR_MS < hour - MADE_UP:
+            while rows[0][0] // HOUR_MS < hour - KEPT:
                 rows.popleft()
             self.funded.setdefault(name, hour)
 
@@ -112,9 +113,8 @@ class Accrued:
                 until = min(end, hour * HOUR_MS)
                 sums[hour] = sums.get(hour, 0.0) + rate * (until - at) / HOUR_MS
                 at = until
-        yield from (
-            (hour, rate) for hour, rate in sorted(sums.items()) if self.funded[row.name] < hour <= now_ms // HOUR_MS
-        )
+        over = [hour for hour in sorted(sums) if self.funded[row.name] < hour <= now_ms // HOUR_MS]
+        yield from ((hour, sums[hour]) for hour in over[-MADE_UP:])
 
 
 class Hours:
@@ -145,7 +145,7 @@ class Hours:
         funding: list[Act] = []
         settlement: list[Act] = []
         for row in self._prices.fresh(now_ms):
-            if row.spec.product == Product.PERPETUAL and self._cap:
+            if row.spec.product == Product.PERPETUAL:  # at a cap of 0, too: a later one is not for hours before it
                 late_ms = round(self._prices.cadence.late_s * 1000)
                 for hour, rate in self._accrued.rates(row, now_ms, late_ms, self._cap):
                     funding += _funding(row, self._prices.view.marks[row.number], hour, rate)
