@@ -13,6 +13,7 @@ from seawall.journal import checkpoint as room
 from seawall.journal.checkpoint import (
     Checkpoint,
     PublicKey,
+    Signer,
     SigningKey,
     compare,
     leaf_data,
@@ -239,6 +240,14 @@ def test_only_what_is_durable_is_signed(folders, make, key):
         assert make().checkpoint.size == 12  # written perhaps, but nobody was told
         pending.wait()
         assert make().checkpoint.size == 18
+
+
+def test_what_is_held_nowhere_replaces_nothing(folders, tmp_path, key):
+    write(folders)
+    with Signer(folders, tmp_path / "tiles", key) as signer:
+        while signer.take():
+            pass
+        assert [signer.sign().replaced for _ in range(2)] == [None, None]
 
 
 def test_a_journal_that_grows(folders, make, tmp_path, key):

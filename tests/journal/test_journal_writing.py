@@ -1,4 +1,5 @@
 import errno
+import os
 
 import numpy as np
 import pytest
@@ -73,10 +74,12 @@ def test_one_frame_is_prepared_while_another_is_in_flight():
 def test_a_second_writer_is_refused_and_leaves_no_lock_behind(tmp_path):
     folders = folders_of(tmp_path)
     first = Journal.create(folders, segment_bytes=8 * PAGE)
+    descriptors = len(os.listdir("/proc/self/fd"))
     with pytest.raises(JournalBusy):
         Journal.open(folders)
     with pytest.raises(JournalBusy):
         Journal.open((tmp_path / "c", folders[0]))
+    assert len(os.listdir("/proc/self/fd")) == descriptors
     first.close()
     Journal.open(folders).close()
     first.close()
