@@ -25,8 +25,8 @@ from risk_markets import (
 from seawall.node import Configuration
 from seawall.node.publishing import Simulated
 from seawall.risk import Seawall, black76, envelope
+from seawall.risk.black76 import NANOSECONDS_PER_DAY
 from seawall.risk.margin import seawall_parameters as terms
-from seawall.risk.margin.seawall_publishing import NANOSECONDS_PER_DAY
 from seawall.sim.market import Prices
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError

@@ -44,6 +44,7 @@ from seawall.risk.market import VOLATILITY_MAX
 from seawall.venues.contracts import DOLLARS
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError, SeawallError
+from seawall.vocabulary.hours import DAY_NS
 from seawall.vocabulary.numbers import number, positive
 from seawall.vocabulary.records import Kind
 
@@ -62,7 +63,7 @@ DOLLAR_MOST: Final = 1.02
 
 BASIS_MAX: Final = 1.0
 SURFACE_AGE_MS: Final = 3_600_000
-YEAR_NS: Final = 365 * 86_400 * 10**9
+YEAR_NS: Final = 365 * DAY_NS
 
 SOURCES_MIN: Final = 3
 """From three sources on one absurd price moves the index no further than the others stand apart."""

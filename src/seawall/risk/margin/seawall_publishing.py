@@ -33,7 +33,7 @@ import numpy as np
 from seawall.risk import black76
 from seawall.risk.envelope import UNIT, chord_lines, sided_lines
 from seawall.risk.margin.enforced import ChargePool, publication_of
-from seawall.risk.margin.portfolio import MILLISECONDS_PER_DAY, Market, Portfolio
+from seawall.risk.margin.portfolio import Market, Portfolio
 from seawall.risk.margin.seawall import Seawall
 from seawall.risk.margin.seawall_parameters import (
     SeawallParameters,
@@ -66,8 +66,6 @@ FINEST: Final = 200
 
 PEG: Final = 0.1
 """A currency without a name is taken for dollars where its price is within this of one."""
-
-NANOSECONDS_PER_DAY: Final = MILLISECONDS_PER_DAY * 1_000_000
 
 
 def publish_seawall(market: MarketView, model: Seawall) -> Publication:
@@ -197,7 +195,7 @@ class _Block:
     def option_values(self, item: InstrumentMarket) -> list[float]:
         """Atoms that one lot of an option is worth in each scenario, before coverage; doubles."""
         spec, time_ns = item.spec, self.market.time_ns
-        days, years = (spec.expiry - time_ns) / NANOSECONDS_PER_DAY, black76.years_to(spec.expiry, time_ns)
+        days, years = (spec.expiry - time_ns) / black76.NANOSECONDS_PER_DAY, black76.years_to(spec.expiry, time_ns)
         shocked = shocked_volatilities(self.known, self.coin, item.volatility, days)
         volatilities = volatilities_in(self.scenarios, shocked)
         values: list[float] = black76.lot_values(spec, item.forward * self.moves, volatilities, years).tolist()
