@@ -6,7 +6,6 @@ import json
 import queue
 from contextlib import asynccontextmanager
 
-import numpy as np
 from api_venue import Venue
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from httpx import ASGITransport, AsyncClient
@@ -16,10 +15,7 @@ from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, token
 from seawall.api.operations.app import operations_app
 from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.record import Record
-from seawall.journal import frames
 from seawall.journal.checkpoint import SigningKey
-from seawall.node.node import Group
-from seawall.vocabulary.records import EVENT
 
 ROLES = {"olivia": "operator", "rita": "risk", "carl": "compliance", "dana": "developer", "ada": "auditor"}
 ROLES["fay"] = "feeder"
@@ -91,10 +87,7 @@ async def desk(folder, people=None, store=None, record=None, backup="", **settin
     people.register(store.registry)
     store.registry.keys |= venue.service.access.keys
     venue.service.access = Access(store)
-    if record is None:
-        record = Record()
-        for frame in frames(venue.configuration.folders):
-            record.take(Group(frame.commands, frame.attachments, np.zeros(0, EVENT)))
+    record = record or Record()
     operations = Operations(venue.service, Settings(store, backup, feeds=True), record)
     pump = asyncio.create_task(_pump(venue))
     try:

@@ -1,19 +1,22 @@
 """Funding at whole hours and settlement at 08:00 of a venue that people run: what accrues, when it is posted, once."""
 
 import asyncio
+from collections import deque
 
 import msgspec
-import numpy as np
 import pytest
 from api_venue import ALICE, BOB, PERPETUAL, PRICE
 from operations_venue import desk
 from test_publish_prices import feed, journalled
 
+from seawall.api.funding import Accrued
 from seawall.api.operations import hours
-from seawall.api.operations.hours import HOUR_MS, Accrued, _parts
-from seawall.api.operations.record import Record
+from seawall.api.operations.hours import _parts
+from seawall.api.statistics import HOUR_MS
 from seawall.api.tickers import current_funding
+from seawall.api.view import View
 from seawall.engine.formulas import position_value
+from seawall.engine.reference import Reference
 from seawall.journal import frames
 from seawall.node.configuration import Clearing
 from seawall.node.node import Group
@@ -21,7 +24,7 @@ from seawall.prices.funding import deribit_funding
 from seawall.risk.cadence import Cadence
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import OutcomeUnknown
-from seawall.vocabulary.records import EVENT, EventKind, Kind
+from seawall.vocabulary.records import Kind
 
 BASIS = 0.001
 RATE = BASIS - 0.00025
@@ -140,6 +143,18 @@ def test_over_a_gap_nothing_accrues_and_nothing_is_posted_of_late_prices(tmp_pat
     run(scenario, tmp_path)
 
 
+def test_a_report_that_was_not_published_accrues_nothing(tmp_path):
+    async def scenario(d):
+        before = list(d.view.accrued.premiums[PERPETUAL])
+        d.venue.note(note="prices", coins=["BTC"], indexes={"BTC": PRICE}, instruments={PERPETUAL: {"basis": 0.5}})
+        d.venue._version = d.service.node.fold.engine.catalogue.version
+        marks = dict(d.view.marks)
+        d.venue.publish(BTC=PRICE + 1_000)  # by itself, later
+        assert d.view.marks != marks and list(d.view.accrued.premiums[PERPETUAL]) == before
+
+    run(scenario, tmp_path)
+
+
 def test_missed_hours_are_made_up_for_and_settlement_comes_after_funding_once_a_day(tmp_path):
     async def scenario(d):
         assert posted(d)[2] == 0, "nothing was listed before today"
@@ -170,22 +185,15 @@ def test_a_restart_knows_what_accrued_and_what_was_posted(tmp_path):
     async def scenario(d):
         await an_hour(d)
         await told(d, 5 * MINUTE)
-        record = Record()
+        engine, view = Reference(), View()
         for frame in frames(d.service.node.configuration.folders):
-            record.take(Group(frame.commands, frame.attachments, accepted(frame)))
-        known = d.operations.record.accrued
-        assert (record.accrued.published, record.accrued.funded) == (known.published, known.funded)
-        assert len(known.published[PERPETUAL]) == 2, "what was posted is forgotten, but for the report that goes on"
+            view.take(Group(frame.commands, frame.attachments, engine.step(frame.commands, frame.attachments)))
+        known = d.view.accrued
+        assert (view.accrued.premiums, view.accrued.funded) == (known.premiums, known.funded)
+        assert view.accrued.settled == known.settled
+        assert len(known.premiums[PERPETUAL]) == 2, "what was posted is forgotten, but for the report that goes on"
 
     run(scenario, tmp_path)
-
-
-def accepted(frame):
-    """PUBLISHED events of a frame's publications; nothing else is listened to here."""
-    taken = frame.commands[frame.commands["kind"] == Kind.PUBLISH]["seq"]
-    events = np.zeros(len(taken), EVENT)
-    events["seq"], events["kind"] = taken, EventKind.PUBLISHED
-    return events
 
 
 def test_a_cap_of_zero_is_no_funding_and_a_cap_is_kept(tmp_path):
@@ -206,7 +214,8 @@ def test_what_one_command_cannot_say_is_said_by_several(tmp_path):
     async def scenario(d):
         spec = d.view.by_name["BTC_USDC-PERPETUAL"].spec
         most = min(bounds.FUNDING_RATE_MAX, 2**62 // spec.largest_position)
-        assert list(_parts(spec, -2 * most - 7)) == [-most, -most, -7] and list(_parts(spec, 0)) == []
+        assert spec.largest_funding == most
+        assert list(_parts(-2 * most - 7, most)) == [-most, -most, -7] and list(_parts(0, most)) == []
 
     run(scenario, tmp_path)
 
@@ -256,9 +265,9 @@ def test_what_hangs_is_not_asked_for_again(tmp_path, monkeypatch):
 
 
 def test_notes_of_another_build_are_nothing():
-    accrued = Accrued()
-    accrued.listed(0, b"no specification", 0)
-    for note in (b"{", b'{"note":"funding"}', b'{"note":"funding","name":"X","hour_ms":"y"}', b"[]"):
+    accrued, view = Accrued(), View()
+    accrued.premiums[PERPETUAL] = deque()
+    for note in ({}, {"name": "X", "hour_ms": 1}, {"name": ["X"], "hour_ms": 1}, {"name": PERPETUAL, "hour_ms": "y"}):
         accrued.posted(note)
-        accrued.take(note, 0)
-    assert (accrued.published, accrued.funded) == ({}, {})
+        accrued.published(note, view)
+    assert (accrued.premiums, accrued.funded) == ({PERPETUAL: deque()}, {})

@@ -7,6 +7,7 @@ service.py      what methods work with, the path of a command to its answer
 methods/        the methods, by what they are about
 channels/       subscriptions
 tickers.py      objects of market data; statistics.py candles, funding, volatility; options.py greeks
+funding.py      what perpetuals accrue between two postings
 view.py         orders, trades, books, folded from durable frames; listing.py their units, shapes.py their objects
 ledger.py       averages, gains, the log of money; portfolio.py and requirements.py summaries and margins
 arrangements.py what accounts arranged: protection, cancel on disconnect, self-trading

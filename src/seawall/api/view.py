@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 
 from seawall.api.arrangements import NOTES, Arrangements
+from seawall.api.funding import Accrued
 from seawall.api.ledger import Ledger
 from seawall.api.listing import Listing
 from seawall.api.requirements import Requirements
@@ -23,6 +24,7 @@ from seawall.api.statistics import Statistics
 from seawall.node.node import Group
 from seawall.vocabulary.bounds import NO_LIMIT, PARTS
 from seawall.vocabulary.errors import InputError
+from seawall.vocabulary.hours import venue_day
 from seawall.vocabulary.instruments import Instrument
 from seawall.vocabulary.publication import EXPOSURES
 from seawall.vocabulary.reasons import Reason
@@ -239,7 +241,6 @@ class View:
         self.volatilities: dict[int, float] = {}
         self.funding_rate: Callable[[float], float] = lambda premium: premium
         """The rate for 8 hours that a premium comes to; of a simulated market they are the same."""
-        self.funding: dict[int, dict[str, Any]] = {}
         self.index_prices: dict[str, float] = {}
         """Dollars by the name of the index."""
         self.marked: tuple[int, dict[str, float]] = (0, {})
@@ -256,6 +257,8 @@ class View:
         self.watched: set[int] = set()
         """Accounts of whose orders `Changes` is to hold each state, not only the last."""
         self.statistics = Statistics()
+        self.accrued = Accrued()
+        self._reported: tuple[int, dict[str, Any]] = (-1, {})  # a note of prices and its seq: the next publishes it
         self.rates: dict[int, tuple[int, int]] = {}
         """Value atoms of an atom times 2^20, owned and owed, by currency."""
         self.tiers: dict[tuple[int, int], tuple[int, int]] = {}
@@ -377,6 +380,7 @@ class View:
             self.listings[listing.number] = self.by_name[listing.name] = listing
             self.blocks[listing.spec.block] = (listing.spec.currency, listing.index)
             self.books[listing.number] = Book()
+            self.accrued.listed(listing, self.now_ns)
         elif kind == "currency":
             self.currencies[int(note["currency"])] = (str(note["name"]), int(note["decimals"]))
         elif kind == "account":
@@ -384,9 +388,10 @@ class View:
         elif kind == "volatility":
             self.volatilities[int(note["instrument"])] = float(note["value"])
         elif kind == "prices":
+            self._reported = self.seq, note
             self._volatilities_of(note.get("instruments", {}))
         elif kind == "funding":
-            self.funding[int(note["instrument"])] = note
+            self.accrued.posted(note)
         elif kind in NOTES and not any(self.seq - back in self.refused for back in range(1, note.get("after", 0) + 1)):
             self.arrangements.noted(note)
 
@@ -652,6 +657,7 @@ class View:
             self.ledger.closed(kind, number, record[_C["price"]])
         if kind == Kind.SETTLE:
             self.settlement_marks[number] = self.marks.get(number, 0)
+            self.accrued.settled[number] = venue_day(self.now_ns)
         elif kind == Kind.EXPIRE:
             self.open_interest.pop(number, None)
             self.positions = {key: lots for key, lots in self.positions.items() if key[1] != number}
@@ -663,6 +669,8 @@ class View:
     def _published(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
         """Marks and conversion rates of a publication; its form was checked by the engine."""
         self.marked = (self.now_ns, dict(self.index_prices))
+        if self._reported[0] == self.seq - 1:
+            self.accrued.published(self._reported[1], self)
         words = np.frombuffer(data, "<i8").tolist()
         self.requirements.publish(words)
         currencies, blocks, charges, instruments = words[1:5]

@@ -162,6 +162,11 @@ class Instrument:
         atoms = self.multiplier / mark if self.form == Form.INVERSE else self.multiplier * mark
         return round(atoms * rate * 2**bounds.FUNDING_SHIFT)
 
+    @property
+    def largest_funding(self) -> int:
+        """What one FUNDING command may say either way: within its own bound, and that of what a position is paid."""
+        return min(bounds.FUNDING_RATE_MAX, 2**62 // self.largest_position)
+
     def deliverable(self, price: int) -> bool:
         """Whether a delivery price keeps every payoff in bounds: in the band, or within 2^10 of the strike."""
         if self.product == Product.OPTION:

@@ -100,7 +100,7 @@ class Operations:
         self.prices = Prices(service, record)
         self.governance = Governance(self, record)
         if settings.feeds:
-            self.hours = Hours(self.prices, record.accrued, configuration.clearing.funding_cap)
+            self.hours = Hours(self.prices, configuration.clearing.funding_cap)
         self.access.tell, self.access.started_ms = self.alerts.tell, self.now_ms
         self._last_ms = self.now_ms
         self._at_start()

@@ -9,18 +9,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from seawall.api.operations.hours import Accrued
 from seawall.node.node import Group
-from seawall.vocabulary.hours import venue_day
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import FLAG_UNCLEAN, EventKind, Kind, Scope, VenueState
 
 _HEARD = np.zeros(256, bool)
-_HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH, Kind.INSTRUMENT, Kind.SETTLE]] = True
+_HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH]] = True
 """Kinds that are looked at in any case; others where they have an attachment that may be a note, or changed a state."""
 _PRICES = b'{"note":"prices",'
 """How a published report of prices begins; then come its coins, in brackets."""
-_FUNDING = b'{"note":"funding",'
 _RATES = b'{"note":"rates",'
 """The same of a report of currencies that nothing listed is of: it counts without a publication."""
 _MAY_CARRY = np.zeros(256, bool)
@@ -67,8 +64,6 @@ class Record:
         self.prices: dict[bytes, tuple[bytes, int]] = {}
         """The last published report of each set of coins, unread, and when (milliseconds), in the journal's order."""
         self._reported = b""
-        self.accrued = Accrued()
-        """What funding is due, and which settlement was the last."""
         self.margin: list[tuple[dict[str, Any], list[str], int]] = []
         """What became of versions of the margin parameters, in order: note or document, who signed, milliseconds."""
         self.latest: list[dict[str, Any]] = []
@@ -93,22 +88,13 @@ class Record:
                     self._publication(int(record["time"]))
                 self._reported = b""
                 continue
-            if record["kind"] == Kind.SETTLE:
-                self.accrued.settled[int(record["instrument"])] = venue_day(int(record["time"]))
-                continue
             size = int(record["attachment"])
             data = group.attachments[int(ends[index]) - size : int(ends[index])]
-            if record["kind"] == Kind.INSTRUMENT:
-                self.accrued.listed(int(record["instrument"]), bytes(data), int(record["time"]))
-                continue
             if data.startswith(_PRICES):
                 self._reported = bytes(data)
                 continue
             if data.startswith(_RATES):
                 self._price(bytes(data), int(record["time"]))
-                continue
-            if data.startswith(_FUNDING):
-                self.accrued.posted(data)
                 continue
             note = _note(data) if size else {}
             seq, now = first + index, int(record["time"])
@@ -128,7 +114,6 @@ class Record:
         self.published = now
         if self._reported:
             self._price(self._reported, now)
-            self.accrued.take(self._reported, now // 1_000_000)
 
     def _price(self, report: bytes, now: int) -> None:
         key = report[: report.index(b"]")]

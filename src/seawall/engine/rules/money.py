@@ -84,9 +84,8 @@ class Money(Orders):
         spec, rate = listing.spec, int(command["amount"])
         if spec.product != Product.PERPETUAL:
             raise Refused(Reason.NOT_PERPETUAL, instrument, spec.product)
-        largest = min(bounds.FUNDING_RATE_MAX, 2**62 // spec.largest_position)
-        if abs(rate) > largest:
-            raise Refused(Reason.FUNDING_BOUND, rate, largest)
+        if abs(rate) > spec.largest_funding:
+            raise Refused(Reason.FUNDING_BOUND, rate, spec.largest_funding)
         residue = 0
         for number, position in listing.holders.items():
             if position.quantity:
