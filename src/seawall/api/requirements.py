@@ -35,6 +35,22 @@ class Requirements:
         self._words: dict[int, tuple[list[int], int, list[int]]] = {}
         self._blocks: dict[int, tuple[list[int], int, list[int]]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What was published; what was decoded of it is decoded again."""
+        return {
+            "_listings": self._listings,
+            "rules": self.rules,
+            "_by_rules": self._by_rules,
+            "_words": self._words,
+            "_blocks": self._blocks,
+            "rates": (self._book.rate_gain, self._book.rate_loss),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_listings"])  # type: ignore[misc]
+        self._book.rate_gain, self._book.rate_loss = state.pop("rates")
+        self.__dict__.update(state)
+
     def publish(self, words: list[int]) -> None:
         """Take a publication that the engine took, as the int64 words of its attachment."""
         currencies, blocks, charges, instruments = words[1:5]

@@ -11,6 +11,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,13 +25,13 @@ from seawall.api.access import SCOPES, Access
 from seawall.api.commands import packed
 from seawall.api.door import Door
 from seawall.api.keystore import Key, Keystore
+from seawall.api.memory import Memory, resume
 from seawall.api.operations.app import operations_app
 from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.people import development_people, first_operator
-from seawall.api.operations.record import Record
+from seawall.api.remembering import Keeper
 from seawall.api.service import Service
 from seawall.api.sockets import free_port, taken, until_listening
-from seawall.api.view import View
 from seawall.api.web import CLOSE_S, WebServer
 from seawall.journal import Frame
 from seawall.node import Configuration, Node
@@ -71,7 +72,8 @@ class Venue:
         """
         self.configuration, self.market_kind, self._passphrase = configuration, market, passphrase
         self.trading, self.operations_at = (_bound(door) for door in (configuration.trading, configuration.operations))
-        self.view = View()
+        self.memory = Memory()
+        self._keeper = Keeper(configuration, on=not market)
         self.market: LiveMarket | None = None
         """What a dev venue trades against; a real one makes no prices."""
         self.ended = asyncio.Event()
@@ -91,8 +93,7 @@ class Venue:
         """Take the journal up, open the doors. Raises SeawallError; then nothing runs."""
         gc.disable()  # while all that stands is made there is nothing to collect, and much to walk over
         loop = asyncio.get_running_loop()
-        view, record = self.view, Record()
-        configuration = self.configuration
+        configuration, memory = self.configuration, self.memory
         if self.market_kind:
             seed, trades = configuration.sim.seed, self.market_kind == "sim"
             self.market = LiveMarket(seed, Simulated(configuration), trades=trades)
@@ -100,18 +101,25 @@ class Venue:
         def hear(group: Group) -> None:
             if (group.commands["kind"] == Kind.OPENED).any():
                 self.unclean = bool(group.commands["flags"][0] & FLAG_UNCLEAN)
-                self._before = view.venue
-            view.take(group)
-            record.take(group)
-            self._recall(group)
+                self._before = memory.view.venue
+            memory.take(group)
+            self._keeper.heard += len(group.commands)
+            if self.market is not None:
+                self.market.recall(group.commands, group.attachments, group.events)
 
         def witness(frame: Frame, events: Events) -> None:
             hear(Group(frame.commands, frame.attachments, events))
 
         # The loop serves nobody yet, so the fold may run in a thread: signals still get through.
-        self.node = await asyncio.to_thread(lambda: Node.start(configuration, time.time_ns, witness, listener=hear))
+        resumed = None
+        if self._keeper.on:  # which copies no memory while the writer waits
+            resumed = partial(resume, configuration, memory)
+            configuration = msgspec.structs.replace(configuration, snapshot_frames=0)
+        self.node = await asyncio.to_thread(
+            lambda: Node.start(configuration, time.time_ns, witness, listener=hear, resume=resumed)
+        )
         store = Keystore.open(configuration.home_folder, self._passphrase)
-        self.service = Service(self.node, view, loop.call_soon_threadsafe, Access(store), configuration.rates)
+        self.service = Service(self.node, memory.view, loop.call_soon_threadsafe, Access(store), configuration.rates)
         self.service.listeners.append(self._heard)
         settings = Settings(
             store,
@@ -127,7 +135,7 @@ class Venue:
             self._cut,
             feeds=self.market is None and not configuration.upstream.url,
         )
-        self.operations = Operations(self.service, settings, record)
+        self.operations = Operations(self.service, settings, memory.record)
         self.door = Door(self.service)
         self.service.sequencer.start()
         await self._begin(store)
@@ -139,11 +147,6 @@ class Venue:
         _collect_rarely()
         await self._listen(WebServer(self.door, self.trading), self.trading)
         await self._listen(_litestar(operations_app(self.operations), self.operations_at), self.operations_at)
-
-    def _recall(self, group: Group) -> None:
-        """A frame of the journal, at a start."""
-        if self.market is not None:
-            self.market.recall(group.commands, group.attachments, group.events)
 
     async def _begin(self, store: Keystore) -> None:
         """What is to be done once the writer runs and before anybody may connect."""
@@ -213,6 +216,7 @@ class Venue:
 
     def _heard(self, group: Group, changes: Any) -> None:
         self._last_frame = time.monotonic()
+        self._keeper.heard += len(group.commands)
         if self.market is not None:
             self.market.observe(group.events)
 
@@ -230,6 +234,8 @@ class Venue:
                     raise OutcomeUnknown(str(self.service.sequencer.dead))
                 await self._move()
                 await self._count_shed()
+                if why := await self._keeper.look():
+                    self.operations.alerts.tell("memory_unwritten", why=why)
                 await self.operations.tick()
                 if time.monotonic() - self._last_frame > TIME_S:
                     await self.service.write(packed(Kind.TIME))
@@ -294,6 +300,7 @@ class Venue:
                 watch.cancel()
             await asyncio.wait(watching, timeout=CLOSE_S)
         await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._keeper.stop()
         await asyncio.to_thread(self.service.sequencer.stop)
         end = time.monotonic() + DRAIN_S
         while any(session.outbox for session in self.door.sessions) and time.monotonic() < end:

@@ -82,46 +82,62 @@ def _order_note(data: bytes) -> OrderNote:
         return _NO_NOTE  # not of ours: the journal may carry others'
 
 
-class Order:
+class Order(msgspec.Struct, eq=False, gc=False):
     """One order as its owner knows it, in ticks and lots; `amount` is the whole, `filled` what traded of it."""
 
-    __slots__ = (
-        "account", "amount", "asked", "client", "cost", "created_ms", "display", "distance", "done_reason",
-        "done_seq", "filled", "flags", "id", "instrument", "label", "price", "quote", "remaining", "replaced",
-        "resting", "side", "state", "tif", "trigger", "triggered", "type", "until", "updated_ms", "watch",
-    )  # fmt: skip
-
-    def __init__(self, record: tuple[Any, ...], now_ms: int, data: bytes) -> None:
-        # One unpacking: a start makes a million of these.
-        (
-            self.id, _, _, self.side, self.tif, _, self.flags, self.type, self.watch, _,
-            self.account, self.instrument, _, _, _, _, self.price, self.amount, _, _, _,
-            self.trigger, _, self.display, self.until, _,
-        ) = record  # fmt: skip
-        self.distance: int = self.trigger
-        """Of a trailing stop; its trigger follows."""
-        self.asked = (self.amount, self.price, self.trigger, self.flags, self.display)
-        """Amount, price, trigger, flags and display as they were first sent."""
-        self.remaining = self.amount
-        self.filled = 0
-        self.cost = 0
-        """Sum of ticks times lots of its fills."""
-        self.resting = 0
-        """Lots it shows in the book."""
-        self.created_ms = self.updated_ms = now_ms
-        note = _order_note(data) if data else _NO_NOTE
-        self.label, self.client, self.quote = note.label, note.client, note.quote
-        """Of a mass quote: the quote's id, its set's, the group."""
-        self.state = OPEN
-        self.triggered = self.replaced = False
-        self.done_reason = 0
-        self.done_seq = 0
-        """The command that cancelled it."""
+    id: int
+    account: int
+    instrument: int
+    side: int
+    type: int
+    tif: int
+    flags: int
+    watch: int
+    until: int
+    display: int
+    price: int
+    trigger: int
+    amount: int
+    remaining: int
+    asked: tuple[int, int, int, int, int]
+    """Amount, price, trigger, flags and display as they were first sent."""
+    distance: int
+    """Of a trailing stop; its trigger follows."""
+    created_ms: int
+    updated_ms: int
+    label: str
+    client: str
+    quote: list[str] | None
+    """Of a mass quote: the quote's id, its set's, the group."""
+    state: str = OPEN
+    filled: int = 0
+    cost: int = 0
+    """Sum of ticks times lots of its fills."""
+    resting: int = 0
+    """Lots it shows in the book."""
+    triggered: bool = False
+    replaced: bool = False
+    done_reason: int = 0
+    done_seq: int = 0
+    """The command that cancelled it."""
 
     @property
     def stop(self) -> bool:
         """Whether it waits, or waited, for a trigger."""
         return self.type in _STOPS
+
+
+def _ordered(record: tuple[Any, ...], now_ms: int, data: bytes) -> Order:
+    """The order that an ORDER command asks for. One unpacking, one call: a start may make a million of these."""
+    (
+        number, _, _, side, tif, _, flags, type_, watch, _, account, instrument, _, _, _, _,
+        price, amount, _, _, _, trigger, _, display, until, _,
+    ) = record  # fmt: skip
+    note = _order_note(data) if data else _NO_NOTE
+    return Order(
+        number, account, instrument, side, type_, tif, flags, watch, until, display, price, trigger, amount, amount,
+        (amount, price, trigger, flags, display), trigger, now_ms, now_ms, note.label, note.client, note.quote,
+    )  # fmt: skip
 
 
 class Trade:
@@ -280,22 +296,17 @@ class View:
         self.blocks: dict[int, tuple[int, str]] = {}
         """Settlement currency and index of the engine's blocks."""
         self._trade_ids = 0
-        self._handlers = {
-            EventKind.ACCEPTED: self._accepted,
-            EventKind.REFUSED: self._refused,
-            EventKind.FILL: self._fill,
-            EventKind.CANCELLED: self._cancelled,
-            EventKind.EDITED: self._edited,
-            EventKind.TRIGGERED: self._triggered,
-            EventKind.REPLENISHED: self._replenished,
-            EventKind.DUPLICATE: self._duplicate,
-            EventKind.DEFINED: self._defined,
-            EventKind.STATE: self._state,
-            EventKind.STATUS: self._status,
-            EventKind.PUBLISHED: self._published,
-            EventKind.POSTED: self._posted,
-            EventKind.FROZEN: self._frozen,
-        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What the journal says: not who watches now, nor how this venue takes a premium."""
+        state = self.__dict__.copy()
+        for runtime in ("watched", "funding_rate", "_changes"):
+            state.pop(runtime, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+        self.__dict__.update(state)
 
     # -- the fold ----------------------------------------------------------------------------------------------------
 
@@ -328,9 +339,9 @@ class View:
             self._command(record, data)
             while at < count and events[at][0] <= seq:
                 event = events[at]
-                handler = self._handlers.get(event[1])
+                handler = _HANDLERS.get(event[1])
                 if handler is not None:
-                    handler(event, record, data)
+                    handler(self, event, record, data)
                 at += 1
             if self._arriving:
                 self._rest()
@@ -413,7 +424,7 @@ class View:
 
     def _enter(self, record: tuple[Any, ...], data: bytes) -> Order:
         """An order that its account has from now on."""
-        order = Order(record, self.now_ns // 1_000_000, data)
+        order = _ordered(record, self.now_ns // 1_000_000, data)
         self.orders[order.id] = self.client(order.account).open[order.id] = order
         if order.client:
             self.by_client_id[order.account, order.client] = order.id
@@ -435,7 +446,7 @@ class View:
 
         `_enter` and `_changed` are written out here: each call is 2 % of such an order's time.
         """
-        order = Order(record, self.now_ns // 1_000_000, data)
+        order = _ordered(record, self.now_ns // 1_000_000, data)
         order.price = event[_PRICE]
         self.orders[order.id] = self.client(order.account).open[order.id] = order
         if order.client:
@@ -741,3 +752,21 @@ class View:
     def is_client(self, account: int) -> bool:
         """Whether an account is a client's."""
         return account >= SYSTEM_ACCOUNTS and account in self.account_tiers
+
+
+_HANDLERS: Final[dict[int, Callable[..., None]]] = {
+    EventKind.ACCEPTED: View._accepted,
+    EventKind.REFUSED: View._refused,
+    EventKind.FILL: View._fill,
+    EventKind.CANCELLED: View._cancelled,
+    EventKind.EDITED: View._edited,
+    EventKind.TRIGGERED: View._triggered,
+    EventKind.REPLENISHED: View._replenished,
+    EventKind.DUPLICATE: View._duplicate,
+    EventKind.DEFINED: View._defined,
+    EventKind.STATE: View._state,
+    EventKind.STATUS: View._status,
+    EventKind.PUBLISHED: View._published,
+    EventKind.POSTED: View._posted,
+    EventKind.FROZEN: View._frozen,
+}

@@ -356,11 +356,15 @@ async def _many(venue: Process) -> list[Row]:
 _FILL: Final = """
 import os, sys, time
 import numpy as np
+from seawall.api.remembering import EVERY, remember
 from seawall.node import Configuration, Node
 from seawall.vocabulary.records import BUY, SYSTEM_ACCOUNTS, Kind, commands
-node = Node.start(Configuration.read(__import__("pathlib").Path(sys.argv[1])), time.time_ns)
+configuration = Configuration.read(__import__("pathlib").Path(sys.argv[1]))
+node = Node.start(configuration, time.time_ns)
 left = int(sys.argv[2])
 while left:
+    if left == EVERY:
+        remember(configuration)
     part = commands(min(left, 50_000))
     part["kind"], part["side"], part["quantity"] = Kind.ORDER, BUY, 1
     part["account"] = SYSTEM_ACCOUNTS + np.arange(len(part)) % 4
@@ -374,6 +378,8 @@ os.kill(os.getpid(), 9)
 
 def _restart(folder: Path, orders: int = 1_000_000) -> list[Row]:
     """A venue with a large book is killed; from its new process's start until an order is answered reduce-only."""
+    from seawall.api.remembering import EVERY
+
     with serving(folder / "journal") as venue:
         account = venue.headers(0)
     file = folder / "seawall.toml"
@@ -399,6 +405,9 @@ def _restart(folder: Path, orders: int = 1_000_000) -> list[Row]:
         process.kill()
         process.wait()
     made = int(filled.stdout.split()[-1])
-    what = f"{made:,} open orders; start of the process, fold of the journal and its view included; told {said}"
+    what = (
+        f"{made:,} open orders, the venue's memory kept {EVERY:,} commands before; start of the process, reading it and"
+        f" folding the rest included; told {said}"
+    )
     row = at_most("api: kill -9 to reduce-only again", seconds, "s", 10, what)
     return [row if said == "REDUCE_ONLY" else row._replace(holds=False)]

@@ -89,13 +89,31 @@ def write_snapshot(
     journal is none the worse, and the snapshots there were stay.
     """
     _check(journal, covers, digest, tag)
+    keep_snapshot(journal.folders, journal.journal_id, covers, digest, tag, chunks, kept=kept, disk=disk)
+
+
+def keep_snapshot(
+    folders: Sequence[Path],
+    journal: bytes,
+    covers: Durable,
+    digest: bytes,
+    tag: bytes,
+    chunks: Iterable[Bytes],
+    *,
+    kept: int = KEPT,
+    disk: Disk | None = None,
+) -> None:
+    """The same in folders that need not be the journal's, for who reads behind its writer: `covers` was durable there.
+
+    One process at a time. Raises JournalError.
+    """
     disk = disk or OsDisk()
     name = snapshot_name(covers.frame)
-    made = [folder / name for folder in journal.folders]
+    made = [folder / name for folder in folders]
     try:
-        _write_both(disk, made, _Header(journal.journal_id, covers, digest, tag, 0, 0, 0), chunks)
+        _write_both(disk, made, _Header(journal, covers, digest, tag, 0, 0, 0), chunks)
         _publish(disk, made)
-        for folder in journal.folders:
+        for folder in folders:
             _prune(disk, folder, kept)
     except OSError as error:
         for path in made:
@@ -112,13 +130,15 @@ def read_snapshot(folders: Sequence[Path], *, disk: Disk | None = None) -> Snaps
     return next(usable_snapshots(folders, disk=disk), None)
 
 
-def usable_snapshots(folders: Sequence[Path], *, disk: Disk | None = None) -> Iterator[Snapshot]:
-    """Those that could be started from, newest first, each once."""
+def usable_snapshots(
+    folders: Sequence[Path], *, places: Sequence[Path] = (), disk: Disk | None = None
+) -> Iterator[Snapshot]:
+    """Those that could be started from, newest first, each once; in `places`, if they are not in the journal's."""
     disk = disk or OsDisk()
-    mirror = Mirror(folders, disk)
-    for frame in sorted({frame for folder in folders for frame in snapshots_in(disk, folder)}, reverse=True):
+    mirror, places = Mirror(folders, disk), places or folders
+    for frame in sorted({frame for folder in places for frame in snapshots_in(disk, folder)}, reverse=True):
         fits = covered(mirror, frame)
-        for folder in folders:
+        for folder in places:
             snapshot = load_snapshot(disk, folder, frame, mirror.identity.journal) if fits else None
             if snapshot is not None and (snapshot.frame, snapshot.seq, snapshot.hash) == fits:
                 yield snapshot

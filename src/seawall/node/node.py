@@ -100,10 +100,12 @@ class Node:
         *,
         rebuild: bool = False,
         listener: Callable[[Group], None] | None = None,
+        resume: Callable[[], Fold | None] | None = None,
     ) -> Self:
         """Open or create the journal and take up the venue where it stopped.
 
-        `witness` sees what is folded: with one that is all of the journal, without one what no snapshot covers. In
+        `witness` sees what is folded: with one that is all of the journal, without one what no snapshot covers; from
+        behind the fold that `resume` gives on, if it gives one: of a witness that has snapshots of its own. In
         `home` the journal's id is kept; while it is there no journal is created, and a copy whose folder is empty is
         taken for a disk that is not mounted, and made anew only with `rebuild`. `listener` hears of each frame that is
         committed from then on, those of the start among them.
@@ -119,7 +121,9 @@ class Node:
             journal = Journal.create(folders, segment_bytes=configuration.segment_bytes, home=home, disk=disk)
         try:
             engine = configuration.engine
-            fold = Fold(ENGINES[engine]()) if witness is not None else fold_of(folders, engine, disk=disk)
+            fold = resume() if resume is not None else None
+            if fold is None:
+                fold = Fold(ENGINES[engine]()) if witness is not None else fold_of(folders, engine, disk=disk)
             node = cls(configuration, clock, journal, fold, disk)
             node.listener = listener
             if journal.next_frame == 1:

@@ -122,14 +122,15 @@ def replay(
     *,
     witness: Witness | None = None,
     fold: Fold | None = None,
+    until: int | None = None,
     archive: Path | None = None,
     disk: Disk | None = None,
 ) -> ReplayResult:
     """Fold the journal in `folders` with the engine of that name, or with `fold` from behind its last frame on.
 
-    `archive` has the segments that were retired. Raises InputError for an unknown engine, without a journal, or where
-    what is to be folded first is retired and in no archive given; JournalCorrupt for damage, ReplayMismatch when the
-    events are not those the journal's digests attest.
+    `until`: the last frame to take. `archive` has the segments that were retired. Raises InputError for an unknown
+    engine, without a journal, or where what is to be folded first is retired and in no archive given; JournalCorrupt
+    for damage, ReplayMismatch when the events are not those the journal's digests attest.
     """
     if engine not in ENGINES:
         raise InputError("engine", engine, f"must be one of {', '.join(ENGINES)}")
@@ -137,6 +138,8 @@ def replay(
     spent = 0
     count = 0
     for frame in frames(folders, start=fold.frame + 1, archive=archive, disk=disk):
+        if until is not None and frame.number > until:
+            break
         started = time.perf_counter_ns()
         events = fold.check(frame)
         spent += time.perf_counter_ns() - started

@@ -116,6 +116,16 @@ class Mirror(Speaker):
         self._doubted: dict[int, Quote] = {}
         self._halted: set[int] = set()
 
+    def adopt(self, known: dict[str, Any]) -> None:
+        """Know what another one's `known` was; how marks and margins are made stays one's own."""
+        self.__dict__.update(known)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """All that `recall` learned, and no more."""
+        own = ("_model", "_haircut", "_markup", "_underlyings")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
     @property
     def opened(self) -> bool:
         """Whether a publication was observed or recalled."""

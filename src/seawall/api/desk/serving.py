@@ -11,15 +11,13 @@ from seawall.api.commands import packed
 from seawall.api.desk.desk import Desk
 from seawall.api.desk.door import DeskDoor
 from seawall.api.desk.feed import QUOTES_S, Feed
-from seawall.api.desk.shadow import Shadow
-from seawall.api.desk.statement import Taken, taken_of
+from seawall.api.desk.memory import DeskMemory
 from seawall.api.keystore import SCOPES, Key, Keystore
 from seawall.api.operations.people import development_people, write_secret
 from seawall.api.serving import Venue
 from seawall.node import Configuration
 from seawall.node.configuration import Bot
 from seawall.node.node import Group
-from seawall.venues import Mirror
 from seawall.venues import Shadow as Account
 from seawall.venues.connection import Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials, Upstream
@@ -47,19 +45,10 @@ class DeskVenue(Venue):
         self.dev, self._credentials = dev, credentials or {}
         # Who only looks on must not be what cuts the bots off: without a journal it still forwards, and says so.
         self.outlives_its_writer = not configuration.upstream.enforce
-        margin = configuration.margin
-        self.mirror = Mirror(
-            configuration.model(), margin.coin_haircut, margin.coin_markup, configuration.upstream.underlyings
-        )
+        self.memory: DeskMemory = DeskMemory(configuration)
+        self.mirror = self.memory.mirror
         self.bots: dict[str, Bot] = {}
         self._feed = Feed(self.mirror, configuration.upstream.underlyings)
-        self._shadow = Shadow(self.view)
-        self._statements: dict[str, Taken] = {}
-
-    def _recall(self, group: Group) -> None:
-        self.mirror.recall(group.commands, group.attachments, group.events)
-        self._shadow.recall(group)
-        self._statements.update((taken.account, taken) for taken in taken_of(group))
 
     async def _begin(self, store: Keystore) -> None:
         accounts = self._accounts(store)
@@ -83,11 +72,11 @@ class DeskVenue(Venue):
         self._hand_out(store, accounts)
         self.desk = Desk(
             self.service, self.http, self.upstream, accounts, self.bots, self.mirror.accounts,
-            self.operations.alerts.tell, self._shadow, enforce=self.configuration.upstream.enforce,
+            self.operations.alerts.tell, self.memory.shadow, enforce=self.configuration.upstream.enforce,
             withdrawals=self.configuration.upstream.withdrawals,
         )  # fmt: skip
         self.desk.why_left_out = self.mirror.left_out
-        self.desk.recalled(self._statements)
+        self.desk.recalled(self.memory.statements)
         self.service.listeners.append(self.desk.heard)
         self.operations.upstream = self.desk.status
         self.door = DeskDoor(self.desk)

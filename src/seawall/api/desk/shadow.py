@@ -143,6 +143,15 @@ class Shadow:
             live.filled += record[_FIELDS["quantity"]]
             live.aside += record[_FIELDS["quantity"]] * (record[_KIND] == Kind.BOOKED)
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """All that `recall` learned, and no more."""
+        return {name: getattr(self, name) for name in ("live", "by_seq", "done", "seen", "wanted", "unsure")}
+
+    def adopt(self, known: dict[str, Any]) -> None:
+        """Know what another one's `known` was."""
+        self.__dict__.update(known)
+
     def recalled(self) -> None:
         """The journal was heard to its end: what is no longer open here is done."""
         for live in list(self.live.values()):

@@ -51,6 +51,7 @@ KINDS: Final[dict[str, Row]] = {
         "critical", "The keystore could not be written; what was restricted holds in memory only."
     ),
     "backup_failed": Row("warning", "A backup failed."),
+    "memory_unwritten": Row("warning", "The snapshot that the next start goes on from was not written."),
     "drop_copy_lost": Row("critical", "Desk: the venue's word about our orders is not heard; none is sent (enforce)."),
     "break": Row("critical", "Desk: the venue and the shadow differ, and it stays so; the account's bots only reduce."),
     "order_from_outside": Row("warning", "Desk: an order stands at the venue that nobody placed through Seawall."),
