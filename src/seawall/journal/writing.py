@@ -267,10 +267,11 @@ class Journal:
         if commands.dtype != COMMAND or commands.ndim != 1 or not len(commands):
             raise InputError("commands", str(commands.dtype), "must be a non-empty array of COMMAND records")
         seqs = commands["seq"]
-        if not np.array_equal(seqs, np.arange(self._at.seq, self._at.seq + len(commands))):
+        ends = int(seqs[0]) - self._at.seq, int(seqs[-1]) - self._at.seq
+        if ends != (0, len(seqs) - 1) or (len(seqs) > 2 and (np.diff(seqs) != 1).any()):
             raise InputError("seq", int(seqs[0]), f"must count up from {self._at.seq}")
         shares = commands["attachment"]
-        if (shares < 0).any() or int(shares.sum()) != len(attachments):
+        if shares.min() < 0 or int(shares.sum()) != len(attachments):
             raise InputError("attachments", len(attachments), "must be as many bytes as the commands' shares add up to")
         if digest is not None and (not 1 <= digest[0] < self._at.frame or len(digest[1]) != HASH_BYTES):
             raise InputError("digest", digest[0], f"must name an earlier frame than {self._at.frame}, with 32 bytes")

@@ -156,7 +156,7 @@ class Node:
         if not len(commands):
             return np.zeros(0, EVENT)
         sizes = commands["attachment"]
-        if (sizes < 0).any() or int(sizes.sum()) != len(attachments):
+        if sizes.min() < 0 or int(sizes.sum()) != len(attachments):
             raise InputError("attachments", len(attachments), "must be as many bytes as the commands state")
         groups = list(self._groups(commands.copy(), attachments))
         events = [self._commit(part, data) for part, data in groups]

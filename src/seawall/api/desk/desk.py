@@ -272,8 +272,9 @@ class Desk:
         if not self.gate.enforce:
             return
         events = group.events
-        for event in events[(events["kind"] == _STATUS) & (events["reason"] != 0)]:
-            self.shadow.wanted.add(int(event["order_id"]))
+        if _STATUS in events["kind"].tolist():  # few frames have one, and orders wait for this
+            asked = (events["kind"] == _STATUS) & (events["reason"] != 0)
+            self.shadow.wanted.update(events["order_id"][asked].tolist())
         for seq in [seq for seq in self.shadow.wanted if seq in self.shadow.by_seq]:
             self.shadow.wanted.discard(seq)
             self._cancel(self.shadow.by_seq[seq])

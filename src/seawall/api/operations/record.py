@@ -20,8 +20,10 @@ _PRICES = b'{"note":"prices",'
 """How a published report of prices begins; then come its coins, in brackets."""
 _RATES = b'{"note":"rates",'
 """The same of a report of currencies that nothing listed is of: it counts without a publication."""
+_STATE = int(EventKind.STATE)
 _MAY_CARRY = np.zeros(256, bool)
 _MAY_CARRY[[Kind.STATE, Kind.KILL, Kind.REARM, Kind.CANCEL_ALL, Kind.DEPOSIT, Kind.TIER, Kind.EXPIRE]] = True
+_STIRRING = frozenset(np.flatnonzero(_HEARD | _MAY_CARRY).tolist())
 
 
 @dataclass(slots=True)
@@ -73,11 +75,11 @@ class Record:
         """Fold one durable frame."""
         commands = group.commands
         kinds = commands["kind"]
+        if _STATE not in group.events["kind"].tolist() and _STIRRING.isdisjoint(kinds.tolist()):
+            return  # most frames: orders wait for this
         chosen = np.flatnonzero(_HEARD[kinds] | (_MAY_CARRY[kinds] & (commands["attachment"] > 0))).tolist()
         states = group.events[group.events["kind"] == EventKind.STATE]
         published = group.events["seq"][group.events["kind"] == EventKind.PUBLISHED].tolist()
-        if not chosen and not len(states):
-            return
         ends = np.cumsum(commands["attachment"])
         first = int(commands["seq"][0])
         notes: dict[int, dict[str, Any]] = {}
