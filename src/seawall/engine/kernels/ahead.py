@@ -21,6 +21,8 @@ from seawall.engine.kernels.views import (
     kernel,
     level_table_of,
     levels_of,
+    margins_of,
+    nodes_of,
     order_table_of,
     orders_of,
     positions_of,
@@ -144,9 +146,17 @@ def _table(h: Header, command: Any) -> None:
 @kernel
 def _record(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
-        fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * find_position(h, command.account, command.instrument), 2)
+        p = find_position(h, command.account, command.instrument)
+        if p >= 0:
+            fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * p, 2)
+        else:
+            _new(h, command)
         prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * accounts_of(h)[command.account].newest[at.OPEN] + at.LINE)
-        prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * find(level_table_of(h), h[at.LEVEL_MASK], _key(command)))
+        level = find(level_table_of(h), h[at.LEVEL_MASK], _key(command))
+        if level >= 0:
+            prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * level)
+        else:
+            _path(h, command, 0)
         _limits(h, command.account)
         if command.strategy != 0:
             prefetch(h[at.A_STRATEGIES] + 8 * (bounds.STRATEGIES * command.account + command.strategy))
@@ -157,15 +167,90 @@ def _record(h: Header, command: Any) -> None:
 
 
 @kernel
+def _new(h: Header, command: Any) -> None:
+    """What a position that is not there yet will be linked to: neighbours, the list of margins, slots of its sums."""
+    entry, last = accounts_of(h)[command.account], at.POSITION_BYTES - at.LINE
+    prefetch(h[at.A_POSITIONS] + at.POSITION_BYTES * entry.last_position + last)
+    prefetch(h[at.A_POSITIONS] + at.POSITION_BYTES * instruments_of(h)[command.instrument].last_holder + last)
+    prefetch(h[at.A_MARGINS] + at.MARGIN_BYTES * entry.first_margin)
+    fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * (h[at.USED_POSITIONS] + _RECORD), 2)
+    if entry.desk + entry.firm + entry.owner > 0:
+        for group in (entry.desk, entry.firm, entry.owner):
+            slot = home(position_key(np.int64(group), command.instrument), h[at.POSITION_MASK])
+            prefetch(h[at.A_POSITION_TABLE] + 16 * slot)
+
+
+@kernel
+def _new_sums(h: Header, command: Any) -> None:
+    """The sums of its groups that it will belong to."""
+    entry = accounts_of(h)[command.account]
+    if entry.desk + entry.firm + entry.owner > 0:
+        for group in (entry.desk, entry.firm, entry.owner):
+            p = find_position(h, np.int64(group), command.instrument)
+            if p >= 0:
+                fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * p, 2)
+            elif group > 0:
+                prefetch(h[at.A_MARGINS] + at.MARGIN_BYTES * accounts_of(h)[group].first_margin)
+                fetch(h[at.A_POSITIONS] + at.POSITION_BYTES * (h[at.USED_POSITIONS] + _RECORD), 4)
+
+
+@kernel
+def _new_sum_margins(h: Header, command: Any) -> None:
+    """The margin records of these."""
+    entry = accounts_of(h)[command.account]
+    if entry.desk + entry.firm + entry.owner > 0:
+        for group in (entry.desk, entry.firm, entry.owner):
+            p = find_position(h, np.int64(group), command.instrument)
+            if p >= 0:
+                prefetch(h[at.A_MARGINS] + at.MARGIN_BYTES * positions_of(h)[p].margin)
+            elif group > 0:
+                _new_margin(h, np.int64(group), np.int64(command.instrument), 1)
+
+
+@kernel
+def _new_margin(h: Header, account: Index, instrument: Index, steps: Index) -> None:
+    """A record so many steps down the list of an account's margins, or the block's; with its row of scenarios."""
+    block, margins = instruments_of(h)[instrument].block, margins_of(h)
+    m = np.int64(accounts_of(h)[account].first_margin)
+    while m >= 0 and steps > 0 and margins[m].block != block:
+        m = np.int64(margins[m].next)
+        steps -= 1
+    if m >= 0:
+        fetch(h[at.A_MARGINS] + at.MARGIN_BYTES * m, 2)
+        fetch(h[at.A_SCENARIOS] + 8 * h[at.STRIDE] * m, h[at.STRIDE] // 8)
+
+
+@kernel
+def _path(h: Header, command: Any, hops: Index) -> None:
+    """The node of its book's trie that the way to a new level passes after so many hops."""
+    ins, nodes = instruments_of(h)[command.instrument], nodes_of(h)
+    shift = 6 * (np.int64(ins.trie_depth) - 1)
+    node = np.int64(ins.roots[book_code(command.side)])
+    while node >= 0 and hops > 0 and shift > 0:
+        slot = command.price >> shift & 63
+        node = np.int64(nodes[node].child[slot]) if nodes[node].bits >> slot & 1 else np.int64(-1)
+        shift -= 6
+        hops -= 1
+    if node >= 0:
+        prefetch(h[at.A_NODES] + at.NODE_BYTES * node)
+        prefetch(h[at.A_NODES] + at.NODE_BYTES * node + 8 + 4 * (command.price >> shift & 63))
+
+
+@kernel
 def _row(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
         p = find_position(h, command.account, command.instrument)
         if p >= 0:
             fetch_margin(h, p)
             _sums(h, p)
+        else:
+            _new_sums(h, command)
+            _new_margin(h, np.int64(command.account), np.int64(command.instrument), 1)
         level = find(level_table_of(h), h[at.LEVEL_MASK], _key(command))
         if level >= 0:
             prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * levels_of(h)[level].tail + at.LINE)
+        else:
+            _path(h, command, 1)
         if _immediate(command):
             facing = _facing(h, command)
             if facing >= 0:
@@ -202,6 +287,9 @@ def _links(h: Header, command: Any) -> None:
         p = find_position(h, command.account, command.instrument)
         if p >= 0:
             _sum_margins(h, p)
+        else:
+            _new_sum_margins(h, command)
+            _new_margin(h, np.int64(command.account), np.int64(command.instrument), 2)
         if _immediate(command):
             o = _facing(h, command)
     if o >= 0:

@@ -277,3 +277,4 @@ POSITION_BYTES: Final = POSITION.itemsize
 MARGIN_BYTES: Final = MARGIN.itemsize
 ORDER_BYTES: Final = ORDER.itemsize
 LEVEL_BYTES: Final = LEVEL.itemsize
+NODE_BYTES: Final = NODE.itemsize
