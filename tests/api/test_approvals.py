@@ -48,9 +48,9 @@ def journalled(d):
     """Every command of the journal with its attachment."""
     for frame in frames(d.service.node.configuration.folders):
         end = 0
-        for command in frame.commands:
-            start, end = end, end + int(command["attachment"])
-            yield command, bytes(frame.attachments[start:end])
+        for record in frame.commands:
+            start, end = end, end + int(record["attachment"])
+            yield record, bytes(frame.attachments[start:end])
 
 
 # -- canonical JSON ----------------------------------------------------------------------------------------------------
@@ -363,11 +363,11 @@ def test_the_journal_alone_shows_who_approved_what(tmp_path, engine):
         await d.post("/cancel-all", scope="venue", reason="x")
         assert (await d.get("/parameters"))["limits"] == []
         found = {}
-        for command, data in journalled(d):
+        for record, data in journalled(d):
             if b'"approval"' in data:
                 document, signatures = check_approval(data)
-                assert command["flags"] & FLAG_APPROVED
-                found[document["proposal"]] = (Kind(int(command["kind"])), [one.person for one in signatures])
+                assert record["flags"] & FLAG_APPROVED
+                found[document["proposal"]] = (Kind(int(record["kind"])), [one.person for one in signatures])
         assert found == {id_: (Kind.STATE, ["rita", "carl"]), limit: (Kind.LIMIT, ["rob", "carl"])}
 
     run(scenario, tmp_path, engine=engine)
@@ -651,6 +651,7 @@ PARAMETERS = {
                "evidence": "sha256:ab", "impact": {"accounts": 3}, "effective": 86_400_000, "more": 1},
     "margin.rollback": {"version": 1, "was": 2},
     "deliver": {"name": "BTC-27DEC30", "price": "120000"},
+    "rules": {"rules": 6, "was": 4},
     "instrument": {"name": "SOL-PERPETUAL", "spec": {"block": 3}, "units": {"base": "SOL"}},
     "key.create": {"id": "k1", "account": "alice", "name": "bot", "rights": {"trade": "read"},
                    "addresses": ["10.0.0.0/8"], "not_before": 5, "expires": 6, "secret_sha256": "ab12"},

@@ -23,8 +23,9 @@ from seawall.api.operations.people import development_people
 from seawall.api.operations.wording import words
 from seawall.api.sockets import free_port, until_listening
 from seawall.journal import frames
+from seawall.node import node
 from seawall.node.listening import Tls
-from seawall.vocabulary.records import VenueState
+from seawall.vocabulary.records import RULES_FOLDED, Kind, VenueState, command, join
 
 LOOPBACK = "127.0.0.1"
 RUN = "from seawall.cli.main import main; main()"
@@ -101,6 +102,25 @@ def test_from_a_halt_to_the_opening(tmp_path):
         assert "counts once" in await s.run("approve", id_, *key, "--yes", status=1)
         await s.run("approve", id_, "--key", s.keys["carl"], "--yes")
         assert s.desk.view.venue == VenueState.OPEN
+
+    run(scenario, tmp_path)
+
+
+def test_newer_rules_are_proposed_signed_and_in_force(tmp_path, monkeypatch):
+    newest = max(RULES_FOLDED)
+    monkeypatch.setattr(node, "first_commands", lambda: join(command(Kind.OPENED), command(Kind.RULES, version=4)))
+
+    async def scenario(s):
+        assert f"rules 4 (seawall rules {newest}?)" in await s.run("status")
+        await s.run("rules", newest, status=2)
+        assert "--reason" in s.err
+        await s.run("rules", 4, "--reason", "again", status=2)
+        assert "must be newer than 4" in s.err
+        assert "would be proposed" in await s.run("rules", newest, "--reason", "edits", "--dry-run")
+        id_ = (await s.json("rules", newest, "--reason", "edits"))["proposal"]["id"]
+        for person in ("rita", "carl"):
+            await s.run("approve", id_, "--key", s.keys[person], "--yes")
+        assert f"rules {newest};" in await s.run("status")
 
     run(scenario, tmp_path)
 

@@ -322,13 +322,14 @@ def test_what_was_carried_out_is_pending_for_no_restart(tmp_path):
             "instrument": {"name": SOL.name, "spec": numbers(SOL), "units": units(SOL_NOTE)},
             "currency": {"name": "SOL", "decimals": 8},
             "deliver": {"price": "1"},
+            "rules": {"rules": 5, "was": 4},
             "key.create": {"id": "k", "rights": {}, "addresses": [], "not_before": 0, "expires": 0},
             "key.rotate": {"id": next(iter(d.operations.registry.keys)), "overlap_s": 0},
             "operator.add": {"role": "risk", "token_sha256": "x"},
             "approver.add": {"person": "new", "role": "risk", "key": ""},
             "approvers.needed": {"needed": 2},
         }
-        world = World(view, [0, 1, 2], len(view.listings), d.operations.registry, 1.0, "sealed")
+        world = World(view, [0, 1, 2], len(view.listings), 4, d.operations.registry, 1.0, "sealed")
         deeds = [deed(world, action, p | more).acts for action, more in samples.items() if action != "approver.add"]
         kinds = {act.kind for acts in deeds if not any(act.attachment for act in acts) for act in acts}
         assert {Kind.EXPIRE, Kind.DEPOSIT, Kind.TIER, Kind.REARM, Kind.LIMIT, Kind.STATE} <= kinds

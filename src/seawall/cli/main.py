@@ -27,6 +27,7 @@ from seawall.cli.receipt import receipt
 from seawall.cli.replay import replay
 from seawall.cli.report import report
 from seawall.cli.restore import restore
+from seawall.cli.rules import rules
 from seawall.cli.serve import serve
 from seawall.cli.snapshot import snapshot
 from seawall.cli.status import status
@@ -44,6 +45,7 @@ COMMANDS: Final[tuple[tuple[str, Callable[..., Any]], ...]] = (
     ("approve", approve),
     ("feed", feed),
     ("parameters", parameters),
+    ("rules", rules),
     ("bundle", bundle),
     ("report", report),
     ("replay", replay),

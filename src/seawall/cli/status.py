@@ -29,6 +29,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         took = found["commit_ms"]
         lines.append(
             f"journal: {found['seq']:,} commands in {found['frame']:,} frames, rules {found['rules']}"
+            + (f" (seawall rules {newest}?)" if (newest := found["newest_rules"]) > found["rules"] else "")
             + (f"; a commit takes {took['p50']} ms (p50), {took['p99']} ms (p99)" if took else "")
         )
     for disk in found["disks"]:

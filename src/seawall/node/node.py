@@ -166,18 +166,19 @@ class Node:
         """Open the venue in people's name. The approval itself is the caller's to establish."""
         return self.submit(command(Kind.STATE, state=VenueState.OPEN, flags=FLAG_APPROVED))
 
-    def adopt_rules(self, rules: int) -> Events:
+    def adopt_rules(self, rules: int, approval: bytes = b"") -> Events:
         """Go on under other rules, in people's name: a snapshot, the command in a frame of its own, a snapshot.
 
-        Nothing is in flight then, as `submit` returns when all is durable. Raises InputError for rules that are not
-        newer or that this build does not fold, and as `submit` does.
+        Nothing is in flight then, as `submit` returns when all is durable. `approval` is journalled with it. Raises
+        InputError for rules that are not newer or that this build does not fold, and as `submit` does.
         """
         now = self.fold.engine.catalogue.rules
         if rules not in RULES_FOLDED or rules <= now:
             raise InputError("rules", rules, f"must be newer than {now} and one of {RULES_FOLDED}")
         self._usable()
         self._snapshot_if_possible()
-        events = self.submit(command(Kind.RULES, version=rules, flags=FLAG_APPROVED))
+        adopted = command(Kind.RULES, version=rules, flags=FLAG_APPROVED, attachment=len(approval))
+        events = self.submit(adopted, approval)
         self._snapshot_if_possible()
         return events
 

@@ -172,6 +172,7 @@ class Sequencer:
                 if isinstance(error, MemoryError):
                     raise
             else:
+                self._tell(partial(self._deliver, [], self._taken_frames(), 0, None))  # of a look that journalled
                 self._tell(partial(done, result, None))
 
     def _next_batch(self) -> list[_Request]:
@@ -195,10 +196,14 @@ class Sequencer:
             error = failure
             if isinstance(failure, OutcomeUnknown) or self.node.dead:
                 self.dead = failure
-        groups = self._frames[:]
-        self._frames.clear()
+        groups = self._taken_frames()
         self.commits += len(groups)
         self._tell(partial(self._deliver, batch, groups, first, error))
+
+    def _taken_frames(self) -> list[Group]:
+        groups = self._frames[:]
+        self._frames.clear()
+        return groups
 
     def _submit(self, batch: list[_Request]) -> None:
         """Raises SeawallError; OutcomeUnknown for a defect of ours, too, as nobody knows how far it came."""

@@ -22,7 +22,7 @@ from seawall.journal.checkpoint import PublicKey
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Instrument, Product
-from seawall.vocabulary.records import FLAG_APPROVED, Kind, Limit, VenueState
+from seawall.vocabulary.records import FLAG_APPROVED, RULES_FOLDED, Kind, Limit, VenueState
 
 STATES: Final = {"open": VenueState.OPEN, "reduce_only": VenueState.REDUCE_ONLY, "halted": VenueState.HALTED}
 OVERLAP_MAX_S: Final = 30 * 86_400
@@ -36,6 +36,7 @@ class World(NamedTuple):
     underlyings: list[int]
     """Of each block."""
     instruments: int
+    rules: int
     registry: Registry
     now: float
     sealed: str = ""
@@ -46,6 +47,8 @@ class Deed(NamedTuple):
 
     acts: list[Act]
     edit: Edit | None = None
+    rules: int = 0
+    """To go on under; with no other command."""
 
 
 def state_acts(world: World, scope: str, name: str, state: str, *, approved: bool) -> list[Act]:
@@ -168,6 +171,13 @@ def _currency(world: World, p: dict[str, Any]) -> Deed:
 def _deliver(world: World, p: dict[str, Any]) -> Deed:
     number = instrument_number(world.view, p["name"])
     return Deed([Act(Kind.EXPIRE, {"instrument": number, "price": whole("price", p["price"])})])
+
+
+def _rules(world: World, p: dict[str, Any]) -> Deed:
+    rules = int(p["rules"])
+    if rules not in RULES_FOLDED or rules <= world.rules:
+        raise InputError("rules", rules, f"must be newer than {world.rules} and one of {RULES_FOLDED}")
+    return Deed([], rules=rules)
 
 
 def _margin(world: World, p: dict[str, Any]) -> Deed:
@@ -324,6 +334,7 @@ _DEEDS: Final[dict[str, Callable[[World, dict[str, Any]], Deed]]] = {
     "currency": _currency,
     "instrument": _instrument,
     "deliver": _deliver,
+    "rules": _rules,
     "margin": _margin,
     "margin.rollback": _margin,
     "key.create": _key_create,

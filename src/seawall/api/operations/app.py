@@ -107,7 +107,7 @@ class Listing(Body, forbid_unknown_fields=True, kw_only=True):
 
 
 class Parameter(Body, forbid_unknown_fields=True, kw_only=True):
-    """A parameter of the venue: fee tiers, the number of signatures, a strategy to re-arm."""
+    """A parameter of the venue: fee tiers, the number of signatures, a strategy to re-arm, the rules in force."""
 
     parameter: Text
     tier: int = 0
@@ -117,6 +117,7 @@ class Parameter(Body, forbid_unknown_fields=True, kw_only=True):
     needed: int = 0
     account: Text = ""
     strategy: int = 0
+    rules: int = 0
 
 
 class PersonChange(Body, forbid_unknown_fields=True, kw_only=True):
@@ -437,7 +438,7 @@ async def change_key(request: Ask, data: JSONBody[KeyChange]) -> dict[str, Any]:
 
 @post("/parameters", opt={"right": "propose"}, status_code=200)
 async def set_parameter(request: Ask, data: JSONBody[Parameter]) -> dict[str, Any]:
-    """Ask for another fee, another number of signatures, or a strategy to trade again."""
+    """Ask for another fee, another number of signatures, a strategy to trade again, or newer rules."""
     operations: Operations = request.app.state.operations
     asked: dict[str, Any]
     if data.parameter == "tier":
@@ -447,8 +448,10 @@ async def set_parameter(request: Ask, data: JSONBody[Parameter]) -> dict[str, An
         action, asked = "approvers.needed", {"needed": data.needed, "was": operations.registry.needed}
     elif data.parameter == "rearm":
         action, asked = "rearm", {"account": data.account, "strategy": data.strategy}
+    elif data.parameter == "rules":
+        action, asked = "rules", {"rules": data.rules, "was": (await operations.world()).rules}
     else:
-        raise InputError("parameter", data.parameter, "must be tier, needed or rearm")
+        raise InputError("parameter", data.parameter, "must be tier, needed, rearm or rules")
     return await operations.propose(request.user, action, {**asked, "reason": data.reason}, dry_run=data.dry_run)
 
 

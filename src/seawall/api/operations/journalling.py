@@ -14,10 +14,11 @@ from seawall.engine.catalogue import Refused
 from seawall.node.sequencer import Seen, result_of
 from seawall.vocabulary.errors import OutcomeUnknown, SeawallError
 from seawall.vocabulary.reasons import Reason, explain
-from seawall.vocabulary.records import Kind, command
+from seawall.vocabulary.records import EventKind, Kind, command
 
 LOOK_S: Final = 2.0
 WRITE_S: Final = 30.0
+ADOPT_S: Final = 120.0
 
 
 class Act(NamedTuple):
@@ -65,6 +66,18 @@ class Writer:
                 reason, a, b = refused[:3]
                 raise Denied(reason, a, b, act.kind)
         return int(seq)
+
+    async def adopt(self, rules: int, approval: bytes, timeout: float = ADOPT_S) -> int:
+        """Go on under other rules between two groups, with snapshots before and after; returns the command's seq.
+
+        Raises InputError for rules that cannot be adopted, Denied, OutcomeUnknown.
+        """
+        events = await self.look(partial(self._service.node.adopt_rules, rules, approval), timeout)
+        event = events[0]
+        self._service.view.refused.pop(int(event["seq"]), None)
+        if event["kind"] == EventKind.REFUSED:
+            raise Denied(int(event["reason"]), int(event["a"]), int(event["b"]), Kind.RULES)
+        return int(event["seq"])
 
 
 async def _answer(ask: Callable[[Seen], None], timeout: float | None) -> Any:

@@ -358,7 +358,10 @@ class Operations:
             attachment = self.proposals.attachment(proposal)
             own = [act for act in prepared.acts if act.attachment]
             acts = prepared.acts if prepared.acts and not own else [Act(Kind.TIME, {}), *prepared.acts]
-            proposal.seq = await self.writer.write(acts, attachment)
+            if prepared.rules:
+                proposal.seq = await self.writer.adopt(prepared.rules, attachment)
+            else:
+                proposal.seq = await self.writer.write(acts, attachment)
             if prepared.edit is not None:
                 await self._change(prepared.edit)
             if proposal.action.startswith("margin"):
@@ -479,10 +482,10 @@ class Operations:
 
     async def world(self, sealed: str = "") -> World:
         """What actions are carried out in, as the engine has it now."""
-        underlyings, instruments = await self.writer.look(
-            lambda: (list(self._catalogue.underlyings), len(self._catalogue.specs))
+        underlyings, instruments, rules = await self.writer.look(
+            lambda: (list(self._catalogue.underlyings), len(self._catalogue.specs), self._catalogue.rules)
         )
-        return World(self.service.view, underlyings, instruments, self.registry, time.time(), sealed)
+        return World(self.service.view, underlyings, instruments, rules, self.registry, time.time(), sealed)
 
     async def _restrict(
         self,

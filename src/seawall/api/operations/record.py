@@ -14,7 +14,7 @@ from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import FLAG_UNCLEAN, EventKind, Kind, Scope, VenueState
 
 _HEARD = np.zeros(256, bool)
-_HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH]] = True
+_HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH, Kind.RULES]] = True
 """Kinds that are looked at in any case; others where they have an attachment that may be a note, or changed a state."""
 _PRICES = b'{"note":"prices",'
 """How a published report of prices begins; then come its coins, in brackets."""

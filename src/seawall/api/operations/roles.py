@@ -30,6 +30,7 @@ SIGNING: Final[dict[str, frozenset[str]]] = {
     "currency": frozenset(("operator", "risk", "compliance")),
     "instrument": frozenset(("operator", "risk", "compliance")),
     "deliver": frozenset(("risk", "compliance")),
+    "rules": frozenset(("risk", "compliance")),
     "margin": frozenset(("risk", "compliance")),
     "margin.rollback": frozenset(("risk", "compliance")),
     "operator.add": frozenset(("operator", "risk", "compliance")),

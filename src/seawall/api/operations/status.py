@@ -13,7 +13,7 @@ from seawall.api.operations.naming import name_of
 from seawall.api.operations.operations import WORDS, Operations
 from seawall.api.operations.record import Override
 from seawall.vocabulary.errors import OutcomeUnknown
-from seawall.vocabulary.records import Scope, VenueState
+from seawall.vocabulary.records import RULES_FOLDED, Scope, VenueState
 
 LATENCIES: Final = 4_096
 PACKAGES: Final = ("numpy", "numba", "msgspec", "granian", "litestar", "cryptography")
@@ -56,7 +56,7 @@ async def status(operations: Operations) -> dict[str, Any]:
         dead = sequencer.dead is not None
         found["restricted"] = [_dead_row(str(error))] if dead else []
         return found
-    found |= {name: seen[name] for name in ("seq", "frame", "rules", "engine")}
+    found |= {name: seen[name] for name in ("seq", "frame", "rules", "newest_rules", "engine")}
     found["commit_ms"] = _percentiles(seen["latencies"])
     found["restricted"] = _restricted(operations, seen)
     found["state"] = WORDS[seen["venue"]]
@@ -81,6 +81,7 @@ def _seen(node: Any) -> dict[str, Any]:
         "seq": node.journal.next_seq - 1,
         "frame": node.journal.next_frame - 1,
         "rules": catalogue.rules,
+        "newest_rules": max(RULES_FOLDED),
         "engine": node.configuration.engine,
         "venue": catalogue.venue,
         "states": dict(catalogue.states),

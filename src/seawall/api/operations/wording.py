@@ -148,6 +148,9 @@ _SENTENCES: dict[str, Callable[[_Reader], str]] = {
     "tier": lambda p: f"Set fee tier {p('tier')}, {p('fee_class')}: maker {p('maker')}, taker {p('taker')} millionths.",
     "currency": lambda p: f"Let accounts hold {p('name')}, of which an atom is 10^-{p('decimals')}.",
     "deliver": lambda p: f"Deliver {p('name')}, which has expired, at {p('price')} ticks.",
+    "rules": lambda p: (
+        f"Go on under rules {p('rules')} instead of {p('was')}: what commands do from then on. There is no way back."
+    ),
     "margin": lambda p: (
         f"Let version {p('version')} of the margin parameters take effect at {p.time('effective', 'now')}, owned by"
         f" {p('owner')}, in the place of version {p('base')}. It sets {p('changes')}. Validated by"
