@@ -131,14 +131,18 @@ class Memory:
 
     def _restride(self, stride: int) -> None:
         """Rows of `stride` words for every margin record and instrument there is room for."""
-        old = int(self._header[at.STRIDE])
-        for name, of in (("scenarios", "margins"), ("risk", "instruments")):
-            rows = aligned(len(self._arrays[of]) * stride, np.dtype(np.int64)).reshape(-1, stride)
-            if name in self._arrays:
-                kept = self._arrays[name].reshape(-1, old)
-                rows[: len(kept), : min(old, stride)] = kept[:, : min(old, stride)]
+        h = self._header
+        before = int(h[at.STRIDE])
+        for name, of, used in (("scenarios", "margins", at.USED_MARGINS), ("risk", "instruments", at.INSTRUMENTS)):
+            words, old = len(self._arrays[of]) * stride, self._arrays.get(name)
+            if old is not None and (before, len(old)) == (stride, words):
+                continue
+            rows = aligned(words, np.dtype(np.int64)).reshape(-1, stride)
+            if old is not None:  # of rooms that nobody was in yet nothing is touched: memory comes when it is written
+                kept = old.reshape(-1, before)[: int(h[used])]
+                rows[: len(kept), : min(before, stride)] = kept[:, : min(before, stride)]
             self._adopt(name, rows.reshape(-1))
-        self._header[at.STRIDE] = stride
+        h[at.STRIDE] = stride
 
     def _grow(self) -> None:
         """Double every pool and table that is nearly full."""
