@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from seawall.api import memory as room
 from seawall.api.desk.memory import DeskMemory
-from seawall.api.memory import Memory, places, resume
+from seawall.api.memory import Memory, place, resume
 from seawall.api.remembering import EVERY, Keeper, remember
 from seawall.cli.main import app
 from seawall.journal import frames
@@ -184,7 +184,7 @@ def test_what_is_not_known_to_be_durable_is_left_to_the_next(copied):
     horizon.unlink()
     with pytest.raises(JournalError, match="how far"):
         remember(configuration)
-    assert not snapshots_in(OsDisk(), places(configuration)[0])
+    assert not snapshots_in(OsDisk(), place(configuration))
     horizon.write_bytes(encode_horizon(journal, Durable(100, 0, bytes(32))))
     assert remember(configuration)[0] == 100
     horizon.write_bytes(known)
@@ -195,7 +195,7 @@ def test_what_is_not_known_to_be_durable_is_left_to_the_next(copied):
 
 def test_one_at_a_time(copied):
     configuration, _, _ = copied
-    (folder,) = places(configuration)
+    folder = place(configuration)
     folder.mkdir()
     held = lock_folder(OsDisk(), folder)
     with pytest.raises(JournalBusy):
@@ -214,7 +214,7 @@ def test_other_code_folds_the_journal(copied, monkeypatch):
 def test_a_flipped_byte_anywhere_folds_the_journal(copied):
     configuration, _, last = copied
     remember(configuration)
-    file = places(configuration)[0] / snapshot_name(last)
+    file = place(configuration) / snapshot_name(last)
     whole = file.read_bytes()
     for at in Random(3).sample(range(len(whole)), 40):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
@@ -246,7 +246,7 @@ def test_a_forged_memory_runs_nothing(copied, monkeypatch, tmp_path):
 
 def test_a_process_of_its_own_keeps_it_when_enough_was_heard(copied):
     configuration, whole, last = copied
-    folder = places(configuration)[0]
+    folder = place(configuration)
 
     async def run():
         keeper = Keeper(configuration, on=True)

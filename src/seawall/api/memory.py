@@ -7,7 +7,7 @@ writes, now and then, the engine's state and the memory after one frame to `home
 A snapshot proves nothing and is missed by nobody: one that is damaged, of other code, of another journal or of frames
 that the journal does not have is passed over, and the journal folded from its beginning. The memory is written as a
 pickle, since it is a graph (a trade knows its two orders) of a million objects; a reader that finds any name in it but
-those in `KEPT` reads no further, so it can make these objects, and nothing happen.
+those in `Memory.kept` reads no further, so it can make these objects, and nothing happen.
 """
 
 import hashlib
@@ -73,17 +73,17 @@ class Memory:
         return f"{type(self).__name__} {_code()[:40]}".encode()
 
 
-def places(configuration: Configuration) -> list[Path]:
+def place(configuration: Configuration) -> Path:
     """Where the snapshots of a venue with its memory are."""
-    return [configuration.home_folder / "memory"]
+    return configuration.home_folder / "memory"
 
 
 def resume(configuration: Configuration, memory: Memory) -> Fold | None:
     """The fold as the newest snapshot has it, `memory` then being what it was; None: fold the journal."""
-    if configuration.engine not in FORMS or not places(configuration)[0].is_dir():
+    if configuration.engine not in FORMS or not place(configuration).is_dir():
         return None
     form = FORMS[configuration.engine]()
-    for snapshot in usable_snapshots(configuration.folders, places=places(configuration)):
+    for snapshot in usable_snapshots(configuration.folders, places=[place(configuration)]):
         if snapshot.tag == memory.tag:
             try:
                 known = _read(bytes(snapshot.chunks.pop(0)), memory.kept)
@@ -96,16 +96,14 @@ def resume(configuration: Configuration, memory: Memory) -> Fold | None:
 
 
 def keep(configuration: Configuration, memory: Memory, fold: Fold, journal: bytes, covers: Durable) -> None:
-    """Write a snapshot of both as they are after the frame `covers`, which is durable. Raises JournalError, OSError."""
+    """Write a snapshot of both as they are after the frame `covers`, which is durable. Raises JournalError."""
     form = FORMS[configuration.engine]()
-    (folder,) = places(configuration)
-    folder.mkdir(mode=0o700, exist_ok=True)
 
     def chunks() -> Iterator[Bytes]:
         yield pickle.dumps(memory.known(), protocol=pickle.HIGHEST_PROTOCOL)
         yield from form.dump(fold.engine)
 
-    keep_snapshot([folder], journal, covers, fold.digest[1], memory.tag, chunks())
+    keep_snapshot([place(configuration)], journal, covers, fold.digest[1], memory.tag, chunks())
 
 
 class _Reader(pickle.Unpickler):

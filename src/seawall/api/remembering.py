@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from seawall.api.memory import Memory, keep, places, resume
+from seawall.api.memory import Memory, keep, place, resume
 from seawall.journal.disk import Disk, OsDisk
 from seawall.journal.files import lock_folder
 from seawall.journal.horizon import Durable, read_horizon
@@ -26,7 +26,7 @@ from seawall.node.configuration import Configuration
 from seawall.node.node import Group
 from seawall.node.replay import ENGINES, Fold, replay
 from seawall.node.snapshots import FORMS
-from seawall.vocabulary.errors import InputError, JournalError, SeawallError
+from seawall.vocabulary.errors import InputError, JournalBusy, JournalError, SeawallError
 from seawall.vocabulary.records import Events
 
 EVERY: Final = 200_000
@@ -53,7 +53,7 @@ def remember(configuration: Configuration, *, write: bool = True) -> tuple[int, 
     if configuration.engine not in FORMS:
         raise InputError("engine", configuration.engine, "has no snapshots: it folds the journal")
     disk = OsDisk()
-    (folder,) = places(configuration)
+    folder = place(configuration)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = lock_folder(disk, folder)
     try:
@@ -132,12 +132,14 @@ class Keeper:
 
 
 def main() -> None:
-    """The process. Exit 0: there is a snapshot; 1: there is none, and why on standard error."""
+    """The process. Exit 0: there is a snapshot, or another process is at it; 1: there is none, and why."""
     os.nice(19)
     gc.disable()  # it makes and does not throw away
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     try:
         remember(msgspec.json.decode(sys.stdin.buffer.read(), type=Configuration))
+    except JournalBusy:
+        print("another process keeps this venue's memory", file=sys.stderr)
     except (SeawallError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)

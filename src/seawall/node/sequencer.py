@@ -172,7 +172,8 @@ class Sequencer:
                 if isinstance(error, MemoryError):
                     raise
             else:
-                self._tell(partial(self._deliver, [], self._taken_frames(), 0, None))  # of a look that journalled
+                if groups := self._taken_frames():  # it journalled
+                    self._tell(partial(self._deliver, [], groups, 0, None))
                 self._tell(partial(done, result, None))
 
     def _next_batch(self) -> list[_Request]:
