@@ -8,6 +8,7 @@ import shutil
 from collections import deque
 from functools import partial
 from random import Random
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -18,8 +19,10 @@ from dev_venue import orderly
 from typer.testing import CliRunner
 
 from seawall.api import memory as room
+from seawall.api import remembering
 from seawall.api.desk.memory import DeskMemory
 from seawall.api.memory import Memory, place, resume
+from seawall.api.operations.disk_time import DISK_LEAST
 from seawall.api.remembering import EVERY, Keeper, remember
 from seawall.cli.main import app
 from seawall.journal import frames
@@ -244,8 +247,36 @@ def test_a_forged_memory_runs_nothing(copied, monkeypatch, tmp_path):
     assert Reached.folder.exists(), "a reader without the rule runs it"
 
 
-def test_a_process_of_its_own_keeps_it_when_enough_was_heard(copied):
+def test_the_last_room_of_a_disk_is_left_to_the_journal(copied, monkeypatch):
+    configuration, _, last = copied
+    remember(configuration)
+    (file,) = place(configuration).glob("*.snapshot")
+    needed = DISK_LEAST + 2 * file.stat().st_size
+    free = [needed - 1]
+    monkeypatch.setattr(remembering.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free[0]))
+    with pytest.raises(JournalError, match=f"wants {needed:,}"):
+        remember(configuration)
+    free[0] = needed
+    assert remember(configuration) == (last, 0)
+
+
+def test_snapshots_are_a_minute_apart(copied):
+    configuration, _, _ = copied
+
+    async def run():
+        keeper = Keeper(configuration, on=True)
+        keeper.heard = EVERY
+        assert await keeper.look() == "" and keeper.heard == 0
+        await keeper.stop()
+        keeper.heard = EVERY
+        assert await keeper.look() == "" and keeper.heard == EVERY
+
+    asyncio.run(run())
+
+
+def test_a_process_of_its_own_keeps_it_when_enough_was_heard(copied, monkeypatch):
     configuration, whole, last = copied
+    monkeypatch.setattr(remembering, "APART_S", 0.0)
     folder = place(configuration)
 
     async def run():

@@ -33,10 +33,11 @@ from wire import Wire
 from seawall.api.desk.rows import lots_of, ticks_of
 from seawall.api.desk.shadow import Note
 from seawall.api.desk.statement import Taken
+from seawall.api.remembering import remember
 from seawall.api.sockets import free_port
 from seawall.api.view import View
 from seawall.journal import Tail, folders_of
-from seawall.node import ENGINES
+from seawall.node import ENGINES, Configuration
 from seawall.node.node import Group
 from seawall.venues.connection import once
 from seawall.vocabulary.records import EventKind, Kind, Status
@@ -387,6 +388,10 @@ class Campaign:
             self.venue.kill()
         if fault in ("desk killed", "both killed"):
             self.desk.kill()
+            if self.counted["desks killed"] % 2 == 0:  # the next one goes on from there, the others fold the journal
+                settings = {"data": str(self.folder / "desk"), "upstream": {"url": self.wire.url}}
+                self.counted["frames remembered"] += remember(Configuration.of(settings))[0]
+            self.counted["desks killed"] += 1
         if self.venue.process.poll() is not None:
             self.venue = self._venue()
         if self.desk.process.poll() is not None:
@@ -545,6 +550,8 @@ def test_a_failing_wire_and_kills_leave_both_sides_the_same(tmp_path):
     faults = ("cut here", "desk killed", "reorder", "venue killed", "cut there", "duplicate")
     counted = campaign(tmp_path, SEED, faults)
     assert counted["outcomes unknown"] and counted["orders there"] > 50, counted
+    frame = counted["frames remembered"]
+    assert frame and f"snapshot={frame}" in (tmp_path / "desk.log").read_text()
 
 
 @pytest.mark.soak

@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import gc
 import os
+import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ import msgspec
 import structlog
 
 from seawall.api.memory import Memory, keep, place, resume
+from seawall.api.operations.disk_time import DISK_LEAST
 from seawall.journal.disk import Disk, OsDisk
 from seawall.journal.files import lock_folder
 from seawall.journal.horizon import Durable, read_horizon
@@ -31,6 +34,9 @@ from seawall.vocabulary.records import Events
 
 EVERY: Final = 200_000
 """Commands heard since the last snapshot after which there is to be another; a start folds them in two seconds."""
+
+APART_S: Final = 60.0
+"""From one beginning to the next at least: while it writes, the journal shares its disk."""
 
 _PROGRAM: Final = "from seawall.api.remembering import main; main()"
 
@@ -54,12 +60,24 @@ def remember(configuration: Configuration, *, write: bool = True) -> tuple[int, 
         raise InputError("engine", configuration.engine, "has no snapshots: it folds the journal")
     disk = OsDisk()
     folder = place(configuration)
+    _check_room(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = lock_folder(disk, folder)
     try:
         return _remember(configuration, disk, write=write)
     finally:
         disk.close(lock)
+
+
+def _check_room(folder: Path) -> None:
+    """Raise JournalError where a snapshot might take the room that the journal lives on: two old ones are there yet."""
+    there = folder if folder.is_dir() else folder.parent
+    sizes = [file.stat().st_size for file in folder.glob("*.snapshot")]
+    free, needed = shutil.disk_usage(there).free, DISK_LEAST + 2 * max(sizes, default=0)
+    if free < needed:
+        raise JournalError(
+            f"{there} has {free:,} bytes free, and a snapshot wants {needed:,}: the journal may need them"
+        )
 
 
 def _remember(configuration: Configuration, disk: Disk, *, write: bool) -> tuple[int, int]:
@@ -94,7 +112,7 @@ class Keeper:
         self.on = on and configuration.engine in FORMS
         self.heard = 0
         """Commands since the last snapshot was begun."""
-        self._configuration = configuration
+        self._configuration, self._begun = configuration, -APART_S
         self._process: asyncio.subprocess.Process | None = None
 
     async def look(self) -> str:
@@ -103,8 +121,9 @@ class Keeper:
         if self._process is not None and self._process.returncode is not None:
             why = f"the process ended with {self._process.returncode}" if self._process.returncode else ""
             self._process = None
-        if self.on and self._process is None and self.heard >= EVERY:
-            self.heard = 0
+        now = time.monotonic()
+        if self.on and self._process is None and self.heard >= EVERY and now >= self._begun + APART_S:
+            self.heard, self._begun = 0, now
             try:
                 await self._begin()
             except OSError as error:

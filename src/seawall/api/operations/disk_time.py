@@ -7,6 +7,9 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 
+DISK_LEAST: Final = 1 << 30
+"""Bytes free below which a disk is as good as full."""
+
 WINDOW_S: Final = 3_600.0
 LEAST_S: Final = 600.0
 """Younger samples say nothing about growth: a start makes segments ahead, and the first minute would look like ruin."""

@@ -26,7 +26,7 @@ from seawall.api.operations.approvals import (
     Proposal,
     Proposals,
 )
-from seawall.api.operations.disk_time import DiskTime, days_left
+from seawall.api.operations.disk_time import DISK_LEAST, DiskTime, days_left
 from seawall.api.operations.hours import Hours
 from seawall.api.operations.journalling import Act, Denied, Writer, judge
 from seawall.api.operations.naming import aimed, numbers_of
@@ -43,8 +43,6 @@ from seawall.vocabulary.records import Kind, Scope, VenueState
 WORDS: Final = {VenueState.OPEN: "open", VenueState.REDUCE_ONLY: "reduce_only", VenueState.HALTED: "halted"}
 REASON_MAX: Final = 500
 CLOCK_STEP_MS: Final = 1_000
-DISK_LEAST: Final = 1 << 30
-"""Bytes free below which a disk is as good as full."""
 CERTIFICATE_DAYS: Final = 21
 
 
