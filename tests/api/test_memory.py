@@ -1,21 +1,27 @@
 """A venue's memory goes on from a snapshot as if it had folded all of the journal, and from no snapshot it may not."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
+import time
+import urllib.request
 from collections import deque
 from functools import partial
 from random import Random
 from types import SimpleNamespace
 
+import aiohttp
 import msgspec
 import pytest
 import structlog
 from api_venue import ALICE, BOB, CAROL, INDEX_USD, PERPETUAL, START_NS, Venue
 from desk_venue import DeskVenue, write_keys
-from dev_venue import orderly
+from dev_venue import ENVIRONMENT, START, orderly
 from typer.testing import CliRunner
 
 from seawall.api import memory as room
@@ -24,6 +30,7 @@ from seawall.api.desk.memory import DeskMemory
 from seawall.api.memory import Memory, place, resume
 from seawall.api.operations.disk_time import DISK_LEAST
 from seawall.api.remembering import EVERY, Keeper, remember
+from seawall.cli.bench_clients import Process, bid
 from seawall.cli.main import app
 from seawall.journal import frames
 from seawall.journal.disk import OsDisk
@@ -342,3 +349,59 @@ def test_a_desk_goes_on_from_its_memory(tmp_path):
         assert position["size"] == 10
         assert again.stop() == 0
         assert "alert=break" not in again.log.read_text() and "Traceback" not in again.log.read_text()
+
+
+@contextlib.contextmanager
+def served(folder, accounts):
+    """A venue as people run it, over a journal that a dev venue began."""
+    off = "[rates.trading]\nrate = 0.0\n[rates.other]\nrate = 0.0\n"
+    doors = "[trading]\nport = 0\n[operations]\nport = 0\n[rates]\nconnections = 0\n"
+    (folder / "seawall.toml").write_text(f'data = "{folder / "venue"}"\n{doors}{off}')
+    words = [sys.executable, "-c", START, "serve", "--config", str(folder / "seawall.toml")]
+    with (folder / "served.log").open("ab") as log:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
+    try:
+        yield Process(process, json.loads(process.stdout.readline()) | {"accounts": accounts})
+    finally:
+        process.kill()
+        process.wait()
+
+
+def open_orders(venue):
+    request = urllib.request.Request(f"{venue.ready['http']}/api/v2/private/get_open_orders", headers=venue.headers(0))
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["result"]
+
+
+@pytest.mark.soak
+def test_a_served_venue_keeps_its_memory_by_itself_and_is_killed(tmp_path):
+    with orderly(tmp_path / "venue") as dev:
+        accounts = list(dev.accounts.values())
+
+    async def trade(venue):
+        each, connector = (EVERY + 20_000) // 16, aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as client:
+
+            async def one(number):
+                async with client.ws_connect(venue.ready["ws"], headers=venue.headers(number)) as socket:
+                    for at in range(each):
+                        await socket.send_str(bid(at))
+                        if at >= 64:
+                            await socket.receive()
+                    for _ in range(64):
+                        await socket.receive()
+
+            await asyncio.gather(*map(one, range(16)))
+
+    kept = tmp_path / "venue" / "memory"
+    with served(tmp_path, accounts) as venue:
+        asyncio.run(trade(venue))
+        give_up = time.monotonic() + 60
+        while not (kept.is_dir() and snapshots_in(OsDisk(), kept)):
+            assert time.monotonic() < give_up, "no memory was kept"
+            time.sleep(0.1)
+        before = open_orders(venue)
+    with served(tmp_path, accounts) as venue:
+        assert open_orders(venue) == before and len(before) > 50_000
+    log = (tmp_path / "served.log").read_text()
+    assert f"snapshot={snapshots_in(OsDisk(), kept)[-1]}" in log and "Traceback" not in log
