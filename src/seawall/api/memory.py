@@ -82,16 +82,17 @@ def resume(configuration: Configuration, memory: Memory) -> Fold | None:
     """The fold as the newest snapshot has it, `memory` then being what it was; None: fold the journal."""
     if configuration.engine not in FORMS or not place(configuration).is_dir():
         return None
-    form = FORMS[configuration.engine]()
+    form, tag = FORMS[configuration.engine](), memory.tag
     for snapshot in usable_snapshots(configuration.folders, places=[place(configuration)]):
-        if snapshot.tag == memory.tag:
-            try:
-                known = _read(bytes(snapshot.chunks.pop(0)), memory.kept)
-            except InputError as error:
-                structlog.get_logger().warning("a memory is not read", frame=snapshot.frame, why=str(error))
-                continue
-            memory.adopt(known)
-            return Fold(form.load(snapshot.chunks), snapshot.frame, snapshot.digest)
+        if snapshot.tag != tag:
+            continue
+        try:
+            known = _read(bytes(snapshot.chunks.pop(0)), memory.kept)
+        except InputError as error:
+            structlog.get_logger().warning("a memory is not read", frame=snapshot.frame, why=str(error))
+            continue
+        memory.adopt(known)
+        return Fold(form.load(snapshot.chunks), snapshot.frame, snapshot.digest)
     return None
 
 

@@ -60,8 +60,8 @@ def remember(configuration: Configuration, *, write: bool = True) -> tuple[int, 
         raise InputError("engine", configuration.engine, "has no snapshots: it folds the journal")
     disk = OsDisk()
     folder = place(configuration)
-    _check_room(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_room(folder)
     lock = lock_folder(disk, folder)
     try:
         return _remember(configuration, disk, write=write)
@@ -71,12 +71,11 @@ def remember(configuration: Configuration, *, write: bool = True) -> tuple[int, 
 
 def _check_room(folder: Path) -> None:
     """Raise JournalError where a snapshot might take the room that the journal lives on: two old ones are there yet."""
-    there = folder if folder.is_dir() else folder.parent
     sizes = [file.stat().st_size for file in folder.glob("*.snapshot")]
-    free, needed = shutil.disk_usage(there).free, DISK_LEAST + 2 * max(sizes, default=0)
+    free, needed = shutil.disk_usage(folder).free, DISK_LEAST + 2 * max(sizes, default=0)
     if free < needed:
         raise JournalError(
-            f"{there} has {free:,} bytes free, and a snapshot wants {needed:,}: the journal may need them"
+            f"{folder} has {free:,} bytes free, and a snapshot wants {needed:,}: the journal may need them"
         )
 
 

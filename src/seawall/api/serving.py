@@ -29,7 +29,7 @@ from seawall.api.memory import Memory, resume
 from seawall.api.operations.app import operations_app
 from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.people import development_people, first_operator
-from seawall.api.remembering import Keeper
+from seawall.api.remembering import Keeper, memory_of
 from seawall.api.service import Service
 from seawall.api.sockets import free_port, taken, until_listening
 from seawall.api.web import CLOSE_S, WebServer
@@ -72,7 +72,7 @@ class Venue:
         """
         self.configuration, self.market_kind, self._passphrase = configuration, market, passphrase
         self.trading, self.operations_at = (_bound(door) for door in (configuration.trading, configuration.operations))
-        self.memory = Memory()
+        self.memory: Memory = memory_of(configuration)
         self._keeper = Keeper(configuration, on=not market)
         self.market: LiveMarket | None = None
         """What a dev venue trades against; a real one makes no prices."""
@@ -112,7 +112,7 @@ class Venue:
 
         # The loop serves nobody yet, so the fold may run in a thread: signals still get through.
         resumed = None
-        if self._keeper.on:  # which copies no memory while the writer waits
+        if self._keeper.on:  # the writer need not stop to copy its state: the keeper's process writes it
             resumed = partial(resume, configuration, memory)
             configuration = msgspec.structs.replace(configuration, snapshot_frames=0)
         self.node = await asyncio.to_thread(

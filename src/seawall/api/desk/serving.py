@@ -31,6 +31,8 @@ SIGHT_S: Final = 20.0
 class DeskVenue(Venue):
     """Desk mode. `dev`: people and keys of its own making, told in the ready line, and it reopens itself."""
 
+    memory: DeskMemory
+
     def __init__(
         self,
         configuration: Configuration,
@@ -45,7 +47,6 @@ class DeskVenue(Venue):
         self.dev, self._credentials = dev, credentials or {}
         # Who only looks on must not be what cuts the bots off: without a journal it still forwards, and says so.
         self.outlives_its_writer = not configuration.upstream.enforce
-        self.memory: DeskMemory = DeskMemory(configuration)
         self.mirror = self.memory.mirror
         self.bots: dict[str, Bot] = {}
         self._feed = Feed(self.mirror, configuration.upstream.underlyings)

@@ -14,7 +14,7 @@ from seawall.engine.catalogue import Refused
 from seawall.node.sequencer import Seen, result_of
 from seawall.vocabulary.errors import OutcomeUnknown, SeawallError
 from seawall.vocabulary.reasons import Reason, explain
-from seawall.vocabulary.records import EventKind, Kind, command
+from seawall.vocabulary.records import Kind, command
 
 LOOK_S: Final = 2.0
 WRITE_S: Final = 30.0
@@ -61,23 +61,25 @@ class Writer:
         submit = partial(self._service.sequencer.submit, b"".join(records), b"".join(attachments), urgent=True)
         seq = await _answer(lambda done: submit(done=done), timeout)
         for number, act in enumerate(acts, seq):
-            refused = self._service.view.refused.pop(number, None)
-            if refused is not None:
-                reason, a, b = refused[:3]
-                raise Denied(reason, a, b, act.kind)
+            self._check(number, act.kind)
         return int(seq)
 
-    async def adopt(self, rules: int, approval: bytes, timeout: float = ADOPT_S) -> int:
+    async def adopt(self, rules: int, approval: bytes) -> int:
         """Go on under other rules between two groups, with snapshots before and after; returns the command's seq.
 
         Raises InputError for rules that cannot be adopted, Denied, OutcomeUnknown.
         """
-        events = await self.look(partial(self._service.node.adopt_rules, rules, approval), timeout)
-        event = events[0]
-        self._service.view.refused.pop(int(event["seq"]), None)
-        if event["kind"] == EventKind.REFUSED:
-            raise Denied(int(event["reason"]), int(event["a"]), int(event["b"]), Kind.RULES)
-        return int(event["seq"])
+        events = await self.look(partial(self._service.node.adopt_rules, rules, approval), ADOPT_S)
+        seq = int(events["seq"][0])
+        self._check(seq, Kind.RULES)
+        return seq
+
+    def _check(self, seq: int, kind: Kind) -> None:
+        """Raise Denied for a command that was refused."""
+        refused = self._service.view.refused.pop(seq, None)
+        if refused is not None:
+            reason, a, b, *_ = refused
+            raise Denied(reason, a, b, kind)
 
 
 async def _answer(ask: Callable[[Seen], None], timeout: float | None) -> Any:

@@ -56,7 +56,8 @@ async def status(operations: Operations) -> dict[str, Any]:
         dead = sequencer.dead is not None
         found["restricted"] = [_dead_row(str(error))] if dead else []
         return found
-    found |= {name: seen[name] for name in ("seq", "frame", "rules", "newest_rules", "engine")}
+    found |= {name: seen[name] for name in ("seq", "frame", "rules", "engine")}
+    found["newest_rules"] = max(RULES_FOLDED)
     found["commit_ms"] = _percentiles(seen["latencies"])
     found["restricted"] = _restricted(operations, seen)
     found["state"] = WORDS[seen["venue"]]
@@ -81,7 +82,6 @@ def _seen(node: Any) -> dict[str, Any]:
         "seq": node.journal.next_seq - 1,
         "frame": node.journal.next_frame - 1,
         "rules": catalogue.rules,
-        "newest_rules": max(RULES_FOLDED),
         "engine": node.configuration.engine,
         "venue": catalogue.venue,
         "states": dict(catalogue.states),
