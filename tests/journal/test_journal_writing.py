@@ -90,6 +90,14 @@ def test_records_never_straddle_pages():
     assert [pages_needed(count, 0) for count in (1, 30, 31, 61, 62, 1000)] == [1, 1, 2, 2, 3, 33]
 
 
+def columns(**values):
+    """Three commands whose ends, or whose sum, are right."""
+    made = batch(1, 3)
+    for name, column in values.items():
+        made[name] = column
+    return made
+
+
 @pytest.mark.parametrize(
     ("field", "spoil"),
     [
@@ -98,8 +106,10 @@ def test_records_never_straddle_pages():
         ("commands", lambda journal: commit(journal, 31 * 7)),
         ("seq", lambda journal: journal.commit(batch(2, 3))),
         ("seq", lambda journal: journal.commit(batch(1, 3)[::-1])),
+        ("seq", lambda journal: journal.commit(columns(seq=[1, 1, 3]))),
         ("attachments", lambda journal: journal.commit(batch(1, 1), b"x")),
         ("attachments", lambda journal: journal.commit(batch(1, 1, attachment=b"xy"), b"x")),
+        ("attachments", lambda journal: journal.commit(columns(attachment=[2, -1, 0]), b"x")),
         ("digest", lambda journal: commit(journal, 1, digest=(1, bytes(32)))),
         ("digest", lambda journal: commit(journal, 1, digest=(0, bytes(32)))),
     ],

@@ -256,8 +256,11 @@ def test_groups_do_not_change_events(tmp_path):
 
 
 def test_what_does_not_fit_is_refused_whole(tmp_path):
-    node = start(tmp_path, segment_bytes=1 << 18)
+    node = start(tmp_path, segment_bytes=1 << 18, group=2)
     before = node.journal.next_seq
+    shares = join(*[command(Kind.TIME, attachment=share) for share in (0, 0, 2, -1)])  # the first group would stand
+    with pytest.raises(InputError, match="as many bytes"):
+        node.submit(shares, b"x")
     big = command(Kind.PUBLISH, version=1, attachment=1 << 18)
     with pytest.raises(InputError, match="segment"):
         node.submit(join(command(Kind.TIME), big), bytes(1 << 18))
