@@ -1,6 +1,6 @@
 """The rare commands of the fast engine, folded in Python: catalogue, parameters, states, publications."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -370,7 +370,7 @@ class Rare(Memory):
             row = blocks[block.block]
             row["touched"], row["scenarios"], row["maintenance"] = 1, block.scenarios, block.maintenance_scenarios
             indices = [index for pair in block.charges for index in pair]
-            row["charged"] = any(index != NO_CHARGE for index in indices)
+            row["charged"] = _charged(indices)
             start = block.block * EXPOSURES * ROWS
             self._arrays["block_charges"][start : start + EXPOSURES * ROWS] = lines[indices]
         for number, limit in limits.items():
@@ -407,7 +407,7 @@ class Rare(Memory):
             instruments[name][numbers] = [getattr(risk, name) for risk in risks]
         instruments["published"][numbers], instruments["published_at"][numbers] = 1, h[at.CLOCK]
         instruments["capped"][numbers] = [gains_capped(self.catalogue.rules, risk.gain_cap) for risk in risks]
-        instruments["charged"][numbers] = [any(index != NO_CHARGE for index in risk.charges) for risk in risks]
+        instruments["charged"][numbers] = [_charged(risk.charges) for risk in risks]
         for name in ("scenarios", "maintenance"):
             instruments[name][numbers] = self._arrays["blocks"][name][instruments["block"][numbers]]
         for row in range(ROWS):
@@ -425,6 +425,11 @@ class Rare(Memory):
     def _largest_held(self, instrument: int) -> tuple[int, int]:
         lots, cash = self.kernels.largest_held(self._header, instrument)
         return int(lots), int(cash)
+
+
+def _charged(indices: Iterable[int]) -> int:
+    """A bit for each of these charges that there is."""
+    return sum(1 << bit for bit, index in enumerate(indices) if index != NO_CHARGE)
 
 
 def _lines_of(publication: Publication) -> Any:

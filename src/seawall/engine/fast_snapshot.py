@@ -24,7 +24,7 @@ from seawall.vocabulary.records import RULES_FOLDED, VenueState
 
 _TABLES: Final = ("order_table", "position_table", "level_table", "pair_table")
 
-FORM: Final = 1
+FORM: Final = 2
 """To be raised when what is kept changes its meaning and not its layout."""
 
 

@@ -139,8 +139,9 @@ def _table(h: Header, command: Any) -> None:
         _account(h, command.account)
         prefetch(h[at.A_LEVEL_TABLE] + 16 * home(_key(command), h[at.LEVEL_MASK]))
         _instrument(h, command.instrument)
+        prefetch(h[at.A_ORDER_TABLE] + 16 * home(command.seq, h[at.ORDER_MASK]))
     elif _names_order(command):
-        prefetch(h[at.A_ORDER_TABLE] + 16 * home(command.order_id, h[at.ORDER_MASK]))
+        fetch(h[at.A_ORDER_TABLE] + 16 * home(command.order_id, h[at.ORDER_MASK]), 2)
 
 
 @kernel

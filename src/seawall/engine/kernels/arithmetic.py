@@ -140,15 +140,26 @@ def part_of(amount: Number, split: Number) -> Number:
 @kernel
 def worst_charge(charge: Any, low: Number, high: Number, split: Number) -> Number:
     """max(formulas.charge_value at `low`, at `high`), low <= high: each line is monotone, so one end decides it."""
+    if split != 1 or low <= -_NARROW or high >= _NARROW:
+        return _worst_charge(charge, low, high, split)
+    worst, line, rate = 0, 0, charge.lines[0, 0]
+    while rate != 0:
+        exposure = high if rate > 0 else low
+        worst = max(worst, charge.lines[line, 1] - (-rate * exposure >> _CHARGE_SHIFT))
+        line += 1
+        rate = charge.lines[line, 0]
+    return worst
+
+
+@kernel
+def _worst_charge(charge: Any, low: Number, high: Number, split: Number) -> Number:
+    """`worst_charge` for wide exposures and accounts that share an owner."""
     worst = 0
     line = 0
     while charge.lines[line, 0] != 0:
         rate = charge.lines[line, 0]
         exposure = high if rate > 0 else low
-        if -_NARROW < exposure < _NARROW:
-            asked = -(-rate * exposure >> _CHARGE_SHIFT)
-        else:
-            asked = rate * (exposure >> _CHARGE_SHIFT) - (-rate * (exposure & _CHARGE_MASK) >> _CHARGE_SHIFT)
+        asked = rate * (exposure >> _CHARGE_SHIFT) - (-rate * (exposure & _CHARGE_MASK) >> _CHARGE_SHIFT)
         worst = max(worst, asked - part_of(-charge.lines[line, 1], split))
         line += 1
     return worst

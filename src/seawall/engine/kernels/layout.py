@@ -215,6 +215,7 @@ INSTRUMENT: Final = _record(
 codes the highest price is the best."""
 
 BLOCK: Final = _record(_fields("", "scenarios maintenance charged touched underlying"))
+"""`charged`: bit 2 * exposure + row is set where there is such a charge; an instrument's: bit of the row."""
 
 CHARGE: Final = np.dtype([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
 """(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""

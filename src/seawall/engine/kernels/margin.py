@@ -31,6 +31,7 @@ from seawall.engine.kernels.views import (
     words_of,
 )
 from seawall.vocabulary import bounds
+from seawall.vocabulary.publication import EXPOSURES
 
 _NO_CAP = bounds.NO_CAP
 _C = at.CURRENCIES_MAX
@@ -140,25 +141,20 @@ def scan(
     margin = margins_of(h)[m]
     x, u = scenarios_of(h, m), risk_of(h, instrument)
     x[0] += min(0, new_fixed) - min(0, old_fixed)
-    first = -x[0]
-    second = first
+    null = -x[0]
+    first = second = null
     sloped_old, sloped_new = side * old, side * new
     up = ins.inexact if side < 0 else 0
     old_fixed += sloped_old * up
     new_fixed += sloped_new * up
     after = before + change
     drift = ((after if after < 0 else 0) - (before if before < 0 else 0)) * ins.inexact
-    for s in range(1, ins.maintenance):
-        value = x[s] + change * u[s] + drift
-        value += min(0, new_fixed + sloped_new * u[s]) - min(0, old_fixed + sloped_old * u[s])
-        x[s] = value
-        first = max(first, -value)
-    for s in range(ins.maintenance, ins.scenarios):
+    for s in range(1, np.int64(ins.scenarios)):
         value = x[s] + change * u[s] + drift
         value += min(0, new_fixed + sloped_new * u[s]) - min(0, old_fixed + sloped_old * u[s])
         x[s] = value
         second = max(second, -value)
-    second = max(first, second)
+        first = max(first, -value if s < ins.maintenance else null)
     account = accounts_of(h)[margin.account]
     account.scenario_initial += second - margin.initial
     account.scenario_maintenance += first - margin.maintenance
@@ -240,12 +236,13 @@ def charge_position(h: Header, p: Index) -> None:
     ins = instruments_of(h)[pos.instrument]
     if ins.charged == 0:
         return
-    lines = charges_of(h)
-    account = accounts_of(h)[pos.account]
-    high = ins.weight * (pos.quantity + pos.open_buy)
-    low = ins.weight * (pos.quantity - pos.open_sell)
-    initial = ar.worst_charge(lines[2 * pos.instrument], low, high, account.split)
-    maintenance = ar.worst_charge(lines[2 * pos.instrument + 1], low, high, account.split)
+    lines, account = charges_of(h), accounts_of(h)[pos.account]
+    low, high = ins.weight * (pos.quantity - pos.open_sell), ins.weight * (pos.quantity + pos.open_buy)
+    initial = maintenance = np.int64(0)
+    if ins.charged & 1:
+        initial = ar.worst_charge(lines[2 * pos.instrument], low, high, account.split)
+    if ins.charged & 2:
+        maintenance = ar.worst_charge(lines[2 * pos.instrument + 1], low, high, account.split)
     account.charge_initial += initial - pos.charge_initial
     account.charge_maintenance += maintenance - pos.charge_maintenance
     pos.charge_initial, pos.charge_maintenance = initial, maintenance
@@ -258,24 +255,32 @@ def charge_block(h: Header, m: Index) -> None:
     block = blocks_of(h)[margin.block]
     if block.charged == 0:
         return
-    account = accounts_of(h)[margin.account]
-    initial = _block_row(h, m, 0)
-    maintenance = _block_row(h, m, 1)
+    lines, account = block_charges_of(h), accounts_of(h)[margin.account]
+    initial = maintenance = np.int64(0)
+    for exposure in range(EXPOSURES):
+        rows = block.charged >> 2 * exposure & 3
+        if rows != 0:
+            low, high = _ends(margin, exposure)
+            line = 2 * (EXPOSURES * margin.block + exposure)
+            if rows & 1:
+                initial += ar.worst_charge(lines[line], low, high, account.split)
+            if rows & 2:
+                maintenance += ar.worst_charge(lines[line + 1], low, high, account.split)
     account.charge_initial += initial - margin.charge_initial
     account.charge_maintenance += maintenance - margin.charge_maintenance
     margin.charge_initial, margin.charge_maintenance = initial, maintenance
 
 
 @kernel
-def _block_row(h: Header, m: Index, row: Any) -> Any:
-    margin = margins_of(h)[m]
-    lines, first, split = block_charges_of(h), 8 * margin.block + row, accounts_of(h)[margin.account].split
-    low, high = margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta
-    total = ar.worst_charge(lines[first], low, high, split)
-    total += ar.worst_charge(lines[first + 2], margin.gross_delta, margin.gross_delta, split)
-    low, high = margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega
-    total += ar.worst_charge(lines[first + 4], low, high, split)
-    return total + ar.worst_charge(lines[first + 6], margin.gross_vega, margin.gross_vega, split)
+def _ends(margin: Any, exposure: Any) -> Any:
+    """Least and most of one of a block's exposures, whichever of its open orders fill."""
+    if exposure == 0:
+        return margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta
+    if exposure == 1:
+        return margin.gross_delta, margin.gross_delta
+    if exposure == 2:
+        return margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega
+    return margin.gross_vega, margin.gross_vega
 
 
 @kernel
