@@ -21,6 +21,7 @@ from seawall.engine.kernels.views import (
     kernel,
     level_table_of,
     levels_of,
+    limits_of,
     margins_of,
     nodes_of,
     order_table_of,
@@ -29,17 +30,19 @@ from seawall.engine.kernels.views import (
     prefetch,
 )
 from seawall.vocabulary import bounds
-from seawall.vocabulary.records import Kind, TimeInForce
+from seawall.vocabulary.records import COMMAND, FLAG_PROTECTED, Kind, TimeInForce
 
 _ORDER, _CANCEL, _EDIT = int(Kind.ORDER), int(Kind.CANCEL), int(Kind.EDIT)
+_COMMAND_BYTES = COMMAND.itemsize
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
-_TABLE, _RECORD, _ROW, _LINKS = 12, 8, 4, 2  # how many commands ahead each step is asked for
+_STREAM, _TABLE, _RECORD, _ROW, _LINKS, _SUMS = 24, 14, 10, 6, 4, 2  # how many commands ahead a step is asked for
 
 
 @kernel
 def look_ahead(h: Header) -> None:
     """Prefetch for the commands after AT."""
     commands, now, count = commands_of(h), h[at.AT], h[at.COUNT]
+    fetch(h[at.A_COMMANDS] + _COMMAND_BYTES * (now + _STREAM), 2)
     if now + _TABLE < count:
         _table(h, commands[now + _TABLE])
     if now + _RECORD < count:
@@ -48,12 +51,14 @@ def look_ahead(h: Header) -> None:
         _row(h, commands[now + _ROW])
     if now + _LINKS < count:
         _links(h, commands[now + _LINKS])
+    if now + _SUMS < count:
+        _last(h, commands[now + _SUMS])
 
 
 @kernel
 def _instrument(h: Header, instrument: Index) -> None:
     """The instrument's record, its risk array and the first lines of its charges."""
-    fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * instrument, at.INSTRUMENT_BYTES // 64 + 1)
+    fetch(h[at.A_INSTRUMENTS] + at.INSTRUMENT_BYTES * instrument, at.INSTRUMENT_BYTES // at.LINE)
     fetch(h[at.A_RISK] + 8 * h[at.STRIDE] * instrument, h[at.STRIDE] // 8)
     prefetch(h[at.A_CHARGES] + 2 * at.CHARGE_BYTES * instrument)
     prefetch(h[at.A_CHARGES] + (2 * instrument + 1) * at.CHARGE_BYTES)
@@ -77,9 +82,14 @@ def _immediate(command: Any) -> bool:
 @kernel
 def _facing(h: Header, command: Any) -> Index:
     """The order an immediate order would meet first, or -1."""
-    ins = instruments_of(h)[command.instrument]
-    best = ins.best[book_code(-command.side)]
+    best = _opposite(h, command)
     return levels_of(h)[best].head if best >= 0 else -1
+
+
+@kernel
+def _opposite(h: Header, command: Any) -> Index:
+    """The best level of the side an order is matched against, or -1."""
+    return instruments_of(h)[command.instrument].best[book_code(-command.side)]
 
 
 @kernel
@@ -111,6 +121,17 @@ def _limits(h: Header, account: Index) -> None:
         for group in (entry.desk, entry.firm, entry.owner):
             prefetch(h[at.A_ACCOUNTS] + at.ACCOUNT_BYTES * group + at.LINE)
             prefetch(h[at.A_LIMITS] + at.LIMITS_BYTES * group)
+
+
+@kernel
+def _pairs(h: Header, command: Any) -> None:
+    """Where limits in its instrument would be, of an account and of its groups, whose limits are there."""
+    entry = accounts_of(h)[command.account]
+    if entry.limited != 0 or entry.desk + entry.firm + entry.owner > 0:
+        for who in (command.account, entry.desk, entry.firm, entry.owner):
+            if limits_of(h)[who].pairs != 0:
+                slot = home(position_key(np.int64(who), command.instrument), h[at.PAIR_MASK])
+                prefetch(h[at.A_PAIR_TABLE] + 16 * slot)
 
 
 @kernel
@@ -153,6 +174,7 @@ def _record(h: Header, command: Any) -> None:
         else:
             _new(h, command)
         prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * accounts_of(h)[command.account].newest[at.OPEN] + at.LINE)
+        prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * _opposite(h, command))
         level = find(level_table_of(h), h[at.LEVEL_MASK], _key(command))
         if level >= 0:
             prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * level)
@@ -161,6 +183,9 @@ def _record(h: Header, command: Any) -> None:
         _limits(h, command.account)
         if command.strategy != 0:
             prefetch(h[at.A_STRATEGIES] + 8 * (bounds.STRATEGIES * command.account + command.strategy))
+        if command.flags & FLAG_PROTECTED:
+            first = accounts_of(h)[command.account].first_protection
+            prefetch(h[at.A_PROTECTIONS] + at.PROTECTION_BYTES * first + at.LINE)
         if _immediate(command):
             fetch(h[at.A_ORDERS] + at.ORDER_BYTES * _facing(h, command), 2)
     elif _names_order(command):
@@ -240,6 +265,7 @@ def _path(h: Header, command: Any, hops: Index) -> None:
 @kernel
 def _row(h: Header, command: Any) -> None:
     if command.kind == _ORDER and _known(h, command):
+        _pairs(h, command)
         p = find_position(h, command.account, command.instrument)
         if p >= 0:
             fetch_margin(h, p)
@@ -256,6 +282,8 @@ def _row(h: Header, command: Any) -> None:
             facing = _facing(h, command)
             if facing >= 0:
                 _resting(h, facing)
+                for account in (command.account, orders_of(h)[facing].account):
+                    prefetch(h[at.A_BALANCES] + 8 * at.CURRENCIES_MAX * account)
     elif _names_order(command):
         o = _named(h, command)
         if o >= 0:
@@ -263,6 +291,9 @@ def _row(h: Header, command: Any) -> None:
             _resting(h, o)
             _instrument(h, order.instrument)
             prefetch(h[at.A_LEVELS] + at.LEVEL_BYTES * order.level)
+            if command.kind == _EDIT:
+                key = level_key(order.instrument, book_code(order.side), command.price & bounds.PRICE_MAX)
+                prefetch(h[at.A_LEVEL_TABLE] + 16 * home(key, h[at.LEVEL_MASK]))
             for link in (order.next, order.previous, order.older, order.newer):
                 prefetch(h[at.A_ORDERS] + at.ORDER_BYTES * link + at.LINE)
 
@@ -298,3 +329,15 @@ def _links(h: Header, command: Any) -> None:
         p = np.int64(orders_of(h)[o].position)
         if p >= 0:
             _sums(h, p)
+
+
+@kernel
+def _last(h: Header, command: Any) -> None:
+    """The margin records of the sums that come with an order whose position is there."""
+    o = np.int64(-1)
+    if _names_order(command):
+        o = _named(h, command)
+    elif command.kind == _ORDER and _known(h, command) and _immediate(command):
+        o = _facing(h, command)
+    if o >= 0 and orders_of(h)[o].position >= 0:
+        _sum_margins(h, np.int64(orders_of(h)[o].position))

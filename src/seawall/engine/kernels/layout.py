@@ -217,7 +217,7 @@ codes the highest price is the best."""
 BLOCK: Final = _record(_fields("", "scenarios maintenance charged touched underlying"))
 """`charged`: bit 2 * exposure + row is set where there is such a charge; an instrument's: bit of the row."""
 
-CHARGE: Final = np.dtype([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
+CHARGE: Final = _record([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
 """(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""
 
 POSITION: Final = _record(
@@ -278,4 +278,5 @@ POSITION_BYTES: Final = POSITION.itemsize
 MARGIN_BYTES: Final = MARGIN.itemsize
 ORDER_BYTES: Final = ORDER.itemsize
 LEVEL_BYTES: Final = LEVEL.itemsize
+PROTECTION_BYTES: Final = PROTECTION.itemsize
 NODE_BYTES: Final = NODE.itemsize
