@@ -20,10 +20,12 @@ from operations_venue import desk
 
 from seawall.api.operations.prices import BEHIND_MS, Prices
 from seawall.api.operations.record import Record
+from seawall.engine import formulas
 from seawall.journal import frames
 from seawall.journal.checkpoint import SigningKey
 from seawall.node.node import Group
 from seawall.risk import black76
+from seawall.risk.market import VALUE_ATOMS_PER_USD
 from seawall.risk.surfaces import QuoteRow, calibrate, make_chain
 from seawall.sim.dev_catalogue import note_of, perpetuals
 from seawall.vocabulary.instruments import Form, Instrument, Product
@@ -166,6 +168,9 @@ BAD = {
         {"instruments": {PERPETUAL: {"basis": 0.0, "volatility": 0.5}, "BTC_USDC-PERPETUAL": {"basis": 0.0}}},
         f"instruments.{PERPETUAL}.volatility",
     ),
+    "depth": ({"depths": {"BTC": 0.0}}, "depths.BTC"),
+    "depth 1e8 too large": ({"depths": {"BTC": 60e14}}, "depths.BTC"),
+    "depth of no index": ({"depths": {"ETH": 1e6}}, "depths.ETH"),
     "band": ({"indexes": {"BTC": 1.0}}, "instruments[0].mark"),
     "old": ({"time": 1}, "time"),
     "ahead": ({"time": 2**42}, "time"),
@@ -298,11 +303,49 @@ def a_chain(time_ns):
     return make_chain(rows, time_ns, sha256="0" * 64)
 
 
+def test_a_depth_makes_margin_dearer_and_never_cheaper_than_the_parameter(tmp_path):
+    async def scenario(d):
+        def asked(published=None):
+            """By a publication, the last if no other, of 50 million dollars of Bitcoin and as many short."""
+            made = Publication.decode(published or list(journalled(d))[-1][1])
+            block = d.view.by_name[PERPETUAL].spec.block
+            (lines,) = [made.charges[one.charges[0][0]].lines for one in made.blocks if one.block == block]
+            ends = [formulas.charge_value(lines, side * 50_000_000 * VALUE_ATOMS_PER_USD, 1) for side in (1, -1)]
+            assert ends[0] == ends[1]
+            return ends[0]
+
+        async def ask(**said):
+            d.venue.clock.advance(10**10)  # past the timer
+            assert (await feed(d, **said))["published"] == ["BTC"]
+            return asked()
+
+        await believed(d)
+        alone = asked()  # 60 million dollars are the parameter's
+        assert await ask(depths={"BTC": 1e12}) == alone
+        assert d.operations.prices.rows()[0]["depth"] == 1e12
+        assert await ask() == alone and d.operations.prices.depths == {}
+        assert await ask(depths={"BTC": 40e6}) > alone
+        assert (await d.get("/status"))["prices"][0]["depth"] == 40e6
+        before = asked()
+        assert await ask(depths={"BTC": 1.0}) > before
+        assert d.operations.prices.depths == {"BTC": pytest.approx(38e6)}  # one bad word moves it by a twentieth
+        await ask(depths={"BTC": 1e9})
+        assert d.operations.prices.depths == {"BTC": pytest.approx(39.9e6)}
+        for _ in range(2):  # other parameters are judged with all coins' prices
+            await feed(d, 60_000.0, 3_000.0, depths={"BTC": 39.9e6})
+        words = d.operations.prices.imagine(d.service.node.configuration)
+        d.venue.clock.advance(10**10)
+        await feed(d, 60_000.0, 3_000.0, depths={"BTC": 39.9e6})
+        assert asked(np.array(words, "<i8").tobytes()) == asked() > alone
+
+    run(scenario, tmp_path)
+
+
 def test_a_restart_knows_what_was_published(tmp_path):
     async def scenario(d):
         await believed(d)
-        await feed(d, 60_010.0, 3_000.0)
-        await feed(d, 60_010.0, 3_000.0)
+        await feed(d, 60_010.0, 3_000.0, depths={"ETH": 20e6})
+        await feed(d, 60_010.0, 3_000.0, depths={"ETH": 20e6})
         d.venue.clock.advance(10**10)
         assert (await feed(d, 60_020.0))["published"] == ["BTC"]
         rates = Publication.decode(list(journalled(d))[-1][1]).currencies
@@ -319,6 +362,7 @@ def test_a_restart_knows_what_was_published(tmp_path):
             assert not refused.prices and not refused.published
         again = Prices(d.service, record)
         assert (again.believed, again.times, again.published) == (known.believed, known.times, known.published)
+        assert again.depths == known.depths == {"ETH": 20e6}
 
     run(scenario, tmp_path)
 

@@ -75,8 +75,8 @@ class CurrencyMarket:
 class BlockMarket:
     """A block: the name of its underlying coin, as the schedules know it, and the coin's index price in dollars.
 
-    `depth_usd`: dollars of it that can be closed outside the venue within the margin period, as a plug-in or publisher
-    measured them (none here does yet); None: the model's own.
+    `depth_usd`: dollars of it that can be closed outside the venue within the margin period, as the price process or a
+    plug-in measured them; None: the model's own.
     """
 
     underlying: str

@@ -26,7 +26,7 @@ from seawall.api.operations.canonical import WHOLE_MAX
 from seawall.api.operations.exposure import exposure
 from seawall.api.operations.journalling import Denied
 from seawall.api.operations.operations import WORDS, Operations, check_reason, describe
-from seawall.api.operations.prices import Price, Report, Source
+from seawall.api.operations.prices import Report
 from seawall.api.operations.roles import RIGHTS
 from seawall.api.operations.status import Metrics, status
 from seawall.node.sequencer import Overloaded
@@ -145,14 +145,9 @@ class Delivery(Body, forbid_unknown_fields=True, kw_only=True):
     price: Text
 
 
-class PricesReported(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A report of prices, see `prices.Report`; with `dry_run` it is checked, and not taken."""
+class PricesReported(Report, forbid_unknown_fields=True, kw_only=True):
+    """A report of prices; with `dry_run` it is checked, and not taken."""
 
-    time: int
-    indexes: dict[Text, float] = {}
-    instruments: dict[Text, Price] = {}
-    sources: dict[Text, list[Source]] = {}
-    surfaces: dict[Text, Any] = {}
     dry_run: bool = False
 
 
@@ -405,7 +400,7 @@ async def deliver(request: Ask, data: JSONBody[Delivery]) -> dict[str, Any]:
 async def feed_prices(request: Ask, data: JSONBody[PricesReported]) -> dict[str, Any]:
     """Take a report of prices: believed, or doubted until a second one says the same."""
     operations: Operations = request.app.state.operations
-    report = Report(data.time, data.indexes, data.instruments, data.sources, data.surfaces)
+    report = Report(*(getattr(data, name) for name in Report.__struct_fields__))
     found = await operations.feed(request.user, report, dry_run=data.dry_run)
     return {"dry_run": data.dry_run, **found._asdict()}
 

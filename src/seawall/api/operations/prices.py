@@ -18,6 +18,9 @@ publish: a note "rates" has its price, and accounts that hold it are not valued 
 
 Where the engine refuses a publication, the index prices before it stand, and are believed; marks and risk age.
 
+A depth is no price: nothing waits for a second word of it, and it moves by at most `jump` a report, so a bad one makes
+margin dearer by a little for a second. The model holds it to its parameter.
+
 An instrument past its expiry is published at its last price until its delivery is journalled: the engine wants whole
 blocks. A premium below one tick is one tick.
 """
@@ -40,7 +43,7 @@ from seawall.node.publishing import Publisher, Quoted, Told
 from seawall.prices.index import Constituent, IndexRule, index_price
 from seawall.risk import BlockMarket, CurrencyMarket
 from seawall.risk.cadence import Cadence
-from seawall.risk.market import VOLATILITY_MAX
+from seawall.risk.market import DEPTH_MAX, VOLATILITY_MAX
 from seawall.venues.contracts import DOLLARS
 from seawall.vocabulary import bounds
 from seawall.vocabulary.errors import InputError, SeawallError
@@ -94,6 +97,7 @@ class Source(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What a price process says at `time` (milliseconds since the epoch): index prices in dollars by coin, or the
     `sources` an index is made of (`seawall.prices.index`), and the price of every live instrument of these coins.
+    `depths`: dollars of a coin that can be closed elsewhere within the margin period, for each settlement currency.
 
     Options without a volatility take theirs from the coin's surface, a calibration as `seawall surface fit` writes it,
     at their log-moneyness and expiry."""
@@ -103,6 +107,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     instruments: dict[str, Price] = {}
     sources: dict[str, list[Source]] = {}
     surfaces: dict[str, Any] = {}
+    depths: dict[str, float] = {}
 
     def resolved(self, now_ns: int, late_s: float) -> "Report":
         """The same with the index of every coin that has sources, of those not older. Raises InputError."""
@@ -150,6 +155,7 @@ class Prices:
         self.times: dict[str, int] = {}
         """Of the last report believed, by coin, in milliseconds of its own clock."""
         self.believed: dict[Key, float] = {}
+        self.depths: dict[str, float] = {}
         self.doubted: dict[Key, Said] = {}
         self.anchors: dict[Key, Said] = {}
         self._waits: dict[str, Report] = {}  # believed and not published yet, by coin
@@ -172,7 +178,7 @@ class Prices:
             if ("index", coin) not in self.believed:
                 raise InputError(f"indexes.{coin}", None, "has no price yet: report it first")
         now_ms = int(self.service.clock_ms())
-        report = Report(now_ms, {coin: self.believed["index", coin] for coin in coins})
+        report = Report(now_ms, {coin: self.believed["index", coin] for coin in coins}, depths=self.depths)
         told = self._told(report, self.believed, now_ms, configuration.margin)
         publication = Publisher(configuration.model(), self.cadence).publish(told, told.blocks)
         words: list[int] = np.frombuffer(publication.encode(), "<i8").tolist()
@@ -195,6 +201,10 @@ class Prices:
             before = self.times.get(coin, 0)
             if report.time <= before:
                 raise InputError("time", report.time, f"must be after the last report of {coin}, {before}")
+        for coin, depth in report.depths.items():
+            if coin not in report.indexes:
+                raise InputError(f"depths.{coin[:64]}", depth, "must be of a coin with an index")
+            positive(f"depths.{coin}", depth, at_most=DEPTH_MAX)
         oldest = now_ms - self._behind_ms
         if not oldest <= report.time <= now_ms + AHEAD_MS:
             raise InputError("time", report.time, f"must lie in [{oldest}, {now_ms + AHEAD_MS}], by the venue's clock")
@@ -256,6 +266,7 @@ class Prices:
             now_ms = int(self.service.clock_ms())
             report = self._smiled(report.resolved(now_ms * 1_000_000, self.cadence.late_s), now_ms)
             numbers = self.check(report, now_ms)
+            report = self._steadied(report)
             told = self._told(report, numbers, now_ms)
             await asyncio.to_thread(self.publisher.check, told)
             index_commands = self._index_commands(told)
@@ -307,6 +318,7 @@ class Prices:
             {
                 "coin": coin,
                 "index": self.believed.get(("index", coin)),
+                "depth": self.depths.get(coin),
                 "reported": time,
                 "published": self.published.get(coin),
             }
@@ -361,7 +373,7 @@ class Prices:
             held = self.view.open_interest.get(row.number, 0)
             quoted = Quoted(spec, index * tick[1] / tick[0], forward * tick[1] / tick[0], volatility, held)
             instruments[row.number] = quoted
-            blocks[spec.block] = BlockMarket(row.base, index)
+            blocks[spec.block] = BlockMarket(row.base, index, report.depths.get(row.base))
         elsewhere = {row.base for row in self._live()} - report.indexes.keys()
         settles = {item.spec.currency for item in instruments.values()}
         currencies = {}
@@ -400,8 +412,19 @@ class Prices:
                 found |= _numbers(row, price, report.indexes[row.base])
         return found
 
+    def _steadied(self, report: Report) -> Report:
+        """The report with depths no further from the last ones than `jump`."""
+        made, jump = dict(report.depths), self.cadence.jump
+        for coin in made.keys() & self.depths.keys():
+            before = self.depths[coin]
+            made[coin] = min(max(made[coin], before * (1 - jump)), before * (1 + jump))
+        return msgspec.structs.replace(report, depths=made)
+
     def _believe(self, numbers: Mapping[Key, float], report: Report, now_ms: int) -> None:
         self.times |= dict.fromkeys(report.indexes, report.time)
+        for coin in report.indexes:  # a report says all there is: without a depth it is the model's again
+            self.depths.pop(coin, None)
+        self.depths |= report.depths
         self.believed |= numbers
         for key, value in numbers.items():
             self.doubted.pop(key, None)  # what it confirmed does not confirm another jump
@@ -442,7 +465,8 @@ def _of(report: Report, coin: str, listings: Mapping[str, Listing]) -> Report:
     own = {
         name: price for name, price in report.instruments.items() if name in listings and listings[name].base == coin
     }
-    return Report(report.time, {coin: report.indexes[coin]}, own)
+    depths = {coin: report.depths[coin]} if coin in report.depths else {}
+    return Report(report.time, {coin: report.indexes[coin]}, own, depths=depths)
 
 
 def _report_of(note: bytes) -> Report | None:

@@ -151,9 +151,9 @@ def gain_cap(portfolio: Portfolio, parameters: SeawallParameters, item: Instrume
 
 
 def depth_of(portfolio: Portfolio, coin: UnderlyingParameters, underlying: str) -> float:
-    """Dollars of a block that can be closed within the margin period: published, else the parameter."""
+    """Dollars of a block that can be closed within the margin period: published, and at most the parameter."""
     known = portfolio.market.underlyings.get(underlying)
-    return coin.depth if known is None or known.depth is None else known.depth
+    return coin.depth_at(None if known is None else known.depth)
 
 
 def _is_coin(portfolio: Portfolio, parameters: SeawallParameters, currency: str) -> bool:

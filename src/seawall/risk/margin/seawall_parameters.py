@@ -38,10 +38,10 @@ class UnderlyingParameters(Struct, frozen=True):
 
     `price_range`: largest regular move. Volatility shocks are relative, at 30 days; `volatility_floor` is annual.
     Charges on net and gross exposures, and on each sold option's underlying. `depth`: dollars that can be closed within
-    the margin period; `liquidity`: rate beyond. `concentration`: rate for each whole open interest held beyond
-    `free_share`; an open interest below `open_interest_floor` dollars counts as that. `haircut`: what selling coins
-    held, or buying coins owed, costs. `gain_cap`: fraction of depth * range that session gains count up to,
-    in equal parts by instrument of the block; none where absent.
+    the margin period, at most: what is published may be less; `liquidity`: rate beyond. `concentration`: rate for each
+    whole open interest held beyond `free_share`; an open interest below `open_interest_floor` dollars counts as that.
+    `haircut`: what selling coins held, or buying coins owed, costs. `gain_cap`: fraction of depth * range that session
+    gains count up to, in equal parts by instrument of the block; none where absent.
     """
 
     price_range: Range
@@ -60,6 +60,10 @@ class UnderlyingParameters(Struct, frozen=True):
     concentration: tuple[Share, Share]
     haircut: Annotated[float, msgspec.Meta(ge=0, lt=1)]
     gain_cap: Annotated[float, msgspec.Meta(gt=0, le=1e3)] | None = None
+
+    def depth_at(self, published: float | None) -> float:
+        """Dollars. A measure may make margin dearer by itself; what makes it cheaper are other parameters, signed."""
+        return self.depth if published is None else min(self.depth, published)
 
 
 class SeawallParameters(Struct, frozen=True):
@@ -205,7 +209,7 @@ class SizeCharge:
 
 def net_delta_charge(coin: UnderlyingParameters, row: int, depth: float | None) -> SizeCharge:
     """On a block's net delta: the buffer between the rows and the liquidity horizon."""
-    dollars = decimal(coin.depth if depth is None else depth)
+    dollars = decimal(coin.depth_at(depth))
     return SizeCharge(decimal(coin.net_delta[row]), decimal(coin.liquidity[row]), dollars, Fraction(1), root=True)
 
 

@@ -215,10 +215,11 @@ class _Block:
 
     def _gain_cap(self, item: InstrumentMarket) -> int:
         """Atoms of its currency that session gains count up to: the block's depth, shared by what it lists."""
-        coin, depth = self.coin, self.here.depth_usd
+        coin = self.coin
         if coin.gain_cap is None:
             return bounds.NO_CAP
-        dollars = decimal(coin.gain_cap) * decimal(coin.price_range) * decimal(coin.depth if depth is None else depth)
+        depth = coin.depth_at(self.here.depth_usd)
+        dollars = decimal(coin.gain_cap) * decimal(coin.price_range) * decimal(depth)
         value = self.market.currencies[item.spec.currency].value_per_atom
         return min(bounds.NO_CAP - 1, math.floor(dollars * VALUE_ATOMS_PER_USD / value / self.listed))
 
