@@ -331,6 +331,11 @@ def test_a_depth_makes_margin_dearer_and_never_cheaper_than_the_parameter(tmp_pa
         assert d.operations.prices.depths == {"BTC": pytest.approx(38e6)}  # one bad word moves it by a twentieth
         await ask(depths={"BTC": 1e9})
         assert d.operations.prices.depths == {"BTC": pytest.approx(39.9e6)}
+        before = asked()
+        assert (await feed(d, after_ms=100, depths={"BTC": 38e6}))["published"] == []  # it waits for the timer
+        d.venue.clock.advance(4_950 * 10**6)
+        await d.operations.prices.tick()
+        assert asked() > before
         for _ in range(2):  # other parameters are judged with all coins' prices
             await feed(d, 60_000.0, 3_000.0, depths={"BTC": 39.9e6})
         words = d.operations.prices.imagine(d.service.node.configuration)
