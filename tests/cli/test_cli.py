@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -51,28 +50,14 @@ def flip(data, page, copy="b"):
         file.write(bytes([value ^ 1]))
 
 
-def test_help_is_instant_and_lists_every_command():
-    took = []
-    for _ in range(4):
-        began = time.perf_counter()
-        shown = run("--help")
-        took.append(time.perf_counter() - began)
-    assert shown.returncode == 0 and min(took) < 0.3, took
+def test_help_loads_nothing_that_computes_and_lists_every_command():
+    """So it is there at once: what computes takes a second or ten to load."""
+    told = "lambda: print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    shown = run("--help", before=f"import atexit, sys; atexit.register({told});")
+    public = {name for name in shown.stderr.split() if name[0] != "_"} - sys.stdlib_module_names
+    assert shown.returncode == 0 and public <= {"annotated_doc", "seawall", "shellingham", "typer"}
     for name, _ in COMMANDS:
         assert f"  {name} " in shown.stdout
-
-
-def test_help_loads_nothing_heavy():
-    heavy = "{'numpy', 'numba', 'msgspec', 'structlog', 'rich'}"
-    code = f"import seawall.cli.main, sys; print(sorted({heavy} & set(sys.modules)))"
-    shown = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-    )
-    assert shown.stdout.strip() == "[]"
 
 
 def called_as(name, made):
