@@ -20,6 +20,7 @@ from operations_venue import desk
 
 from seawall.api.operations.prices import BEHIND_MS, Prices
 from seawall.api.operations.record import Record
+from seawall.cli import status
 from seawall.engine import formulas
 from seawall.journal import frames
 from seawall.journal.checkpoint import SigningKey
@@ -325,7 +326,8 @@ def test_a_depth_makes_margin_dearer_and_never_cheaper_than_the_parameter(tmp_pa
         assert d.operations.prices.rows()[0]["depth"] == 1e12
         assert await ask() == alone and d.operations.prices.depths == {}
         assert await ask(depths={"BTC": 40e6}) > alone
-        assert (await d.get("/status"))["prices"][0]["depth"] == 40e6
+        (said,) = [line for line in status._lines(await d.get("/status")) if line.startswith("prices of BTC")]
+        assert "index 60,000.0, depth 40,000,000 dollars, reported" in said
         before = asked()
         assert await ask(depths={"BTC": 1.0}) > before
         assert d.operations.prices.depths == {"BTC": pytest.approx(38e6)}  # one bad word moves it by a twentieth

@@ -58,7 +58,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 def _price(row: dict[str, Any]) -> str:
     published = f"published {moment(row['published'])}" if row["published"] else "NOT PUBLISHED"
-    return f"prices of {row['coin']}: index {row['index']:,}, reported {moment(row['reported'])}, {published}"
+    depth = f", depth {row['depth']:,.0f} dollars" if row["depth"] is not None else ""
+    return f"prices of {row['coin']}: index {row['index']:,}{depth}, reported {moment(row['reported'])}, {published}"
 
 
 def _margin(margin: dict[str, Any] | None) -> list[str]:
