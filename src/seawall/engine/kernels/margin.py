@@ -28,6 +28,7 @@ from seawall.engine.kernels.views import (
     rates_of,
     risk_of,
     scenarios_of,
+    trailing_zeros,
     words_of,
 )
 from seawall.vocabulary import bounds
@@ -257,15 +258,16 @@ def charge_block(h: Header, m: Index) -> None:
         return
     lines, account = block_charges_of(h), accounts_of(h)[margin.account]
     initial = maintenance = np.int64(0)
-    for exposure in range(EXPOSURES):
-        rows = block.charged >> 2 * exposure & 3
-        if rows != 0:
-            low, high = _ends(margin, exposure)
-            line = 2 * (EXPOSURES * margin.block + exposure)
-            if rows & 1:
-                initial += ar.worst_charge(lines[line], low, high, account.split)
-            if rows & 2:
-                maintenance += ar.worst_charge(lines[line + 1], low, high, account.split)
+    left = np.int64(block.charged)
+    while left != 0:
+        charge = trailing_zeros(left)
+        left &= left - 1
+        low, high = _ends(margin, charge >> 1)
+        asked = ar.worst_charge(lines[2 * EXPOSURES * margin.block + charge], low, high, account.split)
+        if charge & 1:
+            maintenance += asked
+        else:
+            initial += asked
     account.charge_initial += initial - margin.charge_initial
     account.charge_maintenance += maintenance - margin.charge_maintenance
     margin.charge_initial, margin.charge_maintenance = initial, maintenance
@@ -274,13 +276,12 @@ def charge_block(h: Header, m: Index) -> None:
 @kernel
 def _ends(margin: Any, exposure: Any) -> Any:
     """Least and most of one of a block's exposures, whichever of its open orders fill."""
-    if exposure == 0:
-        return margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta
-    if exposure == 1:
-        return margin.gross_delta, margin.gross_delta
-    if exposure == 2:
+    if exposure & 1:
+        gross = margin.gross_vega if exposure & 2 else margin.gross_delta
+        return gross, gross
+    if exposure & 2:
         return margin.net_vega - margin.down_vega, margin.net_vega + margin.up_vega
-    return margin.gross_vega, margin.gross_vega
+    return margin.net_delta - margin.down_delta, margin.net_delta + margin.up_delta
 
 
 @kernel
