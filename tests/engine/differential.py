@@ -66,6 +66,7 @@ class Chopped:
             while linked(commands[end - 1]):
                 end += 1
             events.append(self.engine.step(commands[at:end], attachments[offsets[at] : offsets[end]]))
+            self.engine.make_ready(self.rng.choice((1, 50, 1 << 14)))
             at = end
         return np.concatenate(events)
 

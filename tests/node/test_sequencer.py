@@ -56,6 +56,26 @@ def test_cancels_go_first_and_the_rest_in_order(writer):
     assert writer.heard[0].commands["price"].tolist() == [9, 1, 2, 3]
 
 
+def test_while_nothing_waits_memory_is_readied_a_slice_at_a_time(writer, monkeypatch):
+    slices, asked, go_on = [], threading.Event(), threading.Event()
+
+    def make_ready():
+        slices.append(writer.commits)
+        if len(slices) == 3:
+            asked.set()
+            go_on.wait(10)
+        return len(slices) < 6
+
+    monkeypatch.setattr(writer.node.fold.engine, "make_ready", make_ready)
+    writer.start()
+    assert asked.wait(10)
+    writer.submit(TIME)
+    go_on.set()
+    writer.loop.run_until(lambda: writer.heard)
+    writer.stop()
+    assert slices == [0, 0, 0, 1, 1, 1]  # the request came during the third slice, and was taken before a fourth
+
+
 def test_orders_are_shed_when_the_queue_is_full_and_cancels_are_not(writer):
     for _ in range(WAITING_MAX):
         writer.submit(TIME)

@@ -47,9 +47,13 @@ ARRAYS: Final[dict[str, tuple[int, Any, int]]] = {
     "events": (at.A_EVENTS, EVENT, 1),
 }
 _TABLES: Final = ("order_table", "position_table", "level_table")
-POOLS: Final = ("orders", "positions", "margins", "levels", "nodes")
+POOLS: Final = {"orders": "more", "positions": "", "margins": "scenarios", "levels": "", "nodes": ""}
+"""Each with the array that has as many rows, if one has."""
 _AHEAD: Final = 8 * bounds.CHAIN_MAX + 8
 """Records of a pool that a kernel may ask for at once."""
+_PAGE: Final = 4096
+_SLICE: Final = 1 << 21
+"""Bytes readied at once: a huge page, which a machine may take 5 ms to give."""
 
 _UNLIMITED: Final = ("order_notional", "exposure", "open_orders", "open_notional", "drawdown", "repeats")
 LIMITED_INSTRUMENT: Final = ("collar", "window_collar", "interest_max", "velocity")
@@ -74,6 +78,7 @@ class Memory:
         self._fold = self.kernels.fold
         self._arrays: dict[str, Any] = {}
         self._header = np.zeros(at.HEADER, np.int64)
+        self._ready = dict.fromkeys(POOLS, 0)
         slots = 2 << room.bit_length()
         for name, count in (
             ("accounts limits strategies balances atoms client_ids", 64),
@@ -165,6 +170,23 @@ class Memory:
                 self._resize(name, 4 * slots)
                 self.kernels.rehash(old, self._arrays[name], 4 * slots - 1)
                 h[at.ORDER_MASK + table] = 4 * slots - 1
+
+    def make_ready(self, records: int = 1 << 14) -> bool:
+        """Have the machine give memory for the next `records` of each pool now, a slice a call; whether there was any.
+
+        Else it gives it when first written to, in the middle of a command. Nothing of the state is changed.
+        """
+        h = self._header
+        for pool, (name, beside) in enumerate(POOLS.items()):
+            used, room = int(h[at.USED_ORDERS + pool]), int(h[at.ROOM_ORDERS + pool])
+            first, last = max(used, self._ready[name]), min(used + records, room)
+            if first < last and (last == room or last - first >= records >> 2):
+                arrays = [self._arrays[part].view(np.uint8).reshape(room, -1) for part in (name, beside) if part]
+                last = self._ready[name] = min(last, first + _SLICE // sum(array.shape[1] for array in arrays))
+                for array in arrays:
+                    array[first:last].reshape(-1)[::_PAGE] = 0  # as it is: these records were never used
+                return True
+        return False
 
     def _add_account(self, tier: int, role: int) -> None:
         number = int(self._header[at.ACCOUNTS])

@@ -115,6 +115,10 @@ class Reference(Money):
             at, index = at + size, index + chain
         return np.array(self._events, EVENT)
 
+    def make_ready(self) -> bool:
+        """Nothing is to be done before commands come."""
+        return False
+
     def _fold(self, command: Any, attachment: bytes) -> None:
         kind = int(command["kind"])
         handler = self._handlers.get(kind)

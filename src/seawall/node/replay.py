@@ -28,6 +28,10 @@ class Engine(Protocol):
         """Fold the next commands into state; return their events."""
         ...
 
+    def make_ready(self) -> bool:
+        """Do a little for the commands to come, while there are none; whether there was something to do."""
+        ...
+
     def margin(self, account: int) -> dict[str, int]:
         """Equity, requirements and excess of an account in value atoms."""
         ...

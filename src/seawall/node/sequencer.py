@@ -152,6 +152,8 @@ class Sequencer:
     def _write(self) -> None:
         """Until it is told to stop, or the writer is dead."""
         while self.dead is None:
+            while not self._wake.is_set() and self.node.fold.engine.make_ready():
+                pass  # a slice at a time: what comes meanwhile waits for no more
             self._wake.wait()
             self._wake.clear()
             while self.dead is None and (self._looks or self._urgent or self._orders):
