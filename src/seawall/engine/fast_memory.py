@@ -51,7 +51,6 @@ POOLS: Final = {"orders": "more", "positions": "", "margins": "scenarios", "leve
 """Each with the array that has as many rows, if one has."""
 _AHEAD: Final = 8 * bounds.CHAIN_MAX + 8
 """Records of a pool that a kernel may ask for at once."""
-_PAGE: Final = 4096
 _SLICE: Final = 1 << 21
 """Bytes readied at once: a huge page, which a machine may take 5 ms to give."""
 
@@ -183,8 +182,8 @@ class Memory:
             if first < last and (last == room or last - first >= records >> 2):
                 arrays = [self._arrays[part].view(np.uint8).reshape(room, -1) for part in (name, beside) if part]
                 last = self._ready[name] = min(last, first + _SLICE // sum(array.shape[1] for array in arrays))
-                for array in arrays:
-                    array[first:last].reshape(-1)[::_PAGE] = 0  # as it is: these records were never used
+                for array in arrays:  # all of it: for a few bytes NumPy would keep other threads waiting
+                    array[first:last] = 0  # as it is: these records were never used
                 return True
         return False
 
