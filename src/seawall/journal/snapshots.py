@@ -56,9 +56,10 @@ class _Header:
     covers: Durable
     digest: bytes
     tag: bytes
-    chunks: int
-    body_bytes: int
-    table_crc: int
+    chunks: int = 0
+    body_bytes: int = 0
+    table_crc: int = 0
+    """The last three are known once the chunks were written."""
 
     def encode(self) -> bytes:
         tag = len(self.tag), self.journal, self.covers.frame, self.covers.seq, self.covers.hash, self.digest, self.tag
@@ -111,7 +112,7 @@ def keep_snapshot(
     name = snapshot_name(covers.frame)
     made = [folder / name for folder in folders]
     try:
-        _write_both(disk, made, _Header(journal, covers, digest, tag, 0, 0, 0), chunks)
+        _write_both(disk, made, _Header(journal, covers, digest, tag), chunks)
         _publish(disk, made)
         for folder in folders:
             _prune(disk, folder, kept)
@@ -198,7 +199,7 @@ def copy_snapshots(disk: Disk, sources: Sequence[Path], folders: Sequence[Path],
                 continue
             paths = [folder / snapshot_name(frame) for folder in missing]
             covers = Durable(snapshot.frame, snapshot.seq, snapshot.hash)
-            _write_both(disk, paths, _Header(journal, covers, snapshot.digest, snapshot.tag, 0, 0, 0), snapshot.chunks)
+            _write_both(disk, paths, _Header(journal, covers, snapshot.digest, snapshot.tag), snapshot.chunks)
             _publish(disk, paths)
 
 
