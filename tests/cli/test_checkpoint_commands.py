@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_cli import flip, run
 
+from seawall.cli.checkpoint import SLICE_S, hash_all
 from seawall.node import Configuration, Node
 from seawall.vocabulary.records import Kind, VenueState, command
 
@@ -36,6 +37,32 @@ def venue(tmp_path):
     asked("key", NAME, "--out", tmp_path / "key")
     asked("checkpoint", tmp_path / "data", "--key", tmp_path / "key", "--hold", tmp_path / "held")
     return tmp_path
+
+
+def test_a_tree_is_built_in_short_turns(monkeypatch):
+    """However far behind the builder is, it takes a core for a moment only, then rests for its share's sake."""
+    clock, worked, rested = [0.0], [], []
+
+    class Builder:
+        def __init__(self):
+            self.frames = 1000
+
+        def take(self):
+            self.frames -= 1
+            clock[0] += SLICE_S / 5
+            return int(self.frames >= 0)
+
+    def rest(seconds):
+        worked.append(clock[0] - sum(worked) - sum(rested))
+        rested.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", rest)
+    hash_all(Builder(), 0.1)
+    assert len(worked) == pytest.approx(1000 / 5, rel=0.2)
+    assert max(worked) < 1.5 * SLICE_S
+    assert sum(worked) / (sum(worked) + sum(rested)) == pytest.approx(0.1)
 
 
 def checkpoint(venue, *more, status=0):

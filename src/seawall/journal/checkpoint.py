@@ -34,7 +34,6 @@ from seawall.vocabulary.records import COMMAND
 
 TILES_NAME: Final = "tiles"
 CHECKPOINT_NAME: Final = "checkpoint"
-FRAMES_AT_ONCE: Final = 16
 _ED25519: Final = b"\1"
 _KEY_BYTES: Final = 32
 _ID_BYTES: Final = 4
@@ -335,10 +334,10 @@ class Signer:
     def __exit__(self, *_: object) -> None:
         self._locks.close()
 
-    def take(self, limit: int = FRAMES_AT_ONCE) -> int:
-        """Hash what became durable, at most so many frames; how many commands that was, 0 when there is nothing new."""
+    def take(self) -> int:
+        """Hash the next frame that became durable; how many commands that was, 0 when there is nothing new."""
         before = self._tree.size
-        for frame in list(islice(self._retired, limit)) or self._tail.poll(limit):
+        for frame in list(islice(self._retired, 1)) or self._tail.poll(1):
             self._tree.append(leaf_hashes(frame))
             self._last = frame.number, frame.hash
         self._added += self._tree.size - before
