@@ -109,10 +109,10 @@ class Position:
     seq: int
 
 
-def blank_pages(count: int) -> Pages:
-    """Zeroed pages in memory aligned to a page, as writing past the cache demands."""
-    space = np.zeros((count + 1) * PAGE_BYTES, np.uint8)
-    start = -space.ctypes.data % PAGE_BYTES
+def blank_pages(count: int, unit: int = PAGE_BYTES) -> Pages:
+    """Zeroed pages in memory aligned to `unit` bytes: to a page at least, as writing past the cache demands."""
+    space = np.zeros(count * PAGE_BYTES + unit, np.uint8)
+    start = -space.ctypes.data % unit
     return space[start : start + count * PAGE_BYTES].reshape(count, PAGE_BYTES)
 
 

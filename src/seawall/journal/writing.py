@@ -42,6 +42,12 @@ from seawall.vocabulary.errors import InputError, JournalError, OutcomeUnknown
 from seawall.vocabulary.records import COMMAND, Commands
 
 Folders = tuple[Path, Path]
+ROOM_PAGES: Final = 512
+HUGE_BYTES: Final = 2 << 20
+"""Of the system's large pages, in which NumPy asks to have arrays of 4 MiB and more. Frames are written from them: for
+a write past the cache the system pins each page and tells the disk of it, 33 small ones for a group of 1,000, or one.
+"""
+
 SEGMENT_BYTES: Final = 64 << 20
 ID_NAME: Final = "journal.id"
 
@@ -84,7 +90,7 @@ class Journal:
         self._files: list[int] = []
         self._horizon: int | None = None
         self._durable = at
-        self._room = [blank_pages(64), blank_pages(64)]
+        self._room = list(blank_pages(2 * ROOM_PAGES, HUGE_BYTES).reshape(2, ROOM_PAGES, PAGE_BYTES))
         self._in_flight: PendingCommit | None = None
         self._preparing: tuple[int, Running] | None = None
         self._death: str | None = None
@@ -271,7 +277,7 @@ class Journal:
         if ends != (0, len(seqs) - 1) or (len(seqs) > 2 and (np.diff(seqs) != 1).any()):
             raise InputError("seq", int(seqs[0]), f"must count up from {self._at.seq}")
         shares = commands["attachment"]
-        if shares.min() < 0 or int(shares.sum()) != len(attachments):
+        if (attachments or shares.any()) and (shares.min() < 0 or int(shares.sum()) != len(attachments)):
             raise InputError("attachments", len(attachments), "must be as many bytes as the commands' shares add up to")
         if digest is not None and (not 1 <= digest[0] < self._at.frame or len(digest[1]) != HASH_BYTES):
             raise InputError("digest", digest[0], f"must name an earlier frame than {self._at.frame}, with 32 bytes")
@@ -284,7 +290,7 @@ class Journal:
         """Room for a frame, used again: of two, one is in flight while the other is filled."""
         self._room.reverse()
         if len(self._room[0]) < count:
-            self._room[0] = blank_pages(2 * count)
+            self._room[0] = blank_pages(2 * count, HUGE_BYTES)
         return self._room[0][:count]
 
     def _begin(self, at: Position, pages: Pages, end: Position) -> PendingCommit:
