@@ -2,7 +2,10 @@
 
 import importlib
 import importlib.metadata
+import os
 import statistics
+import subprocess
+import sys
 import time
 from typing import Any, Final
 
@@ -21,6 +24,22 @@ SAMPLE: Final = 20_000
 
 ROUNDS: Final = 7
 SEED: Final = 9
+
+_PRODUCT: Final = """
+import sys, time
+import numpy as np
+rows, inner, columns = map(int, sys.argv[1:])
+rng = np.random.default_rng(0)
+one, other = rng.normal(size=(rows, inner)), rng.normal(size=(inner, columns))
+took = []
+for _ in range(50):
+    began = time.perf_counter()
+    one @ other
+    took.append(time.perf_counter() - began)
+print(min(took))
+"""
+"""In a process of its own: how many threads a product takes is settled when NumPy is loaded, and processor time read in
+the midst of one leaves out what its other threads are at."""
 
 
 def revaluation_rows() -> list[Row]:
@@ -83,21 +102,46 @@ def _remark() -> Row:
     engine.step(*work.opening)
     engine.step(work.filling)
     work.hold(engine, POSITIONS)
-    rng = np.random.default_rng(SEED)
-    positions, arrays = rng.normal(size=(REMARKED, POSITIONS)), rng.normal(size=(POSITIONS, SCENARIOS))
     ours, product = [], []
     for version in range(ROUNDS):
         commands, data = work.publish(2 + version)
         began = time.process_time()
         engine.step(commands, data)
         ours.append(time.process_time() - began)
-        product.append(_best(lambda: positions @ arrays, 3))  # processor time: of all threads together
+        product.append(_product())
     mine, theirs = statistics.median(ours), statistics.median(product)
     against = (
         f"{REMARKED:,} accounts x {POSITIONS} positions x {SCENARIOS} scenarios: a whole publication of {INSTRUMENTS}"
-        f" arrays, with equity and charges, {1e3 * mine:.0f} ms; float64 product {1e3 * theirs:.1f} ms"
+        f" arrays, with equity and charges, {1e3 * mine:.0f} ms; float64 product on one thread {1e3 * theirs:.2f} ms;"
+        f" the same sums of int64 from two dense arrays, and nothing else, {1e3 * _integers():.2f} ms"
     )
     return at_least("re-mark: a matrix product's time / the engine's", theirs / mine, "x", 0.5, against)
+
+
+def _product() -> float:
+    """Seconds of the float64 product on one thread, the best of some."""
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    command = [sys.executable, "-c", _PRODUCT, *map(str, (REMARKED, POSITIONS, SCENARIOS))]
+    done = subprocess.run(command, env={**os.environ, **threads}, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout)
+
+
+def _integers() -> float:
+    """Seconds of the least that whole numbers take: position x array summed, from dense arrays, by a plain kernel."""
+    from numba import njit
+
+    @njit("void(i8[:, ::1], i8[:, ::1], i8[:, ::1])")  # type: ignore[untyped-decorator]
+    def sums(positions: Any, arrays: Any, into: Any) -> None:
+        for account in range(positions.shape[0]):
+            into[account] = 0
+            for held in range(positions.shape[1]):
+                for scenario in range(arrays.shape[1]):
+                    into[account, scenario] += positions[account, held] * arrays[held, scenario]
+
+    rng = np.random.default_rng(SEED)
+    positions = rng.integers(-1000, 1000, (REMARKED, POSITIONS))
+    arrays, into = rng.integers(-(10**6), 10**6, (POSITIONS, SCENARIOS)), np.zeros((REMARKED, SCENARIOS), np.int64)
+    return _best(lambda: sums(positions, arrays, into), 20)
 
 
 def _best(run: Any, rounds: int = ROUNDS) -> float:
