@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 KINDS = """OPENED CURRENCY INSTRUMENT ACCOUNT TIER PUBLISH STATE TIME CLOSED RULES LIMIT MEMBER INDEX KILL UNDERLYING
     ORDER CANCEL CANCEL_ALL EDIT DEAD_MAN PROTECT PROTECT_RESET REARM UPSTREAM ACKNOWLEDGED EXECUTED ENDED UNKNOWN
-    DEPOSIT WITHDRAW FUNDING SETTLE EXPIRE"""
-KIND = dict(zip([*range(1, 16), *range(20, 28), *range(30, 35), *range(40, 45)], KINDS.split(), strict=True))
+    BOOKED AMENDED DEPOSIT WITHDRAW FUNDING SETTLE EXPIRE"""
+KIND = dict(zip([*range(1, 16), *range(20, 28), *range(30, 37), *range(40, 45)], KINDS.split(), strict=True))
 FIELDS = """seq time kind side tif state flags type watch self_match account instrument currency tier client_id order_id
     price quantity amount attachment version trigger strategy display until label"""
 RECORD = struct.Struct("<qqBbBBBBBBiiiiqqqqqqqiiqqq")

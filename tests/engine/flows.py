@@ -20,6 +20,7 @@ from seawall.vocabulary.records import (
     FLAG_PROTECTED,
     FLAG_REDUCE_ONLY,
     FLAG_SLIDE,
+    RULES_FOLDED,
     Commands,
     Kind,
     Limit,
@@ -33,8 +34,8 @@ from seawall.vocabulary.records import (
 GTC, IOC, FOK, GTD = TimeInForce
 STOPS = tuple(OrderType)[2:]
 BLOCKS = (0, 1)
-ADOPTING = 4
-"""Rules that some flows adopt on the way, with positions and publications of the rules before."""
+NEWEST = max(RULES_FOLDED)
+"""Rules that most flows are under, some from the middle on, with positions and publications of earlier ones."""
 
 KEPT = 200
 """Orders that cancels and edits choose from."""
@@ -50,7 +51,7 @@ LIMITS: dict[Limit, Callable[[random.Random], tuple[int, int, int]]] = {
     Limit.OPEN_NOTIONAL: lambda rng: (wide(rng, 8, 12), 0, 0),
     Limit.POSITION: lambda rng: (wide(rng, 1, 5), 0, 0),
     Limit.EXPOSURE: lambda rng: (wide(rng, 8, 12), 0, 0),
-    Limit.DRAWDOWN: lambda rng: (wide(rng, 5, 9), rng.randint(1, 2), 0),
+    Limit.DRAWDOWN: lambda rng: (wide(rng, 5, 9), rng.randint(1, 3), 0),
     Limit.COLLAR: lambda rng: (wide(rng, 2, 5), rng.randint(1, 100), 0),
     Limit.WINDOW_COLLAR: lambda rng: (wide(rng, 2, 5), 0, wide(rng, 4, 7)),
     Limit.OPEN_INTEREST: lambda rng: (wide(rng, 1, 5), 0, 0),
@@ -78,11 +79,12 @@ class Sent(NamedTuple):
 
 
 class RandomFlow:
-    """Random commands of every kind around the marks. One seed in eight stays under each of the rules before."""
+    """Random commands of every kind around the marks. One seed in twelve stays under each of the rules before."""
 
     def __init__(self, seed: int, accounts: int = 6) -> None:
         self.rng = random.Random(seed)
-        self.rules = {7: 1, 6: 2, 5: 3}.get(seed % 8, 4)
+        older = RULES_FOLDED[:-1]
+        self.rules = older[seed % 12] if seed % 12 < len(older) else NEWEST
         self.adopts = seed % 4 == 2
         self.script = opening(Script(), accounts, self.rng)
         self.clients = list(range(3, 3 + accounts))
@@ -151,7 +153,7 @@ class RandomFlow:
     def _open_rules_2(self) -> None:
         """Groups, memberships, the upstream account and its instruments."""
         rng = self.rng
-        adopted = self.rules - (self.rules == ADOPTING and self.adopts)
+        adopted = rng.randrange(3, NEWEST) if self.rules == NEWEST and self.adopts else self.rules
         self.script.add(Kind.RULES, version=adopted)
         if adopted < self.rules:
             self.later.append((1000, lambda: self.script.add(Kind.RULES, version=self.rules, flags=1)))
@@ -459,7 +461,7 @@ class RandomFlow:
         elif choice == 3:
             self.script.add(Kind.UPSTREAM, instrument=self._number(), account=rng.choice((self.upstream, 3)))
         else:
-            self.script.add(Kind.RULES, version=rng.choice((*range(self.rules + 1), 5)))
+            self.script.add(Kind.RULES, version=rng.choice((*range(self.rules + 1), NEWEST)))
 
     def _pause(self) -> None:
         """Time jumps, now and then far."""

@@ -4,6 +4,7 @@ And each can fail: with its check taken away, its test here and its scenario in 
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from steps import run, scenarios
@@ -27,6 +28,7 @@ from venue import (
 from seawall.engine import formulas
 from seawall.engine.catalogue import Catalogue, Refused
 from seawall.engine.reference import Reference
+from seawall.engine.rules import controls
 from seawall.engine.rules.conditional import Conditional
 from seawall.engine.rules.controls import Controls
 from seawall.engine.rules.gate import Gate
@@ -54,6 +56,7 @@ from seawall.vocabulary.records import (
     SelfMatch,
     TimeInForce,
     VenueState,
+    Watched,
 )  # fmt: skip
 
 DESK, FIRM = DEALER + 1, DEALER + 2
@@ -306,6 +309,21 @@ def c14_reducing_always_passes(venue):
     assert rests(venue.order(ANN, ETHER, SELL, 500, edge))
 
 
+def c14_leaving_at_the_bound(venue):
+    """What a publication leaves room for is no reason to be locked in: an immediate order that reduces may go."""
+    trade(venue, ANN, 1000)
+    venue.order(ANN, PERPETUAL, SELL, 10, MARK + 1)
+    made = weighted()
+    steep = [replace(r, u=(0, r.u[1], 2**50 // 1010 - 1)) if r.instrument == PERPETUAL else r for r in made.instruments]
+    venue.publish(replace(made, instruments=tuple(steep)))
+    at_once = {"tif": TimeInForce.IOC}
+    for side, lots, more in ((SELL, 1, {}), (BUY, 1, at_once), (SELL, 991, at_once)):
+        refused = refusal(venue, venue.order(ANN, PERPETUAL, side, lots, MARK, **more))
+        assert refused == (Reason.POSITION_BOUND, 1010 + lots, 1010)
+    left = venue.order(ANN, PERPETUAL, SELL, 990, MARK, **at_once)
+    assert [event.kind for event in left] == [EventKind.ACCEPTED, EventKind.CANCELLED]
+
+
 def c15_exposure(venue):
     groups(venue)
     limit(venue, Limit.EXPOSURE, account=ANN, amount=10 * LOT)
@@ -345,17 +363,36 @@ def c16_drawdown(venue):
     assert venue.publish(weighted({PERPETUAL: MARK - 600})) == []
     tripped = venue.publish(weighted({PERPETUAL: MARK - 600}))
     assert ended(tripped, Reason.DRAWDOWN) == [(ANN, lost, lost - 1)]
-    assert [(e.account, e.a, e.b) for e in tripped if e.kind == EventKind.STATE] == [(ANN, VenueState.REDUCE_ONLY, 0)]
+    told = [(e.account, e.a, e.b, e.price, e.quantity) for e in tripped if e.kind == EventKind.STATE]
+    assert told == [(ANN, VenueState.REDUCE_ONLY, 0, lost, lost - 1)]
     assert refusal(venue, venue.order(ANN, FUTURE, BUY, 1, MARK)) == (Reason.REDUCE_ONLY, 1, 0)
     assert rests(venue.order(ANN, PERPETUAL, SELL, 100, MARK)) and order
+
+
+def c16_one_bad_tick_is_no_height(venue):
+    """Nor does it trip by being far above: what the next good ones have fallen from was never there."""
+    trade(venue, ANN, 100)
+    gained = 100 * 100 * 600
+    limit(venue, Limit.DRAWDOWN, account=ANN, amount=gained - 1, quantity=2)
+    for mark in (MARK, MARK + 600, MARK, MARK, MARK, MARK + 700, MARK + 600):
+        venue.publish(weighted({PERPETUAL: mark}))
+    states = [[e.kind for e in venue.publish(weighted())].count(EventKind.STATE) for _ in range(2)]
+    assert states == [0, 1]
+    few = venue.do(Kind.LIMIT, state=Limit.DRAWDOWN, account=BEA, amount=gained, quantity=1)
+    assert refusal(venue, few) == (Reason.LIMIT_VALUE, Limit.DRAWDOWN, 1)
 
 
 def c17_stale_and_divergent_prices(venue):
     trade(venue, ANN, 5)
     limit(venue, Limit.STALE, amount=1000)
     limit(venue, Limit.DIVERGENCE, amount=25 * PERCENT)
-    venue.publish(weighted())
+    blind = venue.order(ANN, PERPETUAL, BUY, 1, 100)
+    assert refusal(venue, blind) == (Reason.NO_PRICE, PERPETUAL, Watched.INDEX)
+    assert rests(venue.order(ANN, PERPETUAL, SELL, 5, MARK + 9))
+    venue.do(Kind.CANCEL_ALL, account=ANN, instrument=PERPETUAL)
+    venue.do(Kind.INDEX, instrument=PERPETUAL, price=MARK)
     published = venue.time
+    venue.publish(weighted())
     venue.time = published + 999
     assert rests(venue.order(ANN, PERPETUAL, BUY, 1, 100))
     assert refusal(venue, venue.order(ANN, PERPETUAL, BUY, 1, 100)) == (Reason.STALE, 1001, 1000)
@@ -508,6 +545,7 @@ def c22_velocity_halt(venue):
         assert EventKind.STATE not in {event.kind for event in trade(venue, ANN, 1, price=price)}
     halt = [e for e in trade(venue, ANN, 1, price=60_601) if e.kind == EventKind.STATE]
     assert [(e.reason, e.instrument, e.a, e.b) for e in halt] == [(Reason.VELOCITY, PERPETUAL, VenueState.HALTED, 0)]
+    assert [(e.price, e.quantity) for e in halt] == [(601 * 10**6 // MARK, PERCENT)]
     refused = refusal(venue, venue.order(ANN, PERPETUAL, SELL, 1, MARK))
     assert refused == (Reason.INSTRUMENT_HALTED, VenueState.HALTED, VenueState.REDUCE_ONLY)
     assert rests(venue.order(ANN, FUTURE, BUY, 1, MARK))
@@ -615,7 +653,11 @@ SWITCHES = {
     "C11": [unlimited(Limit.OPEN_ORDERS, Limit.OPEN_NOTIONAL)],
     "C12": [unlimited(Limit.POSITION, Limit.OPEN_INTEREST)],
     "C13": [without(Book, "requirement", 0)],
-    "C14": [never_below, lambda patch: patch.setattr(formulas, "spends_in_proportion", lambda *given: True)],
+    "C14": [
+        never_below,
+        lambda patch: patch.setattr(formulas, "spends_in_proportion", lambda *given: True),
+        lambda patch: patch.setattr(controls, "_IMMEDIATE", ()),
+    ],
     "C15": [unlimited(Limit.EXPOSURE)],
     "C16": [unlimited(Limit.DRAWDOWN)],
     "C17": [unlimited(Limit.STALE), unlimited(Limit.DIVERGENCE)],

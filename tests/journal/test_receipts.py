@@ -92,8 +92,7 @@ def test_the_example_reads_records_as_they_are(shown, world):
     values = dict(zip(module.FIELDS.split(), module.RECORD.unpack(record.tobytes()), strict=True))
     assert list(values) == list(COMMAND.names)
     assert values == {name: record[name][0] for name in COMMAND.names}
-    for number, name in module.KIND.items():
-        assert Kind(number).name == name
+    assert {kind.value: kind.name for kind in Kind} == module.KIND
 
 
 @pytest.mark.parametrize("seq", [1, 2, SEQ, ATTACHED])

@@ -414,8 +414,9 @@ class Catalogue:
         key, none = (limit, account, instrument), 0 if limit in _NONE_IS_ZERO else bounds.NO_LIMIT
         self._check_row(limit, shape, row, none)
         old = self.limits.get(key)
-        if old is not None and _relaxes(limit, shape, old, row, none) and not int(command["flags"]) & FLAG_APPROVED:
-            raise Refused(Reason.PEOPLE_REQUIRED, row.amount, old.amount)
+        relaxed = _relaxed(limit, shape, old, row, none) if old is not None else None
+        if old is not None and relaxed is not None and not int(command["flags"]) & FLAG_APPROVED:
+            raise Refused(Reason.PEOPLE_REQUIRED, *(relaxed if self.rules > 5 else (row.amount, old.amount)))
         if row.amount == none:
             self.limits.pop(key, None)
         else:
@@ -452,12 +453,15 @@ class Catalogue:
             Limit.COLLAR: (1, bounds.PRICE_MAX),
             Limit.MESSAGES: (1, BURST_MAX),
             Limit.CANCELS: (1, BURST_MAX),
+            Limit.DRAWDOWN: (2 if self.rules > 5 else 1, CONFIRMATIONS_MAX),  # one bad tick never trips it
         }.get(limit, (1, CONFIRMATIONS_MAX))
-        fits = least <= row.amount <= most
-        fits &= shape.stricter[1] == 0 or quantities[0] <= row.quantity <= quantities[1]
-        fits &= shape.stricter[2] == 0 or 1 <= row.until <= bounds.TIME_MAX
-        if not fits:
-            raise Refused(Reason.LIMIT_VALUE, limit, row.amount)
+        fits = (
+            least <= row.amount <= most,
+            shape.stricter[1] == 0 or quantities[0] <= row.quantity <= quantities[1],
+            shape.stricter[2] == 0 or 1 <= row.until <= bounds.TIME_MAX,
+        )
+        if not all(fits):
+            raise Refused(Reason.LIMIT_VALUE, limit, row[fits.index(False)] if self.rules > 5 else row.amount)
 
     def expire(
         self, instrument: int, price: int, clock: int, largest_held: Callable[[int], tuple[int, int]]
@@ -553,9 +557,10 @@ def gains_capped(rules: int, cap: int) -> bool:
     return rules > 3 and cap != bounds.NO_CAP
 
 
-def _relaxes(limit: Limit, shape: Shape, old: Row, new: Row, none: int) -> bool:
-    if limit == Limit.FORBIDDEN:
-        return bool(old.amount & ~new.amount)
-    if new.amount == none:
-        return True
-    return any(way * (now - was) < 0 for way, was, now in zip(shape.stricter, old, new, strict=True))
+def _relaxed(limit: Limit, shape: Shape, old: Row, new: Row, none: int) -> tuple[int, int] | None:
+    """The first parameter that a limit is relaxed in, now and before; None where it is not."""
+    if new.amount == none or limit == Limit.FORBIDDEN:
+        relaxed = limit != Limit.FORBIDDEN or old.amount & ~new.amount
+        return (new.amount, old.amount) if relaxed else None
+    ways = zip(shape.stricter, old, new, strict=True)
+    return next(((now, was) for way, was, now in ways if way * (now - was) < 0), None)

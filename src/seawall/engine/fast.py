@@ -164,6 +164,7 @@ class Fast(Rare):
                 *(int(entry["unknown"]), int(limits["highest"]), int(limits["drops"])),
                 *(bool(entry["restricted"]), int(limits["dead_man"])),
             ),
+            "rising": (int(limits["rises"]), int(limits["rising"]) if limits["rises"] else 0),
             "open_notional": int(entry["open_notional"]),
             "protections": self._protections_of(int(entry["first_protection"])),
             **self.margin(number),

@@ -165,7 +165,8 @@ class Rare(Memory):
                 if name:
                     target[name] = value
             if limit == Limit.DRAWDOWN:
-                target["highest"], target["drops"] = self.kernels.equity(self._header, account), 0
+                target["highest"] = self.kernels.equity(self._header, account)
+                target["drops"] = target["rises"] = 0
         self._emit(
             EventKind.DEFINED, account=account, instrument=instrument, quantity=limit, a=Kind.LIMIT, b=row.amount
         )

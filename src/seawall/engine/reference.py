@@ -171,7 +171,7 @@ class Reference(Money):
         limit, number, instrument, row = self.catalogue.limit_command(command)
         if limit == Limit.DRAWDOWN:
             account = self.accounts[number]
-            account.highest, account.drops = self.book.equity(account), 0
+            account.highest, account.drops, account.rises = self.book.equity(account), 0, 0
         self._emit(EventKind.DEFINED, account=number, instrument=instrument, quantity=limit, a=Kind.LIMIT, b=row.amount)
 
     def _member(self, command: Any, attachment: bytes) -> None:
@@ -321,6 +321,7 @@ class Reference(Money):
             "due": list(account.due),
             "strategies": list(account.strategies),
             "watched": (account.unknown, account.highest, account.drops, account.restricted, account.dead_man),
+            "rising": (account.rises, account.rising if account.rises else 0),
             "open_notional": self._open_notional(account),
             "protections": {
                 block: [p.quantity, p.delta, p.vega, p.window, p.freeze, p.frozen, p.quarter, p.sums]

@@ -87,7 +87,7 @@ class Kind(IntEnum):
     UNDERLYING = 15  # instrument = number of a block, amount = number of its underlying
     ORDER = 20
     CANCEL = 21  # account, order_id
-    CANCEL_ALL = 22  # account (or -1: every account), instrument (or -1: every one), label (or 0: any)
+    CANCEL_ALL = 22  # account (or -1: every account), instrument (or -1: every one), label (or 0: any; of one account)
     EDIT = 23  # account, order_id, price, quantity = whole amount, filled lots included; trigger where not yet fired
     DEAD_MAN = 24  # account, until: unless sent again before, its orders are cancelled; 0: off
     PROTECT = 25  # account, instrument = block: market-maker protection, see Protection; people never
@@ -110,10 +110,13 @@ class Kind(IntEnum):
     EXPIRE = 44  # instrument, price = delivery price
 
 
-RULES_FOLDED: Final = (1, 2, 3, 4, 5)
+RULES_FOLDED: Final = (1, 2, 3, 4, 5, 6)
 """Rules this build folds. 1: kinds OPENED to CLOSED, ORDER to CANCEL_ALL and money, plain limit orders. 2: all but what
 3 added: BOOKED, AMENDED, and EDIT of an order open upstream. 4: charges and gain caps by beneficial owner, and no gains
-in V where they are capped. 5: an order upstream that is let in because it reduces is not edited beyond that."""
+in V where they are capped. 5: an order upstream that is let in because it reduces is not edited beyond that.
+6: a height of equity is confirmed as a fall is, and both at least twice; a limit on divergence asks for an index; an
+immediate order that reduces passes the bound on positions; a control that changes a state tells its two numbers, and a
+refused limit the one of its parameters that is at fault."""
 
 KINDS_OF_RULES_1: Final = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 40, 41, 42, 43, 44))
 
@@ -265,7 +268,8 @@ class EventKind(IntEnum):
     CANCELLED = 4  # reason; quantity = what was still open
     POSTED = 5  # reason = cause, currency; a = atoms, b = position concerned
     PUBLISHED = 6  # a = version
-    STATE = 7  # reason = cause, currency = Scope, account or instrument; a = new state, b = old
+    STATE = 7  # reason = cause, currency = Scope, account or instrument; a = new state, b = old; of a control
+    # (DRAWDOWN, VELOCITY): price = what was reached, quantity = the limit
     DEFINED = 8  # a catalogue command was taken: a = its kind
     DUPLICATE = 9  # order_id = the first order under this client id, a = its seq, b = client id
     TRIGGERED = 10  # a stop fired: price = the watched price, a = its trigger

@@ -67,7 +67,7 @@ _R_NOT_REDUCING, _R_REDUCE = _BY_NAME["NOT_REDUCING"], _BY_NAME["REDUCE_ONLY"]
 _R_UNKNOWN, _R_STALE, _R_DIVERGENT = _BY_NAME["OUTCOME_UNKNOWN"], _BY_NAME["STALE"], _BY_NAME["DIVERGENT"]
 _R_NOTIONAL, _R_OPEN, _R_OPEN_NOTIONAL = _BY_NAME["ORDER_NOTIONAL"], _BY_NAME["OPEN_ORDERS"], _BY_NAME["OPEN_NOTIONAL"]
 _R_POSITION, _R_INTEREST, _R_EXPOSURE = _BY_NAME["POSITION_LIMIT"], _BY_NAME["OPEN_INTEREST"], _BY_NAME["EXPOSURE"]
-_R_FILL_OR_KILL = _BY_NAME["FILL_OR_KILL"]
+_R_FILL_OR_KILL, _R_NO_PRICE = _BY_NAME["FILL_OR_KILL"], _BY_NAME["NO_PRICE"]
 
 
 # -- form ------------------------------------------------------------------------------------------------------------
@@ -164,14 +164,15 @@ def admit(h: Header, o: Index, kind: Any, tif: Any, mode: Any) -> bool:
         if order.side < 0:
             opened, others = others, opened
     total = abs(held) + opened + others + order.remaining
-    if total > ins.position_bound:
-        return deny(h, _R_BOUND, total, ins.position_bound)
     reducible = max(0, -order.side * held)
+    left = max(0, reducible - opened)
+    reducing = order.remaining <= left
+    leaves = reducing and (tif == _IOC or tif == _FOK) and h[at.RULES] > 5  # it does not stay to be counted
+    if total > ins.position_bound and not leaves:
+        return deny(h, _R_BOUND, total, ins.position_bound)
     reduce_only = order.flags & FLAG_REDUCE_ONLY != 0
     if reduce_only and (reducible == 0 or (tif == _FOK and order.remaining > reducible)):
         return deny(h, _R_NOT_REDUCING, order.remaining, reducible)
-    left = max(0, reducible - opened)
-    reducing = order.remaining <= left
     trimmed = reduce_only and (ins.upstream == 0 or h[at.RULES] < 5)  # elsewhere nobody trims it
     if not _opening_passes(h, o, left):
         if not reducing and not trimmed:
@@ -355,6 +356,8 @@ def _opening_passes(h: Header, o: Index, left: Any) -> bool:
         age = h[at.CLOCK] - oldest
         if age > h[at.STALE]:
             return deny(h, _R_STALE, age, h[at.STALE])
+    if h[at.DIVERGENCE] != _NO_LIMIT and ins.index == 0 and h[at.RULES] > 5:
+        return deny(h, _R_NO_PRICE, order.instrument, _INDEX)
     if h[at.DIVERGENCE] != _NO_LIMIT and ins.index != 0:
         apart = abs(ins.mark - ins.index) * _PARTS // ins.index
         if apart > h[at.DIVERGENCE]:

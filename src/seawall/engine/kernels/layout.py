@@ -188,7 +188,7 @@ LIMITS: Final = _record(
     _fields(
         "message_each message_burst due_message forbidden pairs order_notional exposure open_orders"
         " open_notional cancel_each cancel_burst due_cancel repeats repeats_window dead_man"
-        " confirmations drawdown highest drops"
+        " confirmations drawdown highest drops rising rises"
     )
 )
 """The first line is what every order looks at."""

@@ -432,7 +432,8 @@ def _watch_velocity(h: Header, instrument: Index) -> None:
     if ins.moves >= ins.velocity_takers:
         ins.window_start, ins.moves = -1, 0
         if ins.own_state != _HALTED:
-            emit(h, _STATE, _R_VELOCITY, 0, 0, _INSTRUMENT, 0, instrument, 0, 0, 0, _HALTED, ins.own_state)
+            reached, limit = (moved, ins.velocity) if h[at.RULES] > 5 else (0, 0)
+            emit(h, _STATE, _R_VELOCITY, 0, 0, _INSTRUMENT, 0, instrument, 0, reached, limit, _HALTED, ins.own_state)
             ins.own_state = ins.state = _HALTED
             h[at.HALTS] += 1
 

@@ -98,7 +98,9 @@ def _paid(h: Header, account: Any, before: Any) -> None:
     """What a payment changes besides: the height a drawdown is measured from, and who is restricted."""
     limits = limits_of(h)[account]
     if limits.drawdown != _NO_LIMIT:
-        limits.highest += equity(h, account) - before
+        change = equity(h, account) - before
+        limits.highest += change
+        limits.rising += change
     watch_maintenance(h, account)
 
 
@@ -377,18 +379,34 @@ def _watch_drawdown(h: Header, account: Any) -> None:
     if limits.drawdown == _NO_LIMIT:
         return
     held = equity(h, account)
-    limits.highest = max(limits.highest, held)
+    _confirm_highest(h, account, held)
     fell = limits.highest - held
     limits.drops = limits.drops + 1 if fell > limits.drawdown else 0
     if limits.drops < limits.confirmations:
         return
-    limits.highest, limits.drops = held, 0
+    limits.highest, limits.drops, limits.rises = held, 0, 0
     if entry.own_state < _REDUCE:
-        emit(h, _STATE, _R_DRAWDOWN, 0, 0, _ACCOUNT, account, 0, 0, 0, 0, _REDUCE, entry.own_state)
+        reached, limit = (fell, limits.drawdown) if h[at.RULES] > 5 else (0, 0)
+        emit(h, _STATE, _R_DRAWDOWN, 0, 0, _ACCOUNT, account, 0, 0, reached, limit, _REDUCE, entry.own_state)
         entry.own_state = _REDUCE
         entry.state = max(entry.state, _REDUCE)
         h[at.HALTS] += 1
     h[at.STAGE], h[at.FELL], h[at.FELL_LIMIT], h[at.CURSOR_2] = 1, fell, limits.drawdown, entry.newest[at.OPEN]
+
+
+@kernel
+def _confirm_highest(h: Header, account: Any, held: Any) -> None:
+    """C16: a new height counts when as many publications in a row were above the old one, for the lowest of them."""
+    limits = limits_of(h)[account]
+    if h[at.RULES] < 6:
+        limits.highest = max(limits.highest, held)
+    elif held <= limits.highest:
+        limits.rises = 0
+    else:
+        limits.rising = min(limits.rising, held) if limits.rises > 0 else held
+        limits.rises += 1
+        if limits.rises >= limits.confirmations:
+            limits.highest, limits.rises = limits.rising, 0
 
 
 @kernel

@@ -92,13 +92,14 @@ class Controls(Gate):
         self._check_collars(listing, position, order)
         self._check_permissions(account, order)
         total = abs(position.quantity) + position.open_buy + position.open_sell + order.remaining
-        if total > listing.position_bound:
-            raise Refused(Reason.POSITION_BOUND, total, listing.position_bound)
         reducible = position.reducible(order.side)
-        if order.reduce_only and (reducible == 0 or (order.tif == TimeInForce.FOK and order.remaining > reducible)):
-            raise Refused(Reason.NOT_REDUCING, order.remaining, reducible)
         left = max(0, reducible - position.opened(order.side))
         reducing = order.remaining <= left
+        leaves = reducing and order.tif in _IMMEDIATE and self.catalogue.rules > 5  # it does not stay to be counted
+        if total > listing.position_bound and not leaves:
+            raise Refused(Reason.POSITION_BOUND, total, listing.position_bound)
+        if order.reduce_only and (reducible == 0 or (order.tif == TimeInForce.FOK and order.remaining > reducible)):
+            raise Refused(Reason.NOT_REDUCING, order.remaining, reducible)
         only_reducing = self._only_reducing(account, listing, order, left)
         # Elsewhere nobody trims it: since rules 5 an order there has to reduce as it stands.
         trimmed = order.reduce_only and not (listing.upstream and self.catalogue.rules > 4)
@@ -240,6 +241,8 @@ class Controls(Gate):
             if age > row.amount:
                 return Refused(Reason.STALE, age, row.amount)
         row = catalogue.limit(Limit.DIVERGENCE)
+        if row is not None and not index and catalogue.rules > 5:
+            return Refused(Reason.NO_PRICE, order.instrument, Watched.INDEX)
         if row is not None and index:
             apart = abs(listing.prices[Watched.MARK] - index) * bounds.PARTS // index
             if apart > row.amount:

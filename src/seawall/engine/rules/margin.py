@@ -203,6 +203,7 @@ class Account:
         self.unknown = 0
         self.highest = 0  # equity, for the drawdown limit
         self.drops = 0
+        self.rising, self.rises = 0, 0  # the lowest equity above the highest, at so many publications in a row
         self.restricted = False
         self.dead_man = 0
         self.protections: dict[int, Protection] = {}

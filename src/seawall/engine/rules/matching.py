@@ -327,7 +327,8 @@ class Matching(Controls):
             listing.window_start, listing.moves = -1, 0
             if old != VenueState.HALTED:
                 self.catalogue.set_state(Scope.INSTRUMENT, listing.number, VenueState.HALTED)
-                self._tell_state(Scope.INSTRUMENT, listing.number, VenueState.HALTED, old, Reason.VELOCITY)
+                told = (moved, row.amount)
+                self._tell_state(Scope.INSTRUMENT, listing.number, VenueState.HALTED, old, Reason.VELOCITY, told)
 
     def _count_for_protection(self, listing: Listing, maker: Order, quantity: int) -> None:
         """C21: a quote's fill counts in its maker's window; past a limit the protection freezes."""
@@ -376,15 +377,31 @@ class Matching(Controls):
         if row is None:
             return
         equity = self.book.equity(account)
-        account.highest = max(account.highest, equity)
+        self._confirm_highest(account, equity, row.quantity)
         fell = account.highest - equity
         account.drops = account.drops + 1 if fell > row.amount else 0
         if account.drops < row.quantity:
             return
-        account.highest, account.drops = equity, 0
+        account.highest, account.drops, account.rises = equity, 0, 0
         old = self.catalogue.state_of(Scope.ACCOUNT, number)
         if old < VenueState.REDUCE_ONLY:
             self.catalogue.set_state(Scope.ACCOUNT, number, VenueState.REDUCE_ONLY)
-            self._tell_state(Scope.ACCOUNT, number, VenueState.REDUCE_ONLY, old, Reason.DRAWDOWN)
+            told = (fell, row.amount)
+            self._tell_state(Scope.ACCOUNT, number, VenueState.REDUCE_ONLY, old, Reason.DRAWDOWN, told)
         for order in reversed(list(account.orders.values())):
             self._close(order, Reason.DRAWDOWN, fell, row.amount)
+
+    def _confirm_highest(self, account: Account, equity: int, times: int) -> None:
+        """C16: a new height counts when as many publications in a row were above the old one, for the lowest of them.
+
+        One bad tick up would else be the height that the next good ones have fallen from (so it was before rules 6).
+        """
+        if self.catalogue.rules < 6:
+            account.highest = max(account.highest, equity)
+        elif equity <= account.highest:
+            account.rises = 0
+        else:
+            account.rising = min(account.rising, equity) if account.rises else equity
+            account.rises += 1
+            if account.rises >= times:
+                account.highest, account.rises = account.rising, 0

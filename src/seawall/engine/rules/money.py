@@ -65,7 +65,9 @@ class Money(Orders):
         """What a payment changes besides: the height a drawdown is measured from, and who is restricted."""
         account = self.accounts[number]
         if self.catalogue.limit(Limit.DRAWDOWN, number) is not None:
-            account.highest += self.book.equity(account) - before
+            change = self.book.equity(account) - before
+            account.highest += change
+            account.rising += change
         self._watch_maintenance(number)
 
     def _check_leaving(self, number: int) -> None:

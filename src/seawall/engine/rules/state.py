@@ -50,8 +50,18 @@ class State:
         whose = (order.account, order.instrument, order.id)
         self._events.append((self.seq, kind, reason, order.side, 0, 0, *whose, price, order.remaining, a, b))
 
-    def _tell_state(self, scope: Scope, number: int, state: VenueState, old: VenueState, cause: int = 0) -> None:
-        self._emit(EventKind.STATE, **state_fields(scope, number, state, old, cause))
+    def _tell_state(
+        self,
+        scope: Scope,
+        number: int,
+        state: VenueState,
+        old: VenueState,
+        cause: int = 0,
+        told: tuple[int, int] = (0, 0),
+    ) -> None:
+        """The STATE event; `told`: what a control saw and its limit, since rules 6."""
+        reached, limit = told if self.catalogue.rules > 5 else (0, 0)
+        self._emit(EventKind.STATE, **state_fields(scope, number, state, old, cause), price=reached, quantity=limit)
 
     def _refuse(self, command: Any, refused: Refused) -> None:
         """The REFUSED event."""
