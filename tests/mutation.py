@@ -1,6 +1,6 @@
 """A sampled mutation run: breaks one thing at a time in a copy of the tree and sees whether the tests turn red.
 
-    PYTHONPATH=src python tests/mutation.py engine --count 100 --seed 1 [--jobs 2]
+    PYTHONPATH=src python tests/mutation.py engine|kernels|journal --count 100 --seed 1 [--jobs 2]
 
 Operators: comparisons shifted or reversed, plus and minus exchanged, `and` and `or` exchanged, conditions negated,
 integers changed by one, statements without a result left out. Annotations are left alone. Each mutant is
@@ -32,6 +32,13 @@ ROOMS = {
             ["tests/engine", "tests/test_reasons.py", "-m", "not soak", "-k", "not fast and not engines_agree"],
         ],
     ),
+    "kernels": (  # each mutant compiles its own, about a minute
+        ["engine/kernels/*.py", "engine/fast*.py"],
+        [
+            [f"tests/engine/test_differential.py::test_engines_agree[{seed}]" for seed in range(4)],
+            ["tests/engine", "-m", "not soak", "-k", "not reference and not engines_agree"],
+        ],
+    ),
     "journal": (["journal/*.py"], [["tests/journal", "-m", "not soak"]]),
 }
 _COMPARISONS = {
@@ -48,6 +55,8 @@ _COMPARISONS = {
 }
 _ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr}
 _LIMIT_S = 600
+_HINTS = "ahead.py"
+"""What it does changes no event, so no test of behaviour could tell."""
 
 
 def changes(node: ast.AST) -> list[str]:
@@ -145,6 +154,8 @@ def failure(room: str, path: Path, text: str) -> str:
             shutil.copy(ROOT / name, folder)
         Path(folder, path.relative_to(ROOT)).write_text(text)
         environment = {**os.environ, "PYTHONPATH": str(Path(folder, "src"))}
+        if room == "kernels":
+            environment["NUMBA_CACHE_DIR"] = str(Path(folder, "compiled"))  # goes with the mutant
         for tests in ROOMS[room][1]:
             command = [sys.executable, "-m", "pytest", "-x", "-q", *tests]
             try:
@@ -169,6 +180,7 @@ def main() -> int:
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
     files = sorted(path for pattern in ROOMS[asked.room][0] for path in (ROOT / "src" / "seawall").glob(pattern))
+    files = [path for path in files if path.name != _HINTS]
     everything = [(path, index, operator) for path in files for index, operator in places(path)]
     if red := failure(asked.room, files[0], files[0].read_text()):
         print(f"the tests are red before anything is changed: {red}")

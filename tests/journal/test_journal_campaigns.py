@@ -12,6 +12,8 @@ import journal_campaign as campaign
 import pytest
 
 SEED = int(os.environ.get("SEAWALL_SEED", "1"))
+ROTATION = {("commit", step) for step in ("create", "rename", "sync_folder")}
+"""A commit makes a file only when it goes on in a new segment."""
 
 
 def shown(name, run, seed, count, *arguments):
@@ -25,7 +27,9 @@ def shown(name, run, seed, count, *arguments):
 @pytest.mark.parametrize("faulty", [None, 0, 1])
 def test_hundreds_of_crash_points(faulty):
     totals = shown("crash points", campaign.crash_points, 7, 250, faulty)
-    assert {what[0] for what in totals if isinstance(what, tuple)} >= {"commit", "recover", "snapshot", "archive"}
+    cut = {what for what in totals if isinstance(what, tuple)}
+    assert {phase for phase, _ in cut} >= {"commit", "recover", "snapshot", "archive", "retire"}
+    assert ROTATION & cut
 
 
 def test_hundreds_of_single_faults():
@@ -36,7 +40,9 @@ def test_hundreds_of_single_faults():
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(4))
 def test_twenty_thousand_crash_points(part):
-    shown("crash points", campaign.crash_points, SEED + part, 5_000)
+    totals = shown("crash points", campaign.crash_points, SEED + part, 5_000)
+    assert all(totals[step] >= 100 for step in ROTATION)
+    assert all(sum(totals[what] for what in totals if what[0] == phase) >= 100 for phase in ("recover", "retire"))
 
 
 @pytest.mark.soak
