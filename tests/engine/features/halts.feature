@@ -16,6 +16,21 @@ Feature: C16 to C23, what stops trading and who lets it go on
     When Ann buys 1 PERPETUAL at 59000
     Then it is refused: REDUCE_ONLY 1 0
 
+  @C16
+  Scenario: a height counts once it was confirmed, so one bad tick up is none
+    Given Dealer sells 100 ETHER at 60000
+    And Ann buys 100 ETHER at 60000
+    And Ann may fall 5 dollars from the highest, 2 publications in a row
+    When the mark of ETHER becomes 61000
+    And the mark of ETHER becomes 60000
+    And the marks are published again
+    Then Ann is OPEN
+    When the mark of ETHER becomes 61000
+    And the marks are published again
+    And the mark of ETHER becomes 60000
+    And the marks are published again
+    Then Ann is REDUCE_ONLY
+
   @C17
   Scenario: on old prices only reducing orders
     Given Dealer sells 5 PERPETUAL at 60000
@@ -31,7 +46,9 @@ Feature: C16 to C23, what stops trading and who lets it go on
   @C17
   Scenario: where mark and index are too far apart only reducing orders
     Given mark and index may be 250000 millionths apart
-    And the index of PERPETUAL becomes 47999
+    When Ann buys 1 PERPETUAL at 60000
+    Then it is refused: NO_PRICE 0 1
+    Given the index of PERPETUAL becomes 47999
     When Ann buys 1 PERPETUAL at 60000
     Then it is refused: DIVERGENT 250026 250000
     When the index of PERPETUAL becomes 48000

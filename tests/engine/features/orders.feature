@@ -28,6 +28,13 @@ Feature: what orders there are
     When Ann buys 5 PERPETUAL at 60001, fill or kill
     Then Ann holds 5 PERPETUAL
 
+  Scenario: an order at market, too, may ask for all at once or nothing
+    Given Dealer sells 5 PERPETUAL at 60000
+    When Ann buys 6 PERPETUAL at market, fill or kill
+    Then it is refused: FILL_OR_KILL 6 5
+    When Ann buys 5 PERPETUAL at market, fill or kill
+    Then Ann holds 5 PERPETUAL
+
   Scenario: what an iceberg hides behind an order of one's own cannot be had
     Given Dealer sells 100 PERPETUAL at 60000, showing 5
     And Ann sells 1 PERPETUAL at 60000 as "own"

@@ -41,6 +41,47 @@ Feature: orders that wait
     When Ann buys 1 PERPETUAL at 60000 once the mark turns to 60000 as "stop"
     Then "stop" fired
 
+  Scenario: a take profit with a limit rests there once it fired
+    Given Dealer sells 5 PERPETUAL at 60000
+    And Ann buys 5 PERPETUAL at 60000
+    And Dealer buys 2 PERPETUAL at 60950
+    When Ann sells 5 PERPETUAL at 60950 once the mark is as good as 61000 as "take"
+    Then "take" waits
+    When the mark of PERPETUAL becomes 61000
+    Then "take" fired
+    And Ann holds 3 PERPETUAL
+    When Dealer buys 3 PERPETUAL at 60950
+    Then Ann holds 0 PERPETUAL
+
+  Scenario: a take profit watches the last price, or the index
+    Given Dealer sells 3 PERPETUAL at 60000
+    And Ann buys 2 PERPETUAL at 60000
+    And Ann sells 1 PERPETUAL at market once the last is as good as 60100 as "first"
+    And the index of PERPETUAL becomes 60000
+    And Ann sells 1 PERPETUAL at market once the index is as good as 60200 as "second"
+    And Dealer buys 2 PERPETUAL at 59900
+    When Bea buys 1 PERPETUAL at 60000
+    Then "first" waits
+    When Dealer sells 1 PERPETUAL at 60100
+    And Bea buys 1 PERPETUAL at 60100
+    Then "first" fired
+    When the index of PERPETUAL becomes 60199
+    Then "second" waits
+    When the index of PERPETUAL becomes 60200
+    Then "second" fired
+    And Ann holds 0 PERPETUAL
+
+  Scenario: a trailing stop on the index moves with it at publications, and fires by it
+    Given the index of PERPETUAL becomes 60000
+    And Dealer buys 1 PERPETUAL at 59000
+    And Ann sells 1 PERPETUAL trailing the index by 500 as "trail"
+    When the index of PERPETUAL becomes 60400
+    And the marks are published again
+    And the index of PERPETUAL becomes 59901
+    Then "trail" waits
+    When the index of PERPETUAL becomes 59900
+    Then "trail" fired
+
   Scenario: a trailing stop follows at publications, and never back
     Given Dealer buys 1 PERPETUAL at 59000
     And Ann sells 1 PERPETUAL trailing the mark by 500 as "trail"
