@@ -11,6 +11,7 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from certificates import certificate
 from granian.constants import Interfaces
@@ -20,12 +21,15 @@ from operations_venue import desk
 from seawall.api.operations.app import operations_app
 from seawall.api.operations.approvals import check_approval, verifies
 from seawall.api.operations.people import development_people
+from seawall.api.operations.record import Record
 from seawall.api.operations.wording import words
 from seawall.api.sockets import free_port, until_listening
 from seawall.journal import frames
 from seawall.node import node
 from seawall.node.listening import Tls
-from seawall.vocabulary.records import RULES_FOLDED, Kind, VenueState, command, join
+from seawall.node.node import Group
+from seawall.vocabulary.reasons import Reason
+from seawall.vocabulary.records import EVENT, RULES_FOLDED, EventKind, Kind, Scope, VenueState, command, join
 
 LOOPBACK = "127.0.0.1"
 RUN = "from seawall.cli.main import main; main()"
@@ -339,3 +343,17 @@ def test_a_bundle_without_a_venue_that_answers(tmp_path):
         assert "not answered" in parts["status.txt"] and json.loads(parts["verify.json"])["ok"]
 
     run(scenario, tmp_path)
+
+
+def test_a_halt_by_a_control_tells_its_numbers():
+    """Since rules 6 the event has them; before, its cause is all that is known."""
+    told = []
+    for price, quantity in ((10_017, 10_000), (0, 0)):
+        record, events = Record(), np.zeros(1, EVENT)
+        events[0] = (5, EventKind.STATE, Reason.VELOCITY, 0, 0, Scope.INSTRUMENT, 0, 3, 0, price, quantity, 2, 0)
+        record.take(Group(command(Kind.ORDER, seq=5, time=10**9), b"", events))
+        told.append(record.states[Scope.INSTRUMENT, 3])
+    assert [(standing.state, standing.by) for standing in told] == [(VenueState.HALTED, "seawall")] * 2
+    assert [standing.reason for standing in told] == [
+        "velocity: the price moved 10,017 millionths in the window, the limit is 10,000", "velocity",
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from seawall.node.node import Group
-from seawall.vocabulary.reasons import Reason
+from seawall.vocabulary.reasons import Reason, explain
 from seawall.vocabulary.records import FLAG_UNCLEAN, EventKind, Kind, Scope, VenueState
 
 _HEARD = np.zeros(256, bool)
@@ -165,7 +165,7 @@ class Record:
         state = VenueState(int(event["a"]))
         by, reason = _who(note), _why(note)
         if not note:
-            by, reason = "seawall", _cause(int(event["reason"]), command)
+            by, reason = "seawall", _cause(event, command)
         if state == VenueState.OPEN:
             self.states.pop(key, None)
         else:
@@ -212,9 +212,12 @@ def _why(note: dict[str, Any]) -> str:
     return str(note.get("reason", ""))
 
 
-def _cause(reason: int, command: Any) -> str:
+def _cause(event: Any, command: Any) -> str:
     if command["kind"] == Kind.OPENED:
         return "the venue was not stopped cleanly"
     if command["kind"] == Kind.STATE:
         return "the journalled rule after an unclean stop: the copies verified clean"
-    return Reason(reason).name.lower() if reason else ""
+    reason = Reason(int(event["reason"]))
+    if event["quantity"]:  # a control's, under rules that tell its numbers
+        return f"{reason.name.lower()}: {explain(reason, int(event['price']), int(event['quantity']))}"
+    return reason.name.lower() if reason else ""
