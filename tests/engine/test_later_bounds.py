@@ -30,7 +30,7 @@ TRIES = {
     Limit.COLLAR: ("amount", 1, 10 * bounds.PARTS),
     Limit.WINDOW_COLLAR: ("until", 1, bounds.TIME_MAX),
     Limit.VELOCITY: ("quantity", 1, CONFIRMATIONS_MAX),
-    Limit.DRAWDOWN: ("quantity", 1, CONFIRMATIONS_MAX),
+    Limit.DRAWDOWN: ("quantity", 2, CONFIRMATIONS_MAX),
     Limit.MESSAGES: ("quantity", 1, BURST_MAX),
     Limit.CANCELS: ("amount", 1, bounds.TIME_MAX >> 20),
     Limit.REPEATS: ("amount", 1, 1000),  # as many as `until` has nanoseconds
@@ -51,8 +51,7 @@ def test_parameters_of_a_limit(engine, limit):
         if name == "amount" and beyond == none:
             continue
         refused = venue.do(Kind.LIMIT, **(fields | {name: beyond}), flags=FLAG_APPROVED)
-        asked = beyond if name == "amount" else 1
-        assert venue.refused(Reason.LIMIT_VALUE, refused) == (limit, asked)
+        assert venue.refused(Reason.LIMIT_VALUE, refused) == (limit, beyond)
 
 
 def test_the_least_collar_in_ticks(engine):
@@ -60,7 +59,7 @@ def test_the_least_collar_in_ticks(engine):
     fields = {"state": Limit.COLLAR, "instrument": PERPETUAL, "amount": 1}
     assert venue.do(Kind.LIMIT, **fields, quantity=bounds.PRICE_MAX)[0].kind == EventKind.DEFINED
     beyond = venue.do(Kind.LIMIT, **fields, quantity=bounds.PRICE_MAX + 1)
-    assert venue.refused(Reason.LIMIT_VALUE, beyond) == (Limit.COLLAR, 1)
+    assert venue.refused(Reason.LIMIT_VALUE, beyond) == (Limit.COLLAR, bounds.PRICE_MAX + 1)
 
 
 def test_there_is_no_limit_beyond_the_last(engine):
