@@ -80,14 +80,15 @@ def linear_option(strike_usd, option_type, days):
     )
 
 
-def listed(spec, basis=0.0, volatility=0.6, spot=SPOT):
+def listed(spec, basis=0.0, volatility=0.6, spot=SPOT, rate=0.0):
     """The instrument with a mark: futures at the index plus basis, options at the model's price."""
     ticks_per_usd = 20 if spec.block == ETH_LINEAR else 2
     index = ticks_per_usd * (ETH_SPOT if spec.block == ETH_LINEAR else spot)
     if spec.product != Product.OPTION:
         return InstrumentMarket(spec, index * (1 + basis), index)
     forward = index * (1 + basis)
-    return InstrumentMarket(spec, mark_price(spec, forward, volatility, NOW), forward, volatility)
+    mark = mark_price(spec, forward, volatility, NOW)
+    return InstrumentMarket(spec, mark, forward, volatility, index=index, rate=rate)
 
 
 def market(instruments):

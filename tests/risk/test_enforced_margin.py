@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from risk_markets import (
     BTC_COIN,
     BTC_LINEAR,
+    SPOT,
     coin_option,
     inverse_future,
     linear_option,
@@ -76,6 +77,92 @@ def check(name, rng, view, publication, positions, scale=None):
     for published, asked_ in zip(found.published, found.asked, strict=True):
         assert asked_ >= published - bound(view, block, lots), (name, lots)
     return found
+
+
+def written_out(view, block, lots):
+    """The same book written by hand from the specification of `risk_markets`, not by the code that is tested."""
+    instruments, expiries = {}, {}
+    coin = block == BTC_COIN
+    names = {"underlying": "BTC", "currency": "BTC" if coin else "USDC", "form": "inverse" if coin else "linear"}
+    for number, item in view.instruments.items():
+        spec, made = item.spec, dict(names)
+        if spec.expiry:
+            made["expiry"] = spec.expiry // 10**6
+        if spec.product == Product.OPTION:
+            end = {"underlying": "BTC", "time": made["expiry"], "forward": item.forward / 2, "rate": item.rate}
+            assert expiries.setdefault(made["expiry"], end) == end
+            made |= {"kind": "option", "strike": spec.strike / 2, "option": "call" if spec.option_type > 0 else "put"}
+            made |= {"contract_size": 0.1 if coin else 0.01, "mark": item.mark_ticks * (1e-4 if coin else 5.0)}
+            made["volatility"] = item.volatility
+        else:
+            made |= {"kind": "future" if spec.expiry else "perpetual", "mark": item.mark_ticks / 2}
+            made["contract_size"] = 10.0 if coin else 0.001
+        instruments[str(number)] = made
+    document = {
+        "format": 1,
+        "time": view.time_ns // 10**6,
+        "market": {
+            "underlyings": {"BTC": {"index": SPOT}},
+            "currencies": {} if coin else {"USDC": {"price": 1.0}},
+            "expiries": list(expiries.values()),
+            "instruments": instruments,
+        },
+        "positions": [{"instrument": str(number), "size": float(size)} for number, size in lots.items()],
+    }
+    return convert(document)
+
+
+@pytest.mark.parametrize("name", ENFORCED)
+def test_never_less_strict_where_forwards_are_not_the_index(name):
+    """Against books built without the code under test: forwards up to 15 % off the index, rates up to 20 %."""
+    rng = np.random.default_rng(17)
+    made, block = ENFORCED[name]
+    build, days = (coin_option if block == BTC_COIN else linear_option), [0.3, 2, 9, 40, 200]
+    for _ in range(6):
+        terms = {day: (float(rng.uniform(-0.15, 0.15)), float(rng.uniform(-0.02, 0.2))) for day in days}
+        items = [listed(linear_perpetual(), 0.001)]
+        if block == BTC_COIN:
+            items = [listed(inverse_future()), listed(inverse_future(45), 0.02)]
+        for _ in range(12):
+            day, kind = float(rng.choice(days)), int(rng.choice([-1, 1]))
+            spec = build(1_000 * int(rng.integers(25, 140)), kind, day)
+            basis, rate = terms[day]
+            items.append(listed(spec, basis, float(rng.uniform(0.2, 1.4)), rate=rate))
+        view = market(items)
+        publication = made.publish(view)
+        books = [{number: size} for number in view.instruments for size in (-1_000, 1_000)]
+        books += [random_lots(rng, view, int(rng.integers(2, 12))) for _ in range(25)]
+        for lots in books:
+            report = made.evaluate(written_out(view, block, lots))
+            dollars = 1e6 * (1.05 * SPOT if report.currency == "BTC" else 1.05 if block == BTC_COIN else 1.0)
+            found = asked(publication, block, lots)
+            for published, asked_ in zip((report.initial, report.maintenance), found, strict=True):
+                room = bound(view, block, lots) + 1e-12 * published * dollars
+                assert asked_ >= published * dollars - room, (lots, asked_ / (published * dollars))
+
+
+def test_what_an_option_is_charged_of_needs_the_index():
+    view = market([listed(linear_perpetual()), listed(linear_option(60_000, 1, 40), 0.0, 0.6)])
+    bare = replace(view, instruments={**view.instruments, 1: replace(view.instruments[1], index=None)})
+    with pytest.raises(InputError, match=r"instruments\[1\]\.index = None: must be given"):
+        model("derive-pmrm").publish(bare)
+    two = market([listed(linear_option(60_000, kind, 40), 0.0, 0.6, rate=0.01 * kind) for kind in (1, -1)])
+    with pytest.raises(InputError, match=r"instruments\[1\]\.rate = -0\.01: must be its expiry's, 0\.01"):
+        model("derive-pmrm").publish(two)
+
+
+def test_options_of_an_expiry_whose_forwards_differ_are_asked_no_less_than_each_by_itself():
+    """The rule has one forward for each; the least serves all, and none is asked less than by its own."""
+    for name in ("derive-pmrm", "derive-pmrm-2", "deribit-linear"):
+        made, specs = ENFORCED[name][0], [linear_option(strike, 1, 40) for strike in (40_000, 75_000)]
+        items = [listed(specs[0], -0.02, 0.6), listed(specs[1], -0.01, 0.6)]
+        publication = made.publish(market(items))
+        for number, item in enumerate(items):
+            alone = market([item])
+            for lots in (-1_000, 1_000):
+                found = asked(publication, BTC_LINEAR, {number: lots})
+                published = made.evaluate(written_out(alone, BTC_LINEAR, {0: lots}))
+                assert found[0] >= published.initial * 1e6 - bound(alone, BTC_LINEAR, {0: lots})
 
 
 MOST = {

@@ -39,7 +39,7 @@ class Quoted:
         if self.spec.product != Product.OPTION:
             return InstrumentMarket(self.spec, self.forward, self.index, open_interest=self.open_interest)
         mark = mark_price(self.spec, self.forward, self.volatility, time_ns)
-        return InstrumentMarket(self.spec, mark, self.forward, self.volatility, self.open_interest)
+        return InstrumentMarket(self.spec, mark, self.forward, self.volatility, self.open_interest, self.index)
 
 
 @dataclass(frozen=True, slots=True)

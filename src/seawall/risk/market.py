@@ -26,6 +26,9 @@ MILLION: Final = 1_000_000
 VOLATILITY_MAX: Final = 100.0
 """Annual, 1.0 is 100 %. A quote above 10,000 % is an error of the source, and keeps every formula finite."""
 
+RATE_MAX: Final = 10.0
+"""Annual, either side."""
+
 INDEX_MAX: Final = 1e9
 DEPTH_MAX: Final = 1e15
 """Dollars both. Beyond is an error of the source."""
@@ -90,7 +93,9 @@ class InstrumentMarket:
 
     `mark` in ticks; `forward` in ticks of the delivery price: for an option the forward of its expiry, in ticks of its
     strike, for a future or perpetual the index price. `volatility` is the annual mark volatility of an option (0.5 is
-    50 %) and unused otherwise. `open_interest`: lots, by a published snapshot; None where there is none.
+    50 %) and unused otherwise. `open_interest`: lots, by a published snapshot; None where there is none. `index` is the
+    index price in the ticks of `forward`, needed of an option by models that charge parts of the index and unused
+    otherwise; `rate` an option's annual rate of discount, which some published rules read.
     """
 
     spec: Instrument
@@ -98,6 +103,8 @@ class InstrumentMarket:
     forward: float
     volatility: float = 0.0
     open_interest: int | None = None
+    index: float | None = None
+    rate: float = 0.0
 
     @property
     def mark_ticks(self) -> int:
@@ -118,6 +125,10 @@ class InstrumentMarket:
             raise InputError(f"{where}.mark", self.mark, f"must lie in [{spec.price_min}, {spec.price_max}]")
         if not 0 <= self.volatility <= VOLATILITY_MAX:
             raise InputError(f"{where}.volatility", self.volatility, f"must lie in [0, {VOLATILITY_MAX}]")
+        if self.index is not None:
+            _positive(f"{where}.index", self.index, FORWARD_MAX)
+        if not -RATE_MAX <= self.rate <= RATE_MAX:
+            raise InputError(f"{where}.rate", self.rate, f"must lie in [{-RATE_MAX}, {RATE_MAX}]")
         if self.open_interest is not None and not 0 <= self.open_interest <= OPEN_INTEREST_MAX:
             raise InputError(f"{where}.open_interest", self.open_interest, f"must lie in [0, {OPEN_INTEREST_MAX}]")
 

@@ -506,11 +506,12 @@ class Mirror(Speaker):
         """What the model is told of an instrument, and whether its mark lies outside its band."""
         spec = terms.spec
         mark = quote.mark * terms.tick.denominator / terms.tick.numerator
-        forward = quote.underlying if terms.option else quote.index
-        forward = forward * terms.delivery_tick.denominator / terms.delivery_tick.numerator
+        dollar = terms.delivery_tick.denominator / terms.delivery_tick.numerator
+        index = quote.index * dollar
+        forward = quote.underlying * dollar if terms.option else index
         if self._expired(terms):
             spec = replace(spec, expiry=self._now + 1)
-        item = InstrumentMarket(spec, mark, forward, quote.volatility)
+        item = InstrumentMarket(spec, mark, forward, quote.volatility, index=index if terms.option else None)
         low = item.mark_ticks < spec.price_min
         if low or item.mark_ticks > spec.price_max:
             item = replace(item, mark=float(spec.price_min if low else spec.price_max))

@@ -4,8 +4,9 @@ A model's publication rounds against the account (u a floor, its ceiling one mor
 what the engine asks is nowhere below the published requirement of the same positions, apart from what each model
 states: the last bits of the doubles that the published number itself is summed in, and the venue's own rounding.
 
-The engine's view of the market has one forward for each option and no dollars a tick, and the rules are homogeneous in
-price: so here every expiry's forward is the index and strikes keep their ratio to it. Times are cut to milliseconds.
+A rule has one forward for each expiry and the view one for each option. Where they differ, the least is taken, strikes
+keep their ratio to it and linear options their value, so they are as many coins or more: what is asked of the index is
+not less by it. Times are cut to milliseconds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +21,9 @@ from seawall.risk.envelope import charge_value
 from seawall.risk.margin.models import PortfolioModel
 from seawall.risk.margin.portfolio import USD, Portfolio, convert
 from seawall.risk.margin.valuation import coins, years_to
-from seawall.risk.market import InstrumentMarket, MarketView, currency_rates, round_away
+from seawall.risk.market import BlockMarket, InstrumentMarket, MarketView, currency_rates, round_away
 from seawall.vocabulary import bounds
+from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Form, Product
 from seawall.vocabulary.publication import (
     GROSS_DELTA,
@@ -97,18 +99,25 @@ def block_lots(market: MarketView, block: int, lots: Mapping[int, int] | None = 
     inverse = any(_inverse(market.instruments[number]) for number in numbers)
     currency = here.underlying if inverse else DOLLARS
     instruments: dict[str, Any] = {}
-    expiries: dict[int, dict[str, Any]] = {}
+    expiries = _expiries(market, numbers, here)
     settles = {market.instruments[number].spec.currency for number in numbers}
     money = market.currencies[next(iter(settles))] if settles else None
     for number in numbers:
         item = market.instruments[number]
         assert money is not None
-        made = _instrument(item, here.index_usd, 10**money.decimals)
-        made |= {"underlying": here.underlying, "currency": currency}
-        instruments[str(number)] = made
+        made: dict[str, Any] = {
+            "underlying": here.underlying,
+            "currency": currency,
+            "form": "inverse" if _inverse(item) else "linear",
+        }
+        made["open_interest"] = _float(item.open_interest)
+        if item.spec.expiry:
+            made["expiry"] = item.spec.expiry // NANOSECONDS
         if item.spec.product == Product.OPTION:
-            end = made["expiry"]
-            expiries[end] = {"underlying": here.underlying, "time": end, "forward": here.index_usd}
+            made |= _option(item, expiries[made["expiry"]]["forward"], 10**money.decimals)
+        else:
+            made |= _future(item, here.index_usd, 10**money.decimals)
+        instruments[str(number)] = made
     document = {
         "format": 1,
         "time": market.time_ns // NANOSECONDS,
@@ -135,13 +144,14 @@ def _greeks(portfolio: Portfolio) -> tuple[list[float], list[float]]:
     deltas, vegas = [coins(portfolio, item) for item in portfolio.positions], [0.0] * len(specs)
     if options:
         index = portfolio.market.underlyings[specs[0].underlying].index
+        forwards = np.array([portfolio.expiry_of(portfolio.positions[at].instrument).forward for at in options])
         strikes, volatilities = (
             np.array([getattr(specs[at], name) for at in options], float) for name in ("strike", "volatility")
         )
         years = np.array([years_to(portfolio, specs[at].expiry or 0) for at in options])
         signs = np.array([specs[at].sign for at in options])
-        slopes = black76.delta(index, strikes, volatilities, years, signs)
-        tilts = black76.vega(index, strikes, volatilities, years) * volatilities / index
+        slopes = black76.delta(forwards, strikes, volatilities, years, signs)
+        tilts = black76.vega(forwards, strikes, volatilities, years) * volatilities / index
         for at, slope, tilt in zip(options, slopes.tolist(), tilts.tolist(), strict=True):
             size = portfolio.positions[at].size * specs[at].contract_size
             deltas[at], vegas[at] = slope * size, tilt * size
@@ -237,22 +247,39 @@ def _inverse(item: InstrumentMarket) -> bool:
     return Form.INVERSE in (spec.form, spec.delivery_form if spec.product == Product.OPTION else spec.form)
 
 
-def _instrument(item: InstrumentMarket, index: float, unit: int) -> dict[str, Any]:
-    """The specification and market of an instrument in the portfolio's terms, but for its names."""
-    spec, inverse = item.spec, _inverse(item)
-    made: dict[str, Any] = {"form": "inverse" if inverse else "linear", "open_interest": _float(item.open_interest)}
-    if spec.expiry:
-        made["expiry"] = spec.expiry // NANOSECONDS
-    if spec.product != Product.OPTION:
-        mark = index * item.mark_ticks / item.forward
-        lot = spec.multiplier / item.mark_ticks * mark if inverse else spec.multiplier * item.mark_ticks / mark
-        kind = "future" if spec.expiry else "perpetual"
-        return made | {"kind": kind, "mark": mark, "contract_size": lot / unit}
-    size = spec.delivery_multiplier / unit if inverse else spec.delivery_multiplier * item.forward / unit / index
-    return made | {
+def _expiries(market: MarketView, numbers: Iterable[int], here: BlockMarket) -> dict[int, dict[str, Any]]:
+    """The expiries of a block's options in dollars, by their time. Raises InputError where an option has no index."""
+    found: dict[int, dict[str, Any]] = {}
+    for number in numbers:
+        item = market.instruments[number]
+        if item.spec.product != Product.OPTION:
+            continue
+        if item.index is None:
+            raise InputError(f"instruments[{number}].index", None, "must be given: the model charges parts of it")
+        end, forward = item.spec.expiry // NANOSECONDS, item.forward * (here.index_usd / item.index)
+        made = {"underlying": here.underlying, "time": end, "forward": forward, "rate": item.rate}
+        known = found.setdefault(end, made)
+        known["forward"] = min(forward, known["forward"])
+        if known["rate"] != item.rate:
+            raise InputError(f"instruments[{number}].rate", item.rate, f"must be its expiry's, {known['rate']}")
+    return found
+
+
+def _future(item: InstrumentMarket, index: float, unit: int) -> dict[str, Any]:
+    """The specification and market of a future or perpetual in the portfolio's terms."""
+    spec, mark = item.spec, index * item.mark_ticks / item.forward
+    lot = spec.multiplier / item.mark_ticks * mark if _inverse(item) else spec.multiplier * item.mark_ticks / mark
+    return {"kind": "future" if spec.expiry else "perpetual", "mark": mark, "contract_size": lot / unit}
+
+
+def _option(item: InstrumentMarket, forward: float, unit: int) -> dict[str, Any]:
+    """The specification and market of an option in the portfolio's terms, at its expiry's forward."""
+    spec = item.spec
+    size = spec.delivery_multiplier / unit * (1.0 if _inverse(item) else item.forward / forward)
+    return {
         "kind": "option",
         "contract_size": size,
-        "strike": spec.strike / item.forward * index,
+        "strike": spec.strike / item.forward * forward,
         "option": "call" if spec.option_type > 0 else "put",
         "volatility": item.volatility,
         "mark": item.mark_ticks * spec.multiplier / unit / size,
