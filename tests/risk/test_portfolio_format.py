@@ -84,6 +84,7 @@ CALL, EXPIRY = ("market", "instruments", "CALL"), ("market", "expiries", 0)
     ((*CALL, "volatility"), math.nan, "market.instruments.CALL.volatility"),
     ((*CALL, "mark"), 65_000.0 * 1e8, "market.instruments.CALL.mark"),
     ((*CALL, "mark"), 9e8, "market.instruments.CALL.mark"),
+    ((*CALL, "mark"), 80_000.0, "market.instruments.CALL.mark"),
     ((*CALL, "expiry"), NOW - 1, "market.instruments.CALL.expiry"),
     ((*CALL, "expiry"), None, "market.instruments.CALL.expiry"),
     ((*CALL, "strike"), None, "market.instruments.CALL.strike"),
@@ -92,6 +93,15 @@ CALL, EXPIRY = ("market", "instruments", "CALL"), ("market", "expiries", 0)
     ((*CALL, "colour"), "red", "market.instruments.CALL"),
     ((*EXPIRY, "forward"), math.inf, "market.expiries[0].forward"),
     ((*EXPIRY, "forward"), 60_000.0 * 1e4 * 2, "market.expiries[0].forward"),
+    ((*EXPIRY, "forward"), 60_000.0 * 101, "market.expiries[0].forward"),
+    (("market", "currencies", "USDC", "price"), 1e8, "market.currencies.USDC.price"),
+    (("market", "currencies", "USDC", "price"), 1e-8, "market.currencies.USDC.price"),
+    (("market", "currencies", "BTC"), {"price": 60_000.0 * 101}, "market.currencies.BTC.price"),
+    (("market", "currencies", "CBBTC"), {"price": 6e8}, "market.currencies.CBBTC.price"),
+    (("positions", 0, "entry_price"), 6e-4, "positions[0].entry_price"),
+    (("positions", 0, "entry_price"), 6e8, "positions[0].entry_price"),
+    (("orders",), [{"instrument": "PERP", "side": "sell", "size": 1.0, "price": 6e8}], "orders[0].price"),
+    (("orders",), [{"instrument": "CALL", "side": "sell", "size": 1.0, "price": 8e4}], "orders[0].price"),
     ((*EXPIRY, "time"), NOW - 1, "market.expiries[0].time"),
     ((*EXPIRY, "fixed"), 70_000.0, "market.expiries[0].fixed"),
     ((*EXPIRY, "underlying"), "ETH", "market.expiries[0].underlying"),
@@ -109,6 +119,24 @@ def test_bad_input_is_refused_with_field_value_and_rule(path, value, field):
         convert(changed(path, value))
     assert error.value.field == field
     assert error.value.rule
+
+
+@pytest.mark.parametrize(("form", "kind", "most"), [
+    ("linear", "call", 61_000.0), ("linear", "put", 65_000.0),
+    ("inverse", "call", 1.0), ("inverse", "put", 65_000.0 / 60_000.0),
+])  # fmt: skip
+def test_a_premium_is_at_most_what_the_option_can_be_worth(form, kind, most):
+    """A call its underlying, here the forward; a put its strike; a tenth more for ticks, rates and a late forward."""
+    whole = document()
+    whole["market"]["expiries"][0]["forward"] = 61_000.0
+    option = whole["market"]["instruments"]["CALL"]
+    option |= {"form": form, "option": kind, "strike": 65_000.0, "currency": "BTC" if form == "inverse" else "USDC"}
+    option["mark"] = 1.09 * most
+    assert convert(whole)
+    option["mark"] = 1.11 * most
+    with pytest.raises(InputError, match=r"1\.1 times its") as refused:
+        convert(whole)
+    assert refused.value.field == "market.instruments.CALL.mark"
 
 
 @pytest.mark.parametrize(("text", "field", "rule"), [

@@ -22,8 +22,19 @@ MILLISECONDS_PER_DAY: Final = 86_400_000
 MILLISECONDS_PER_YEAR: Final = 365 * MILLISECONDS_PER_DAY
 USD: Final = "USD"
 PRICE_MAX: Final = 1e9
-RATIO_MAX: Final = 1e4
-"""A forward, or the mark of a future, this many times above or below the index is an error of the source."""
+RATIO_MAX: Final = 100.0
+"""A forward or a future's mark this many times off the index is an error of the source; an entry or limit off the mark.
+
+Published cases go to 33 times.
+"""
+OPTION_SLACK: Final = 1.1
+"""A premium this many times the most an option can be worth: room for ticks, rates and a forward a little late."""
+DOLLARS: Final = frozenset({USD, "USDC", "USDT"})
+DOLLAR_LEAST: Final = 0.01
+DOLLAR_MOST: Final = 10.0
+"""What a dollar coin may be worth. A price process may report 1.02 at most; a published case of Derive has 2.94."""
+COIN_MAX: Final = 1e7
+"""Dollars for a coin of the balances that no underlying's index speaks of."""
 
 T = TypeVar("T")
 Steps = list[str | int | None]
@@ -149,6 +160,8 @@ class Portfolio(Struct, frozen=True):
 
     def check(self) -> None:
         """Raise InputError, with field, value and rule, for the first rule broken that needs no model to see."""
+        for name, currency in self.market.currencies.items():
+            _check_currency(f"market.currencies.{name}.price", name, currency.price, self)
         for name, instrument in self.market.instruments.items():
             _check_instrument(f"market.instruments.{name}", instrument, self)
         expiries = [(item.underlying, item.time) for item in self.market.expiries]
@@ -164,13 +177,15 @@ class Portfolio(Struct, frozen=True):
             if position.instrument in held:
                 raise InputError(field, position.instrument, "must be held in one position")
             held.add(position.instrument)
+            _check_price(f"positions[{number}].entry_price", position.entry_price, position.instrument, self)
         for number, order in enumerate(self.orders):
             if order.instrument not in self.market.instruments:
                 raise InputError(
                     f"orders[{number}].instrument", order.instrument, "must be named in market.instruments"
                 )
-        for currency in self.balances:
-            self.price_of(currency)
+            _check_price(f"orders[{number}].price", order.price, order.instrument, self)
+        for balance in self.balances:
+            self.price_of(balance)
 
     def instrument(self, position: Position) -> Instrument:
         """The instrument of a position."""
@@ -312,14 +327,48 @@ def _check_instrument(where: str, item: Instrument, portfolio: Portfolio) -> Non
         raise InputError(
             f"{where}.currency", item.currency, f"must be {item.underlying}: an inverse contract settles so"
         )
-    if item.mark is None:
+    _check_mark(f"{where}.mark", item.mark, item, index, portfolio)
+
+
+def _check_mark(field: str, value: float | None, item: Instrument, near: float, portfolio: Portfolio) -> None:
+    """A price of an instrument: a premium at most what the option can be worth, any other one in proportion to `near`.
+
+    A call is worth at most its underlying, a put at most its strike; the underlying is the forward or the index,
+    whichever allows more.
+    """
+    if value is None:
         return
-    if not is_option:
-        _check_near(f"{where}.mark", item.mark, index)
-    elif item.strike is not None:
-        most = max(1.0, item.strike / index) if item.form == "inverse" else max(item.strike, index)
-        if item.mark > most * RATIO_MAX:
-            raise InputError(f"{where}.mark", item.mark, f"must be at most {most * RATIO_MAX:g}")
+    if item.kind != "option":
+        _check_near(field, value, near, "index" if field.endswith("mark") else "mark")
+        return
+    assert item.strike is not None
+    index = portfolio.market.underlyings[item.underlying].index
+    terms = (item.underlying, item.expiry)
+    prices = [index, *(one.forward for one in portfolio.market.expiries if (one.underlying, one.time) == terms)]
+    if item.form == "inverse":
+        most = 1.0 if item.option == "call" else item.strike / min(prices)
+    else:
+        most = max(prices) if item.option == "call" else item.strike
+    if value > most * OPTION_SLACK:
+        what = "its underlying" if item.option == "call" else "its strike"
+        raise InputError(field, value, f"must be at most {OPTION_SLACK:g} times {what}, {most * OPTION_SLACK:.10g}")
+
+
+def _check_price(field: str, value: float | None, name: str, portfolio: Portfolio) -> None:
+    """An entry or a limit, in proportion to the mark."""
+    item = portfolio.market.instruments[name]
+    index = portfolio.market.underlyings[item.underlying].index
+    _check_mark(field, value, item, index if item.mark is None else item.mark, portfolio)
+
+
+def _check_currency(field: str, name: str, price: float, portfolio: Portfolio) -> None:
+    if name in DOLLARS:
+        if not DOLLAR_LEAST <= price <= DOLLAR_MOST:
+            raise InputError(field, price, f"must lie in [{DOLLAR_LEAST:g}, {DOLLAR_MOST:g}]: dollars for a dollar")
+    elif name in portfolio.market.underlyings:
+        _check_near(field, price, portfolio.market.underlyings[name].index, "index")
+    elif price > COIN_MAX:
+        raise InputError(field, price, f"must be at most {COIN_MAX:g}")
 
 
 def _check_expiry(where: str, item: Expiry, portfolio: Portfolio) -> None:
@@ -327,14 +376,14 @@ def _check_expiry(where: str, item: Expiry, portfolio: Portfolio) -> None:
         raise InputError(f"{where}.underlying", item.underlying, "must be named in market.underlyings")
     if item.time < portfolio.time:
         raise InputError(f"{where}.time", item.time, f"must not be before the portfolio's time, {portfolio.time}")
-    _check_near(f"{where}.forward", item.forward, portfolio.market.underlyings[item.underlying].index)
+    _check_near(f"{where}.forward", item.forward, portfolio.market.underlyings[item.underlying].index, "index")
     if item.fixed is not None and item.fixed > item.forward:
         raise InputError(f"{where}.fixed", item.fixed, f"must be at most the forward, {item.forward}")
 
 
-def _check_near(field: str, value: float, index: float) -> None:
-    if not index / RATIO_MAX <= value <= index * RATIO_MAX:
-        raise InputError(field, value, f"must be within a factor of {RATIO_MAX:g} of the index, {index}")
+def _check_near(field: str, value: float, near: float, what: str) -> None:
+    if not near / RATIO_MAX <= value <= near * RATIO_MAX:
+        raise InputError(field, value, f"must be within a factor of {RATIO_MAX:g} of the {what}, {near}")
 
 
 def _no_constant(word: str) -> NoReturn:
