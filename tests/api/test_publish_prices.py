@@ -275,8 +275,11 @@ def test_volatilities_of_a_surface(tmp_path):
             wanted = float(calibration.surface.volatility(np.log(row.strike() / 3_000.0), years))
             assert d.view.volatilities[row.number] == wanted
         broken = [row | {"violations": 1} for row in document["arbitrage"]["butterflies"]]
+        last = document["expiries"][-1]
+        flat = last["smile"] | {"level": 0.0, "parts": [[0.05 * row[0], *row[1:]] for row in last["smile"]["parts"]]}
         for bad, field in (
             ({"underlying": "BTC"}, "surfaces.ETH"),
+            ({"expiries": [*document["expiries"][:-1], last | {"smile": flat}]}, "surfaces.ETH"),
             ({"arbitrage": {**document["arbitrage"], "butterflies": broken}}, "surfaces.ETH"),
             ({"format": "another"}, "surfaces.ETH"),
             ({"time_ns": START_NS - 4_000 * 10**9}, "surfaces.ETH.time_ns"),

@@ -94,6 +94,20 @@ def test_a_fit_that_misses_says_no(tmp_path):
     assert shown.exit_code == 1 and "DOES NOT HOLD" in shown.stdout
 
 
+def test_a_record_that_only_says_it_holds_does_not(chain, tmp_path):
+    """The last smile made so flat that variance falls with time; the recorded measures still say all is well."""
+    file = tmp_path / "fit.json"
+    document = told("fit", chain, "--out", file)
+    assert document["ok"] and told("show", file)["ok"]
+    record = json.loads(file.read_text())
+    smile = record["expiries"][2]["smile"]
+    smile |= {"level": 0.05 * smile["level"], "slope": 0.05 * smile["slope"]}
+    smile["parts"] = [[0.05 * height, *rest] for height, *rest in smile["parts"]]
+    file.write_text(json.dumps(record))
+    shown = run("show", file)
+    assert shown.exit_code == 1 and "DOES NOT HOLD" in shown.stdout
+
+
 @pytest.mark.parametrize("arguments", [
     ("fit", "CHAIN", "--method", "spline"), ("fit", "CHAIN", "--premiums", "shells"),
     ("fit", "CHAIN", "--time", "noon"),

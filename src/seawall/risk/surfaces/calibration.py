@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from seawall.risk.surfaces.arbitrage import Arbitrage, deviation
+from seawall.risk.surfaces.arbitrage import Arbitrage, check, deviation
 from seawall.risk.surfaces.chain import Chain, Expiry
 from seawall.risk.surfaces.fitting import METHODS
 from seawall.risk.surfaces.sabr import SabrSmile
@@ -80,8 +80,14 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def holds(self) -> bool:
-        """Free of arbitrage, and inside enough of all quotes of two sides."""
-        return self.arbitrage.free and self.figures.share >= LEAST_INSIDE
+        """Free of arbitrage, and inside enough of all quotes of two sides.
+
+        The smiles are measured anew: what a record says of its arbitrage counts against it, not for it. What it says of
+        quotes can only be believed, for it has none. Raises InputError where a smile has no variance at the money.
+        """
+        if not self.arbitrage.free or self.figures.share < LEAST_INSIDE:
+            return False
+        return check([row.smile for row in self.expiries]).free
 
     @property
     def surface(self) -> Surface:
