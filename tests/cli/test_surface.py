@@ -53,7 +53,7 @@ def told(*arguments, status=0):
 
 
 def test_fit_show_and_compare(chain, tmp_path):
-    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    first, second, third = (tmp_path / f"{name}.json" for name in ("first", "second", "third"))
     found = told("fit", chain, "--out", first, "--hold-out")
     assert found["ok"] and found["figures"]["inside"] == found["figures"]["two_sided"] == 42
     assert found["held_out"]["two_sided"] == 42 and found["chain_sha256"] == read_chain(chain).sha256
@@ -76,6 +76,10 @@ def test_fit_show_and_compare(chain, tmp_path):
     assert RawSvi(**raw["raw"]).variance(0.0).value == pytest.approx(raw["jump_wings"]["v"] * raw["years"], rel=1e-12)
     assert "raw" not in rows[0]
 
+    assert (found["premiums"], found["stale_s"]) == ("coin", 300.0)
+    for other in (("--stale", "60"), ("--time", "2025-12-05T01:09:54Z")):
+        told("fit", chain, "--out", third, *other)
+        assert told("compare", first, third)["same_chain"] is False, other
     same = told("compare", first, first)
     assert same["ok"] and same["worst"] == 0
     apart = told("compare", first, second, "--within", "0", status=1)

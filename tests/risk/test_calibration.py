@@ -241,6 +241,8 @@ def test_two_calibrations_compared():
     assert [-point for point in compare(second, first).differences[0].points][4] == pytest.approx(
         found.differences[0].points[4], abs=1e-6
     )
+    cash = calibrate(replace(made_chain(4), coin_settled=False), "svi")
+    assert cash.premiums == "cash" and first.premiums == "coin" and not compare(first, cash).same_chain
     fewer = msgspec.structs.replace(second, expiries=second.expiries[1:])
     assert compare(first, fewer).only_in_first == (first.expiries[0].expiry_ns,)
     assert compare(fewer, first).only_in_second == (first.expiries[0].expiry_ns,)

@@ -71,6 +71,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     underlying: str
     chain_sha256: str
     time_ns: int
+    premiums: Literal["coin", "cash"]
+    stale_s: float
     left_out: dict[str, int]
     expiries: tuple[FittedExpiry, ...]
     figures: Figures
@@ -142,6 +144,8 @@ def calibrate(chain: Chain, method: str, *, hold_out: bool = False) -> Calibrati
         chain.underlying,
         chain.sha256,
         chain.time_ns,
+        "coin" if chain.coin_settled else "cash",
+        chain.stale_s,
         dict(chain.left_out),
         tuple(
             FittedExpiry(expiry.expiry_ns, expiry.years, expiry.forward, expiry.parity, smile, figure)  # type: ignore[arg-type]
@@ -218,12 +222,17 @@ def compare(first: Calibration, second: Calibration) -> Comparison:
         )
     shared = {row.expiry_ns for row in differences}
     return Comparison(
-        first.chain_sha256 == second.chain_sha256,
+        _inputs(first) == _inputs(second),
         (first.method, first.method_version) == (second.method, second.method_version),
         tuple(differences),
         tuple(row.expiry_ns for row in first.expiries if row.expiry_ns not in shared),
         tuple(others),
     )
+
+
+def _inputs(of: Calibration) -> tuple[str, int, str, float]:
+    """The file and how it was read: the same quotes reach the fit where these are the same."""
+    return of.chain_sha256, of.time_ns, of.premiums, of.stale_s
 
 
 def encode(calibration: Calibration) -> bytes:

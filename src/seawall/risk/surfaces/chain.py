@@ -92,6 +92,9 @@ class Chain:
     two_sided: int
     """all unexpired quotes with bid and ask, those left out as well"""
     sha256: str
+    coin_settled: bool = True
+    """premiums are in coin, else in the currency of the strikes"""
+    stale_s: float = STALE_S
 
     def thinned(self, held: Sequence[object]) -> "Chain":
         """The chain without the quotes whose mask is true, one mask for each expiry."""
@@ -146,7 +149,7 @@ def make_chain(
     if not expiries:
         raise InputError("chain", dict(left_out), "must have an expiry with a quote of two sides that can be used")
     _check_curve(expiries)
-    return Chain(underlyings[0], time_ns, tuple(expiries), dict(+left_out), two_sided, sha256)
+    return Chain(underlyings[0], time_ns, tuple(expiries), dict(+left_out), two_sided, sha256, coin_settled, stale_s)
 
 
 def _check_row(row: QuoteRow) -> None:
