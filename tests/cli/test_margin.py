@@ -82,6 +82,28 @@ def test_the_page_shows_what_the_commands_print():
         assert re.sub("^    ", "", lines, flags=re.MULTILINE).strip() == printed.strip()
 
 
+def test_what_the_engine_enforces_stands_beside():
+    """The published number of the positions alone, what the integers ask of them, and the ratio; or why not."""
+    document = json.loads(ask("-", "--model", "paradex", "--json", text=json.dumps(PORTFOLIO)).stdout)
+    found = document["enforced"]
+    assert found["published"]["initial"] == pytest.approx(11_200, rel=1e-6)
+    for row in ("initial", "maintenance"):
+        assert found["ratio"][row] == pytest.approx(found["requirement"][row] / found["published"][row])
+        assert 1 <= found["ratio"][row] < 1.01
+    assert document["not_enforced"] is None
+    assert "positions alone, in USD" in ask("-", "--model", "paradex", text=json.dumps(PORTFOLIO)).stdout
+    other = ask("-", "--model", "paradex", "--as-of", "2026-03-31", "--json", text=json.dumps(PORTFOLIO))
+    document = json.loads(other.stdout)
+    assert document["enforced"] is None and "own day" in document["not_enforced"]
+
+
+def test_an_owners_accounts_are_not_ignored_in_silence():
+    shown = ask("-", "--model", "paradex", text=json.dumps(PORTFOLIO | {"owner_accounts": 2}))
+    assert "note: owner_accounts is not applied" in shown.stdout
+    ours = ask("-", text=json.dumps(PORTFOLIO | {"owner_accounts": 2}))
+    assert "owner_accounts" not in ours.stdout
+
+
 def test_help_names_every_model():
     assert NAMES.split(", ") == list(OURS)
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -10,7 +10,10 @@ from seawall.cli.output import Answer, Json, answer
 from seawall.vocabulary.errors import InputError
 
 if TYPE_CHECKING:
-    from seawall.risk.margin import MarginReport
+    from datetime import date
+
+    from seawall.risk.margin import MarginReport, Portfolio
+    from seawall.risk.margin.enforced_portfolio import Enforced
 
 
 NAMES: Final = "seawall, deribit-standard, deribit-portfolio, paradex, derive-pmrm, derive-pmrm-2, span"
@@ -43,11 +46,48 @@ def _margin(portfolio: str, model: str, as_of: str | None) -> Answer:
         text = sys.stdin.buffer.read() if portfolio == "-" else Path(portfolio).read_bytes()
     except OSError as error:
         raise InputError("PORTFOLIO", portfolio, f"must be a file that can be read: {error.strerror}") from error
-    report = chosen.evaluate(models.read(text), day)
-    return Answer(report.document(), _text(report), report.above)
+    book = models.read(text)
+    report = chosen.evaluate(book, day)
+    enforced, why = _enforced(chosen, book, day)
+    document = {**report.document(), "enforced": None if enforced is None else enforced.document, "not_enforced": why}
+    return Answer(document, "\n".join([*_text(report), *_beside(enforced, why), "", _verdict(report)]), report.above)
 
 
-def _text(report: "MarginReport") -> str:
+def _enforced(chosen: Any, book: "Portfolio", day: "date | None") -> tuple["Enforced | None", str | None]:
+    """What the engine would ask of the positions, or why that cannot be said."""
+    from seawall.risk.margin.enforced_portfolio import enforce
+    from seawall.risk.margin.rules import PublishedRules
+
+    if not hasattr(chosen, "publish"):
+        return None, f"{chosen.name} publishes nothing to the engine"
+    if day is not None:
+        return None, "the engine takes the parameters of the portfolio's own day"
+    try:
+        # What a venue adds for things outside its matrix is given, not computed: nothing is published of it.
+        given = {name: value for name, value in book.parameters.items() if name != "add_ons"}
+        house: Any = type(chosen)(parameters=given) if isinstance(chosen, PublishedRules) else chosen
+        return enforce(house, book), None
+    except InputError as error:
+        return None, str(error)
+
+
+def _beside(enforced: "Enforced | None", why: str | None) -> list[str]:
+    if enforced is None:
+        return [f"\nenforced: not comparable: {why}"]
+    shown = enforced.document
+    lines = [f"\n{'positions alone, in USD':24}{'published':>18}{'enforced':>18}{'ratio':>10}"]
+    for row in ("initial", "maintenance"):
+        ratio = shown["ratio"][row]
+        numbers = f"{shown['published'][row]:>18,.6f}{shown['requirement'][row]:>18,.6f}"
+        lines.append(f"{row:24}{numbers}{'-' if ratio is None else format(ratio, '.6f'):>10}")
+    return lines
+
+
+def _verdict(report: "MarginReport") -> str:
+    return f"{'above' if report.above else 'BELOW'} the initial requirement"
+
+
+def _text(report: "MarginReport") -> list[str]:
     unit = report.currency
     lines = [
         f"{report.model}, parameters of {report.effective}, amounts in {unit}",
@@ -68,6 +108,4 @@ def _text(report: "MarginReport") -> str:
         for item in report.contributions
         if max(abs(item.initial), abs(item.maintenance)) >= 5e-7
     ]
-    lines += [f"\nnote: {note}" for note in report.notes]
-    lines.append(f"\n{'above' if report.above else 'BELOW'} the initial requirement")
-    return "\n".join(lines)
+    return lines + [f"\nnote: {note}" for note in report.notes]

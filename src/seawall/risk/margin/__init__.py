@@ -9,6 +9,7 @@ seawall.py          our model; its parameters, scenarios and charges in seawall_
                     seawall_publishing.py
 deribit_standard.py, deribit.py, paradex.py, derive.py (parameters in derive_parameters.py), span.py   venues' models
 enforced.py, publishing.py   their integers for the engine, and what it then asks
+enforced_portfolio.py        the same of a portfolio, beside the published number
 models.py           the contract, and the models by name
 """
 

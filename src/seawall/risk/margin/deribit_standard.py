@@ -52,6 +52,7 @@ class DeribitStandard(PublishedRules[DeribitStandardParameters]):
 
     name: ClassVar[str] = "deribit-standard"
     kind: ClassVar[Any] = DeribitStandardParameters
+    counts_options: ClassVar[bool] = False
 
     def publish(self, market: MarketView) -> Publication:
         """What the engine enforces of it. Raises InputError for a bad view."""

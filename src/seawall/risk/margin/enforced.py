@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from seawall.risk import black76
@@ -78,14 +79,36 @@ class Enforcement:
 
 
 def compare(
-    model: PortfolioModel, market: MarketView, publication: Publication, block: int, lots: Mapping[int, int]
+    model: PortfolioModel,
+    market: MarketView,
+    publication: Publication,
+    block: int,
+    lots: Mapping[int, int],
+    split: int = 1,
 ) -> Enforcement:
-    """The exact published number and the engine's beside it. Raises InputError for a view out of bounds."""
+    """The exact published number and the engine's beside it, of one of its owner's `split` accounts.
+
+    Raises InputError for a view out of bounds.
+    """
     here = block_lots(market, block, lots)
-    report = model.evaluate(here.portfolio)
+    report = model.evaluate(msgspec.structs.replace(here.portfolio, owner_accounts=split))
     unit = float(here.atoms) / (here.portfolio.price_of(here.currency) if report.currency == USD else 1.0)
     published = report.initial * unit, report.maintenance * unit
-    return Enforcement(published, asked(publication, block, lots))
+    if not getattr(model, "counts_options", True):
+        # Asked of an equity without options. The engine's has them: a long asks its value, a short its value less.
+        value = float(here.atoms) * _option_value(here.portfolio)
+        published = published[INITIAL] + value, published[MAINTENANCE] + value
+    return Enforcement(published, asked(publication, block, lots, split))
+
+
+def _option_value(portfolio: Portfolio) -> float:
+    """What the options held are worth at their marks, in their currency."""
+    held = [(item, portfolio.instrument(item)) for item in portfolio.positions]
+    return sum(
+        item.size * spec.contract_size * portfolio.mark_of(item.instrument)
+        for item, spec in held
+        if spec.kind == "option"
+    )
 
 
 def block_lots(market: MarketView, block: int, lots: Mapping[int, int] | None = None) -> BlockLots:

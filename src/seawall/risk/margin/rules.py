@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -21,6 +21,10 @@ class PublishedRules(ABC, Generic[T]):
     name: ClassVar[str]
     kind: ClassVar[Any]
     """The structure of the parameters, T."""
+    by_owner: ClassVar[bool] = False
+    """Whether the rule knows an owner's other accounts."""
+    counts_options: ClassVar[bool] = True
+    """Whether its equity holds what options are worth."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def evaluate(self, portfolio: Portfolio, as_of: date | None = None) -> MarginReport:
@@ -28,7 +32,11 @@ class PublishedRules(ABC, Generic[T]):
 
         Raises InputError, with field, value and rule, for what the rules need and do not find, or do not know.
         """
-        return with_orders(portfolio, lambda book: self.margin(book, self.known(book, as_of)))
+        report = with_orders(portfolio, lambda book: self.margin(book, self.known(book, as_of)))
+        if portfolio.owner_accounts == 1 or self.by_owner:
+            return report
+        note = "owner_accounts is not applied: the published rule margins each account by itself"
+        return replace(report, notes=(*report.notes, note))
 
     def known(self, portfolio: Portfolio, as_of: date | None = None) -> ParameterSet[T]:
         """The parameters in force for a portfolio. Raises InputError."""
