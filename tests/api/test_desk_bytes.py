@@ -8,6 +8,7 @@ in its place. In enforce the same holds for all but what was refused. How much l
 import asyncio
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import random
@@ -32,6 +33,8 @@ class Relay:
 
     def __init__(self, url):
         self.url, self.connections, self.requests = url, [], []
+        self.keeps = True
+        """Whether connections of HTTP are kept for the next request."""
 
     async def start(self):
         self.client = aiohttp.ClientSession(auto_decompress=False)
@@ -39,8 +42,8 @@ class Relay:
         app.router.add_route("*", "/{rest:.*}", self._take)
         self.runner = web.AppRunner(app, shutdown_timeout=1)
         await self.runner.setup()
-        site = web.TCPSite(self.runner, "127.0.0.1", 0)
-        await site.start()
+        self.site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        await self.site.start()
         return f"http://127.0.0.1:{self.runner.addresses[0][1]}"
 
     async def stop(self):
@@ -56,7 +59,11 @@ class Relay:
         async with self.client.request(request.method, url, data=body or None, headers=who) as answer:
             kind, document = answer.headers["Content-Type"], await answer.read()
             self.requests.append(((request.method, request.raw_path, body), (answer.status, kind, document), who))
-            return web.Response(status=answer.status, body=document, headers={"Content-Type": kind})
+            self.headers = request.headers
+            told = web.Response(status=answer.status, body=document, headers={"Content-Type": kind})
+            if not self.keeps:
+                told.force_close()
+            return told
 
     async def _websocket(self, request):
         near = web.WebSocketResponse(max_msg_size=0)
@@ -388,3 +395,30 @@ def test_http_passes_byte_for_byte(tmp_path, mode):
         assert got == answered
         assert who["Authorization"].startswith("Bearer ")
     assert held == (HELD if mode == "enforce" else set())
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_what_is_about_the_bots_own_connection_stays_there(tmp_path, mode):
+    """A body in pieces, or packed, and headers of one hop; what is the bot's own to say passes."""
+    body = b'{"jsonrpc":"2.0","id":1,"method":"public/get_instruments","params":{"currency":"BTC"}}'
+    hop = {"Connection": "keep-alive, x-mine", "Keep-Alive": "timeout=5", "TE": "trailers", "X-Mine": "1",
+           "Proxy-Authorization": "Basic eA==", "Expect": "100-continue"}  # fmt: skip
+    own = {"Content-Type": "application/json", "User-Agent": "bot/1", "X-Own": "yes"}
+
+    async def run():
+        async with recorded_desk(tmp_path, mode) as (desk, relay):
+            for given, more in (
+                (body, {}),
+                (iter([body[:20], body[20:]]), {}),  # of no length told before: in chunks
+                (gzip.compress(body), {"Content-Encoding": "gzip"}),
+            ):
+                relay.requests.clear()
+                got = await asyncio.to_thread(ask, desk, "POST", "/api/v2", given, hop | own | more)
+                [((_, _, arrived), answered, _)] = relay.requests
+                assert got[0] == 200 and got == answered and arrived == body
+                assert {name: relay.headers.get(name) for name in own} == own
+                gone = {*hop, *more, "Transfer-Encoding"} - {"Connection"}
+                assert not {name.lower() for name in gone} & {name.lower() for name in relay.headers}
+                assert relay.headers["Content-Length"] == str(len(body))
+
+    asyncio.run(run())

@@ -40,6 +40,10 @@ class Unreachable(SeawallError):
     """No answer: the venue cannot be reached, or its connection broke. What it did with a request is unknown."""
 
 
+class NotSent(Unreachable):
+    """No connection to the venue came about, so nothing of a request left."""
+
+
 class _Answer(msgspec.Struct):
     id: Any = None
     result: msgspec.Raw = msgspec.Raw(b"null")
@@ -158,12 +162,15 @@ async def once(
 ) -> aiohttp.ClientResponse:
     """A middleware for requests that must not be sent twice: aiohttp sends a GET again whose connection broke.
 
-    Raises Unreachable, which it does not take for a reason to.
+    Raises Unreachable, which it does not take for a reason to; NotSent where it did not come to a connection. Neither
+    says more than what kind of error it was: the rest may have the request's address, with secrets in it.
     """
     try:
         return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise NotSent(type(error).__name__) from error
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise Unreachable(repr(error)) from error
+        raise Unreachable(type(error).__name__) from error
 
 
 async def ask_by_http(http: aiohttp.ClientSession, upstream: Upstream, method: str, /, **parameters: Any) -> Any:
@@ -175,4 +182,4 @@ async def ask_by_http(http: aiohttp.ClientSession, upstream: Upstream, method: s
         ) as response:
             return _result(method, _answer.decode(await response.read()))
     except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
-        raise Unreachable(f"{method}: {error!r}") from error
+        raise Unreachable(f"{method}: {type(error).__name__}") from error

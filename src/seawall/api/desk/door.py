@@ -2,34 +2,57 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
 from yarl import URL
 
-from seawall.api.desk.plain import check_document, check_name, check_query, swapped
+from seawall.api.desk.plain import check_document, check_name, check_query, swapped, without_token
 from seawall.api.desk.tunnel import LOGIN, Tunnel, token_of
 from seawall.api.door import PREFIX, Door
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
 from seawall.api.web import Asked
-from seawall.venues.connection import Unreachable, VenueError, once
+from seawall.venues.connection import NotSent, Unreachable, VenueError, once
 
 if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
 
+Headers = list[tuple[str, str]]
+
 FORWARD_S: Final = 10.0
-"""How long the venue may take to answer a request of a bot's; no longer than an order may be without an answer, so that
-none leaves after it was given up."""
+"""How long the venue may take to answer an order that was weighed (enforce); no longer than an order may be without an
+answer, so that none leaves after it was given up."""
 
 CONNECT_S: Final = 0.5
-"""How long a connection to the venue may take: what an order was weighed by is old after that."""
+"""How long a connection to the venue may take for such an order: what it was weighed by is old after that."""
 
-_DROPPED: Final = frozenset(("host", "authorization", "content-length", "connection", "accept-encoding"))
-"""Headers that are this connection's or Seawall's."""
+FORWARD_ELSE_S: Final = 300.0
+"""The same of all else: as long as clients wait. Who only passes things on gives up after them, not before."""
+
+CONNECT_ELSE_S: Final = 10.0
+"""A name to be looked up, TCP and TLS take a second from far away, and more where a packet is lost."""
+
+_DROPPED: Final = frozenset(
+    (
+        "host", "authorization", "content-length", "accept-encoding", "connection", "keep-alive", "te", "trailer",
+        "transfer-encoding", "upgrade", "expect",
+    )
+)  # fmt: skip
+"""Headers that are this connection's or Seawall's; so are those of proxies, and those that `connection` names."""
+
+_DECODED: Final = frozenset(("gzip", "deflate", "br", "zstd"))
+"""Encodings of a body that the server has undone when it is read."""
+
+_TOLD: Final = frozenset(
+    ("content-type", "date", "retry-after", "cache-control", "etag", "last-modified", "expires", "x-request-id")
+)
+"""Headers of an answer that a bot is told, beside those about rates. None that would lead it around Seawall (location,
+alt-svc), or that are between the venue and us (cookies, connections, encodings)."""
 
 
 class DeskDoor(Door):
@@ -90,7 +113,7 @@ class DeskDoor(Door):
         if name in LOGIN:
             return None
         identity, began = call.session.identity, time.perf_counter()
-        headers = {key: value for key, value in asked.headers.items() if key.lower() not in _DROPPED}
+        headers = _passed(asked.headers)
         target = asked.target
         try:
             own = query.get("access_token", "")
@@ -99,9 +122,9 @@ class DeskDoor(Door):
                 identity = call.session.identity = self.service.access.bearer(own, time.time(), asked.client)
             if identity is not None:
                 token = await self.desk.token(identity)
-                headers["Authorization"] = f"Bearer {token}"
+                headers.append(("Authorization", f"Bearer {token}"))
                 if own and own in query.values():
-                    target = swapped(target, own, token)
+                    target = without_token(target, own)
                 elif own:
                     body = swapped(body.decode(), own, token).encode()
             sent = await self.desk.gate.take_http(call, name, body, query)
@@ -112,7 +135,11 @@ class DeskDoor(Door):
         if sent is not None:
             self.desk.latencies.add(began)
         try:
-            status, kind, document = await self._exchange(asked.method, target, headers, body)
+            answer = await self._exchange(asked.method, target, headers, body, weighed=sent is not None)
+        except NotSent as error:
+            if sent is not None:
+                sent.unsent()
+            raise RpcError(13028, reason=f"not sent, the venue: {error}") from None
         except Unreachable as error:
             if sent is None:
                 raise RpcError(13028, reason=f"the venue: {error}") from None
@@ -123,20 +150,46 @@ class DeskDoor(Door):
                 sent.lost("Seawall stopped before the answer came")
             raise
         if sent is not None:
-            sent.heard(document)
-        return web.Response(body=document, status=status, headers={"content-type": kind})
+            assert isinstance(answer.body, bytes)
+            sent.heard(answer.body)
+        return answer
 
-    async def _exchange(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
+    async def _exchange(
+        self, method: str, target: str, headers: Headers, body: bytes, *, weighed: bool = False
+    ) -> web.Response:
+        """The venue's answer; `weighed`: to an order. Raises Unreachable, NotSent."""
         url = URL(self.desk.upstream.http + target, encoded=True)
+        timeout = aiohttp.ClientTimeout(total=FORWARD_ELSE_S, connect=CONNECT_ELSE_S)
+        if weighed and self.desk.gate.enforce:
+            timeout = aiohttp.ClientTimeout(total=FORWARD_S, connect=CONNECT_S)
         try:
             async with self.desk.http.request(
-                method, url, data=body or None, headers=headers,
-                timeout=aiohttp.ClientTimeout(total=FORWARD_S, connect=CONNECT_S),
-                allow_redirects=False, middlewares=(once,),
+                method, url, data=body or None, headers=headers, timeout=timeout, allow_redirects=False,
+                skip_auto_headers=("Content-Type",), middlewares=(once,),
             ) as response:  # fmt: skip
-                return response.status, response.headers.get("content-type", ""), await response.read()
+                told = _told(response.headers)
+                return web.Response(body=await response.read(), status=response.status, headers=told)
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            raise Unreachable(repr(error)) from error
+            raise Unreachable(type(error).__name__) from error  # no more: its text may have the whole address
+
+
+def _passed(headers: Mapping[str, str]) -> Headers:
+    """Headers of a bot's request that go to the venue."""
+    named = {word.strip().lower() for word in headers.get("connection", "").split(",")}
+    return [
+        (name, value)
+        for name, value in headers.items()
+        if not (low := name.lower()).startswith("proxy-")
+        and low not in _DROPPED
+        and low not in named
+        and not (low == "content-encoding" and value.strip().lower() in _DECODED)
+    ]
+
+
+def _told(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Headers of the venue's answer that go to the bot."""
+    rows = [(name, value) for name, value in headers.items() if (low := name.lower()) in _TOLD or "ratelimit" in low]
+    return CIMultiDict(rows)
 
 
 def _check_plain(asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None) -> None:

@@ -41,9 +41,25 @@ def swapped(text: str, own: str, token: str) -> str:
     """A request with the venue's token in place of ours. Raises RpcError -32600 where ours stands elsewhere, too:
     in a label, say, from where the venue would tell its own token back.
     """
-    if text.count(own) != 1 or not re.search(f'("access_token"\\s*:\\s*"|[?&]access_token=){re.escape(own)}', text):
-        raise RpcError(-32600, reason="a token may stand in access_token and nowhere else")
+    if text.count(own) != 1 or not re.search(f'"access_token"\\s*:\\s*"{re.escape(own)}', text):
+        raise _elsewhere()
     return text.replace(own, token)
+
+
+def without_token(target: str, own: str) -> str:
+    """A path and query without our token; the venue's goes with the headers, as addresses end up in logs and errors.
+    Raises RpcError -32600 where ours stands elsewhere, too.
+    """
+    path, _, query = target.partition("?")
+    kept = [pair for pair in query.split("&") if pair != f"access_token={own}"]
+    rest = "&".join(kept)
+    if len(kept) != query.count("&") or own in path or own in rest:
+        raise _elsewhere()
+    return path + (f"?{rest}" if rest else "")
+
+
+def _elsewhere() -> RpcError:
+    return RpcError(-32600, reason="a token may stand in access_token and nowhere else")
 
 
 def _plain(text: str | bytes) -> bool:

@@ -81,6 +81,8 @@ class Sent:
             self._take(*reply)
         elif self.state == "lost":
             self._say_unknown()
+        elif self.state == "unsent":
+            self.withdrawn()
 
     # -- the venue's word ----------------------------------------------------------------------------------------------
 
@@ -197,6 +199,12 @@ class Sent:
         if not self.ghost:
             self._end()
         self.finish()
+
+    def unsent(self) -> None:
+        """Let go, it could not leave after all; what the engine took of it is undone once that is durable."""
+        self.state = "unsent"
+        if self.known:
+            self.withdrawn()
 
     def withdrawn(self) -> None:
         """It was not sent."""

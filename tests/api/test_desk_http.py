@@ -1,0 +1,235 @@
+"""What the desk does with a request over HTTP that it cannot put to the venue, and what it tells of the answer."""
+
+import asyncio
+import json
+import socket
+import time
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import aiohttp
+import pytest
+import structlog
+from aiohttp import web
+from desk_people import open_orders
+from multidict import CIMultiDict
+from test_desk_bytes import recorded_desk
+from wire import Wire
+
+from seawall.api.desk import door as doors
+from seawall.api.desk.door import DeskDoor
+from seawall.api.desk.sent import Sent
+from seawall.api.errors import RpcError
+from seawall.api.sockets import free_port
+from seawall.vocabulary.records import BUY
+
+OURS, THEIRS = "ours-0123456789", "theirs-9876543210"
+BUYS = "/api/v2/private/buy"
+
+
+class Order:
+    """Notes what an order is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def lost(self, why):
+        self.told.append(("lost", why))
+
+    def unsent(self):
+        self.told.append(("unsent", ""))
+
+    def heard(self, document):
+        self.told.append(("heard", json.loads(document)))
+
+
+@asynccontextmanager
+async def door_to(url, mode="observe", order=None):
+    """A door whose bots are all let through to an address."""
+
+    async def token(identity, *_):
+        return THEIRS
+
+    async def take(*_):
+        return order
+
+    gate = SimpleNamespace(enforce=mode == "enforce", take_http=take)
+    async with aiohttp.ClientSession() as http:
+        door = DeskDoor.__new__(DeskDoor)
+        latencies = SimpleNamespace(add=lambda began: None)
+        door.desk = SimpleNamespace(
+            gate=gate, token=token, latencies=latencies, http=http, upstream=SimpleNamespace(http=url)
+        )
+        yield door
+
+
+async def put(door, target, query=None, headers=None):
+    """What comes of a GET, or the RpcError."""
+    asked = SimpleNamespace(method="GET", target=target, headers=CIMultiDict(headers or {}), client="127.0.0.1:5")
+    call = SimpleNamespace(session=SimpleNamespace(identity="alice"), answered=False)
+    return await door.pass_on(asked, call, b"", "private/buy", query or {})
+
+
+@asynccontextmanager
+async def deaf():
+    """An address whose connections never come about: its queue is full."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(listening.getsockname())
+        await asyncio.sleep(0.1)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        for one in waiting:
+            one.close()
+
+
+@asynccontextmanager
+async def answering(answer):
+    """An address that answers what `answer` of a request says."""
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+def test_a_token_goes_with_the_headers_and_never_into_an_address_a_log_or_an_answer(monkeypatch):
+    monkeypatch.setattr(doors, "CONNECT_S", 0.2)
+    target = f"{BUYS}?amount=10&access_token={OURS}&label=a%20b"
+    seen = []
+
+    async def answer(request):
+        seen.append((request.raw_path, request.headers["Authorization"]))
+        return web.Response(body=b"{}")
+
+    async def scenario():
+        async with answering(answer) as url, door_to(url) as door:
+            await put(door, target, {"access_token": OURS})
+            for elsewhere in (f"{BUYS}?access_token={OURS}&label={OURS}", f"{BUYS}?%61ccess_token={OURS}"):
+                with pytest.raises(RpcError, match="-32600"):
+                    await put(door, elsewhere, {"access_token": OURS})
+        order = Order()
+        async with deaf() as url, door_to(url, "enforce", order) as door:
+            with structlog.testing.capture_logs() as logged, pytest.raises(RpcError) as refused:
+                await put(door, target, {"access_token": OURS})
+        return f"{refused.value.data} {order.told} {logged}"
+
+    said = asyncio.run(scenario())
+    assert seen == [(f"{BUYS}?amount=10&label=a%20b", f"Bearer {THEIRS}")]
+    assert THEIRS not in said and OURS not in said and "access_token" not in said
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_an_order_for_which_there_is_no_connection_was_not_sent(mode, monkeypatch):
+    monkeypatch.setattr(doors, "CONNECT_S", 0.2)
+    monkeypatch.setattr(doors, "CONNECT_ELSE_S", 0.2)
+
+    async def scenario(url):
+        order = Order()
+        async with door_to(url, mode, order) as door:
+            with pytest.raises(RpcError) as refused:
+                await put(door, BUYS)
+        assert refused.value.code == 13028 and "not sent" in refused.value.data["reason"]
+        assert order.told == [("unsent", "")]
+
+    async def both():
+        await scenario(f"http://127.0.0.1:{free_port('127.0.0.1')}")
+        async with deaf() as url:
+            await scenario(url)
+
+    asyncio.run(both())
+
+
+def test_only_what_was_weighed_is_given_up_early(monkeypatch):
+    """An answer after half a second, where orders of enforce wait for a fifth, and connections that take as long."""
+    monkeypatch.setattr(doors, "FORWARD_S", 0.2)
+
+    async def answer(request):
+        await asyncio.sleep(0.5)
+        return web.Response(body=b'{"result":1}')
+
+    async def scenario():
+        async with answering(answer) as url:
+            for mode, order in (("observe", Order()), ("enforce", None)):
+                async with door_to(url, mode, order) as door:
+                    assert (await put(door, BUYS)).body == b'{"result":1}'
+            order = Order()
+            async with door_to(url, "enforce", order) as door:
+                with pytest.raises(RpcError) as refused:
+                    await put(door, BUYS)
+            assert refused.value.code == 13888 and order.told[0][0] == "lost"
+        monkeypatch.setattr(doors, "CONNECT_S", 0.1)
+        monkeypatch.setattr(doors, "CONNECT_ELSE_S", 1.0)
+        async with deaf() as url:
+            for mode, order, least in (("observe", Order(), 1.0), ("enforce", None, 1.0), ("enforce", Order(), 0.1)):
+                async with door_to(url, mode, order) as door:
+                    began = time.monotonic()
+                    with pytest.raises(RpcError, match="13028"):
+                        await put(door, BUYS)
+                    assert least <= time.monotonic() - began < least + 0.8
+
+    asyncio.run(scenario())
+
+
+def test_of_an_answers_headers_those_are_told_that_lead_nowhere_else():
+    told = {
+        "Retry-After": "3", "X-RateLimit-Remaining": "7", "Date": "Mon, 01 Jun 2026 00:00:00 GMT", "X-Request-Id": "q",
+        "Cache-Control": "no-store",
+    }  # fmt: skip
+    kept = {"Set-Cookie": "a=b", "Location": "https://venue/", "Alt-Svc": 'h3=":443"', "Strict-Transport-Security": "1"}
+
+    async def answer(request):
+        return web.Response(status=429, body=b"{}", headers=told | kept | {"Content-Type": "application/json"})
+
+    async def scenario():
+        async with answering(answer) as url, door_to(url) as door:
+            return await put(door, BUYS)
+
+    found = asyncio.run(scenario())
+    assert found.status == 429 and found.headers["Content-Type"] == "application/json"
+    assert {name: found.headers.get(name) for name in told} == told
+    assert not set(kept) & set(found.headers)
+
+
+def test_what_did_not_leave_is_undone_when_it_is_durable():
+    """In observe an order goes before it is journalled, so that it may have failed before the engine knew of it."""
+    asked = []
+    unbound = SimpleNamespace(discard=lambda sent: None, release=lambda sent: None)
+    desk = SimpleNamespace(ask=lambda record, *_: asked.append(record), unbound=unbound, lost=[])
+    for durable_first in (False, True):
+        sent = Sent(desk, 4, "main", SimpleNamespace(name="BTC-PERPETUAL"), BUY, 1, "")
+        steps = [lambda sent=sent: sent.durable(7, refused=False), sent.unsent]
+        for step in steps if durable_first else steps[::-1]:
+            step()
+        assert sent.state == "done"
+    assert len(asked) == 2  # ENDED, each
+    sent = Sent(desk, 4, "main", SimpleNamespace(name="BTC-PERPETUAL"), BUY, 1, "")
+    sent.unsent()
+    sent.durable(8, refused=True)
+    assert len(asked) == 2 and sent.state == "done"
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_after_an_order_that_was_not_sent_the_next_one_goes(tmp_path, mode):
+    """Once the venue's door is open again: nothing is unknown, nothing stands in the shadow that is not there."""
+    row = {"instrument_name": "BTC-PERPETUAL", "amount": 10, "price": 40_000}
+
+    async def run():
+        async with recorded_desk(tmp_path, mode) as (desk, relay):
+            relay.keeps = False
+            assert "result" in await asyncio.to_thread(lambda: desk.get("private/buy", "alice", **row))
+            wire = await Wire().connect(desk, "alice")
+            await relay.site.stop()
+            error = (await asyncio.to_thread(lambda: desk.get("private/buy", "alice", **row)))["error"]
+            assert error["code"] == 13028 and "not sent" in error["data"]["reason"]
+            answer = await wire.ask("private/buy", **row)  # over a connection that there is
+            assert "result" in answer, answer
+            await asyncio.sleep(0.2)
+            rows = await wire.result("private/get_open_orders")
+            await wire.close()
+            assert len(rows) == (await asyncio.to_thread(open_orders, desk))["alice"] == 2
+
+    asyncio.run(run())
