@@ -17,6 +17,7 @@ from seawall.api.desk.tunnel import Tunnel
 from seawall.api.session import Session
 from seawall.journal import folders_of, frames
 from seawall.node import Configuration, Node
+from seawall.venues.connection import MESSAGE_MAX
 from seawall.vocabulary.records import Kind, command
 
 PERPETUAL = "BTC-PERPETUAL"
@@ -140,6 +141,29 @@ def test_nobody_is_weighed_by_nobody_on_a_connection_that_the_venue_knows():
     tunnel._account = None
     tunnel.from_bot('{"id":1,"method":"private/buy","params":{}}')
     assert len(told) == 1 and len(tunnel._outgoing) == 1
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_an_order_without_an_answer_costs_a_bot_its_connection_only_where_the_gate_stands(mode):
+    session, heard = Session("127.0.0.1:1", websocket=True), []
+    tunnel = Tunnel(SimpleNamespace(gate=SimpleNamespace(enforce=mode == "enforce")), session)
+    sent = SimpleNamespace(cut=lambda: None, answered=lambda result, error: heard.append(result))
+    tunnel.track(5, sent)
+    sent.cut()
+    assert session.closing == ((1011, "the venue did not answer an order") if mode == "enforce" else None)
+    tunnel.from_venue('{"id":5,"result":{}}')  # after all
+    assert len(heard) == 1 and len(session.outbox) == (mode == "observe")
+
+
+def test_a_bot_may_be_told_as_much_as_a_venue_may_say_at_once():
+    session = Session("127.0.0.1:1", websocket=True)
+    tunnel = Tunnel(SimpleNamespace(gate=SimpleNamespace(enforce=True)), session)
+    tunnel.from_venue("x" * MESSAGE_MAX)
+    for _ in range(MESSAGE_MAX // (5 << 20)):
+        tunnel.from_venue("x" * (5 << 20))
+    assert session.closing is None
+    tunnel.from_venue("x" * (5 << 20))
+    assert session.closing == (1008, "too slow")
 
 
 def test_cancel_on_disconnect_holds_at_both_hops(tmp_path):

@@ -16,7 +16,7 @@ from dev_venue import dev_venue
 
 from seawall.api import door as doors
 from seawall.api.door import Door
-from seawall.api.session import Session
+from seawall.api.session import OUTBOX_BYTES, Session
 from seawall.api.sockets import free_port, until_listening
 from seawall.api.web import WebServer
 from seawall.cli.bench_clients import Process, load
@@ -82,6 +82,42 @@ def test_a_send_that_is_stuck_is_cut(venue, monkeypatch):
                     await peer.receive_str()
 
     asyncio.run(scenario())
+
+
+def test_no_single_message_is_too_much_for_who_reads():
+    session = Session("127.0.0.1:5", websocket=True)
+    for size in (OUTBOX_BYTES + 1, 3 * OUTBOX_BYTES):
+        for message in ("y", "x" * size, "y"):
+            session.push(message)
+        assert session.closing is None
+        session.outbox.clear()  # it was read
+        session.waiting_bytes = 0
+    session.push("x" * 2 * OUTBOX_BYTES)
+    for _ in range(4):
+        session.push("x" * (OUTBOX_BYTES // 4))
+    assert session.closing is None
+    session.push("x")
+    assert session.closing == (1008, "too slow")
+
+
+def test_a_large_message_has_longer_to_leave(venue, monkeypatch):
+    monkeypatch.setattr(doors, "STALL_S", 0.2)
+
+    async def scenario(size):
+        """After how many STALL_S a message that does not leave is cut."""
+        door, session = Door(venue.service), Session("127.0.0.1:5", websocket=True)
+        door.sessions.add(session)
+        session.push("x" * size)
+        never = SimpleNamespace(send_str=lambda message: asyncio.sleep(60))
+        sending = asyncio.create_task(door._send(session, never))
+        began = time.monotonic()
+        while not door.cut_stalled() and session.closing is None:
+            await asyncio.sleep(0.01)
+        sending.cancel()
+        return int((time.monotonic() - began) / 0.2)
+
+    assert asyncio.run(scenario(OUTBOX_BYTES - 1)) == 1
+    assert asyncio.run(scenario(3 * OUTBOX_BYTES)) == 4
 
 
 def test_a_flood_leaves_the_others_their_turns(venue):

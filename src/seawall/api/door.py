@@ -21,7 +21,7 @@ from seawall.api.answering import Answering
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
-from seawall.api.session import Session
+from seawall.api.session import OUTBOX_BYTES, Session
 from seawall.api.web import CLOSE_S, JSON, Asked
 from seawall.vocabulary.errors import SeawallError
 
@@ -29,7 +29,7 @@ MESSAGE_MAX: Final = 256 << 10
 """Bytes of one request; the dialect asks for 32 KiB at least."""
 
 STALL_S: Final = 5.0
-"""How long one message may take to leave."""
+"""How long one message may take to leave; a large one so long for each OUTBOX_BYTES of it."""
 
 SILENT_S: Final = 600.0
 """How long a connection with cancel on disconnect may say nothing."""
@@ -205,7 +205,7 @@ class Door:
             while outbox:
                 message = outbox.popleft()
                 session.waiting_bytes -= len(message)
-                session.sending_since = time.monotonic()
+                session.sending_since = time.monotonic() + len(message) // OUTBOX_BYTES * STALL_S
                 await send(message)
             session.sending_since = 0.0
             session.wake.clear()

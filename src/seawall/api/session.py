@@ -10,7 +10,7 @@ from seawall.api.sockets import read_ahead
 
 OUTBOX_BYTES: Final = 4 << 20
 OUTBOX_MESSAGES: Final = 10_000
-"""What may wait to be sent to one reader; beyond, it is cut off, never awaited."""
+"""What may wait to be sent to one reader, beside the largest message of it; beyond, it is cut off, never awaited."""
 
 AHEAD_OF_A_FLOOD: Final = 2 << 10
 """Bytes that may wait here of a connection whose orders were shed; what else it sends waits with it."""
@@ -28,12 +28,15 @@ class Session:
         self.channels: dict[str, Any] = {}
         self.outbox: deque[str] = deque()
         self.waiting_bytes = 0
+        self.outbox_bytes = OUTBOX_BYTES
+        self._largest = 0
+        """Bytes of the largest message since the outbox was empty."""
         self.wake = asyncio.Event()
         self.closed = asyncio.Event()
         self.closing: tuple[int, str] | None = None
         """Code and reason, once it is to end."""
         self.sending_since = 0.0
-        """When the message now leaving began to (monotonic seconds); 0: none is."""
+        """When the message now leaving began to (monotonic seconds), later for a large one; 0: none is."""
         self.cancel_on_disconnect: bool | None = None
         """None: as its account has arranged."""
         self.transport: asyncio.WriteTransport | None = None
@@ -62,12 +65,15 @@ class Session:
             self._forget_at = 2 * len(self.placed) + PLACED_KEPT
 
     def push(self, message: str) -> None:
-        """Queue one text frame; a reader too slow for its outbox is cut off."""
+        """Queue one text frame; a reader too slow for its outbox is cut off, but not by the size of one message."""
         if self.closing is not None:
             return
+        size = len(message)
+        if size > self._largest or not self.outbox:
+            self._largest = size
         self.outbox.append(message)
-        self.waiting_bytes += len(message)
-        if self.waiting_bytes > OUTBOX_BYTES or len(self.outbox) > OUTBOX_MESSAGES:
+        self.waiting_bytes += size
+        if self.waiting_bytes - self._largest > self.outbox_bytes or len(self.outbox) > OUTBOX_MESSAGES:
             self.close(1008, "too slow")
         self.wake.set()
 

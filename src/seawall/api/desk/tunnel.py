@@ -24,7 +24,7 @@ from seawall.api.desk.tokens import EARLY
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
-from seawall.venues.connection import Connection, Unreachable, VenueError
+from seawall.venues.connection import MESSAGE_MAX, Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Tunnel:
 
     def __init__(self, desk: "Desk", session: Session) -> None:
         self.desk, self.session = desk, session
+        session.outbox_bytes = MESSAGE_MAX  # what the venue may say at once its bot may have to be told
         self.venue: Connection
         self.tracked: dict[Any, Sent] = {}
         """Orders at the venue and not yet answered, by the request's id."""
@@ -201,9 +202,14 @@ class Tunnel:
             call.fail(error)
 
     def track(self, number: Any, sent: "Sent") -> None:
-        """An order goes to the venue; the next answer with its id is its."""
+        """An order goes to the venue; the next answer with its id is its.
+
+        In enforce its connection is ended with it when it is given up, so that it cannot leave later. Who only looks on
+        cuts nobody off: a late answer is still heard.
+        """
         self.tracked[number] = sent
-        sent.cut = lambda: self.session.close(1011, "the venue did not answer an order")
+        if self.desk.gate.enforce:
+            sent.cut = lambda: self.session.close(1011, "the venue did not answer an order")
 
     # -- order of things -----------------------------------------------------------------------------------------------
 
