@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from seawall.api.desk import statement as statements
 from seawall.api.desk.drop_copy import DropCopy
 from seawall.api.desk.statement import PAGE, Statement, Taken
 from seawall.venues.credentials import Credentials
@@ -157,3 +158,33 @@ def test_a_difference_that_stays_is_a_break_told_once():
 def test_what_moves_while_it_is_asked_is_no_break():
     assert looks((41, 800, False), (42, 800, False), (40, 800, False), (41, 800, False)) == []
     assert looks((41, 800, True), (41, 800, True), (41, 800, True)) == []
+
+
+def test_the_log_is_read_rarely_and_before_a_difference_counts(monkeypatch):
+    """A venue counts a look at its log as many questions: a look every two seconds would use up the bots' own."""
+    now, log = [1_000.0], []
+    monkeypatch.setattr(statements, "time", SimpleNamespace(monotonic=lambda: now[0]), raising=False)
+    desk = Desk()
+    desk.view.by_name["BTC-PERPETUAL"].lots = round
+    said, copy = [], DropCopy(desk, "main", Credentials("key", "secret"))
+    desk.broken, desk.busy = lambda at, about, facts: said.append(about), lambda at: False
+    copy.statement.taken = Taken("main", {"BTC": 0}, {"BTC": 0}, {"BTC": 0})
+
+    def look(balance):
+        """How often the log was asked for, and what is said to differ, of a look two seconds later."""
+        now[0] += 2.0
+        venue = Told(copy, 40, balance)
+        venue.log = log
+        asyncio.run(copy._compare(venue, copy._told))
+        return venue.asked, list(copy.breaks)
+
+    assert [look(800)[0] for _ in range(11)] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    log.append(entry(1, "settlement", 50))  # it explains what differs without it: nothing is counted
+    assert look(850) == (1, []) and look(850) == (0, [])
+    assert look(849) == (1, ["BTC"]) and said == []
+    assert look(849) == (1, ["BTC"]) and said == ["BTC"]  # at two looks, each with the log
+    assert [look(849)[0] for _ in range(5)] == [0, 0, 0, 0, 1]  # told
+    assert look(850) == (0, []) and look(849) == (1, ["BTC"])
+    assert look(848) == (1, ["BTC"]) and said == ["BTC"]  # another difference
+    assert look(850) == (1, []) and look(848) == (1, ["BTC"]) and look(848) == (1, ["BTC"])
+    assert said == ["BTC", "BTC"]

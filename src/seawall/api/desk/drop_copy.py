@@ -267,10 +267,16 @@ class DropCopy:
     # -- comparing -----------------------------------------------------------------------------------------------------
 
     async def _compare(self, venue: Connection, told: int) -> None:
-        """Positions and balances, the bots' together against the venue's; `told` messages had been heard before."""
+        """Positions and balances, the bots' together against the venue's; `told` messages had been heard before.
+
+        The log is read first where it was not for a while, and where the last look found a difference that is no break
+        yet; one found without it is looked at once more with it, and only that counts.
+        """
         statement = self.statement
+        fresh = statement.due or bool(set(self.breaks) - self._broken)
         if statement.taken is not None:
-            await statement.read(venue)
+            if fresh:
+                await statement.read(venue)
             told = self._told
         theirs = await venue.ask("private/get_positions")
         summaries = (await venue.ask("private/get_account_summaries"))["summaries"]
@@ -286,6 +292,10 @@ class DropCopy:
             await statement.adopt(venue, held, summaries)
             return
         found = statement.differences(held, summaries)
+        if set(found) - self._broken and not fresh:
+            statement.stale()
+            await self._compare(venue, told)
+            return
         for about, facts in found.items():
             before = self.breaks.get(about)
             same = before is not None and before["theirs"] - before["ours"] == facts["theirs"] - facts["ours"]

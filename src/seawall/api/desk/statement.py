@@ -9,6 +9,7 @@ its positions instead, so it is counted in `settled`. Then, to the atom,
 where `base` is what the two differed by when the account was taken over.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from seawall.venues.connection import Connection
 
 PAGE: Final = 100
+LOG_S: Final = 10.0
+"""How old what was read of the log may be while all adds up; a venue counts a look at it as many other questions."""
+
 _EVER: Final = {"start_timestamp": 0, "end_timestamp": 2**53}
 _OURS: Final = frozenset(("trade", "delivery"))
 """Told by executions, and by the expiry that the shadow makes itself."""
@@ -58,6 +62,16 @@ class Statement:
         self.since = 0
         """Of what is about to be taken over."""
         self.taken: Taken | None = None
+        self._read_at = -LOG_S
+
+    @property
+    def due(self) -> bool:
+        """Whether the log is to be read again even if all adds up."""
+        return time.monotonic() - self._read_at >= LOG_S
+
+    def stale(self) -> None:
+        """Something differs that the log may explain."""
+        self._read_at = -LOG_S
 
     def _note(self, taken: Taken) -> tuple[bytes, bytes]:
         data = msgspec.json.encode(taken)
@@ -117,6 +131,7 @@ class Statement:
                     settled[currency] += change - funding
                     change = funding
                 records += self._booked(currency, change, entry.get("instrument_name") or "")
+        self._read_at = time.monotonic()
         if read == taken.read:
             return
         self.taken = Taken(self._name, taken.base, settled, read, max(taken.since, self.since))
