@@ -202,7 +202,9 @@ class DropCopy:
             if error.code != 10004:
                 raise
             live = self.desk.shadow.live.get(id_)
-            if live is None:
+            if live is not None and not live.seq:
+                self.desk.shadow.over(live)
+            if live is None or not live.seq:
                 return None, []
             listing = self.desk.view.listings[live.instrument].name
             row, trades = OrderRow(id_, listing, "buy", "cancelled", live.lots, 0.0), []

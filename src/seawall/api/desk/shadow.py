@@ -50,6 +50,18 @@ class Ghost(msgspec.Struct, tag_field="note", tag="ghost"):
     upstream: str
     account: int
     seq: int = 0
+    instrument: int = -1
+    side: int = 0
+    lots: int = 0
+
+
+class GhostOver(msgspec.Struct, tag_field="note", tag="ghost_over"):
+    """A ghost that is no longer open at the venue."""
+
+    upstream: str
+
+
+_notes: Final = msgspec.json.Decoder(Ghost | GhostOver)
 
 
 class Live:
@@ -120,16 +132,19 @@ class Shadow:
             record = group.commands[at].item()
             data = group.attachments[ends[at] - sizes[at] : ends[at]]
             if record[_KIND] == Kind.TIME:
-                self._recall_ghost(data)
+                self._recall_note(data)
             else:
                 self._recall_fact(record, msgspec.json.decode(data, type=Note), refused=record[0] in refused)
 
-    def _recall_ghost(self, data: bytes) -> None:
+    def _recall_note(self, data: bytes) -> None:
         try:
-            ghost = msgspec.json.decode(data, type=Ghost)
+            note = _notes.decode(data)
         except msgspec.DecodeError:
             return  # another's note
-        self._enter(Live(ghost.upstream, 0, ghost.account, -1, 0, 0))
+        if isinstance(note, Ghost):
+            self._enter(Live(note.upstream, 0, note.account, note.instrument, note.side, note.lots))
+        elif note.upstream in self.live:
+            self._finish(self.live[note.upstream])
 
     def _recall_fact(self, record: tuple[Any, ...], note: Note, *, refused: bool) -> None:
         if note.trade and not refused:
@@ -170,7 +185,7 @@ class Shadow:
         live = Live(id_, 0 if sent.ghost else sent.seq, sent.account, sent.listing.number, sent.side, sent.lots)
         self._enter(live)
         if sent.ghost:
-            self._note_ghost(live, sent.seq)
+            self._note(Ghost(id_, live.account, sent.seq, live.instrument, live.side, live.lots))
         else:
             self._fact(Kind.ACKNOWLEDGED, Note(upstream=id_), account=live.account, order_id=live.seq)
         for hear in self.desk.unbound.take(id_):
@@ -188,8 +203,8 @@ class Shadow:
         if live.seq:
             self.by_seq[live.seq] = live
 
-    def _note_ghost(self, live: Live, seq: int) -> None:
-        data = msgspec.json.encode(Ghost(live.id, live.account, seq))
+    def _note(self, note: Ghost | GhostOver) -> None:
+        data = msgspec.json.encode(note)
         self.desk.ask(packed(Kind.TIME, attachment=len(data)), data)
 
     # -- what the venue says -------------------------------------------------------------------------------------------
@@ -299,6 +314,12 @@ class Shadow:
         if live.seq and (live.filled < live.lots or live.edited or self.desk.unbound.edits(live.id)):
             # Of an edit that came too late the engine has a rest that never was; where it has none, it refuses.
             self._fact(Kind.ENDED, Note(), lambda: None, account=live.account, order_id=live.seq)
+        self.over(live)
+
+    def over(self, live: Live) -> None:
+        """An order is open at the venue no more; of a ghost nothing else in the journal says so."""
+        if not live.seq:
+            self._note(GhostOver(live.id))
         self._finish(live)
 
     def _finish(self, live: Live) -> None:
