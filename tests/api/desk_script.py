@@ -11,23 +11,28 @@ import json
 from collections import Counter
 from types import SimpleNamespace
 
-from api_venue import ALICE, BOB, PERPETUAL, Venue
+from api_venue import PERPETUAL, Venue
 
 from seawall.api.desk.desk import Desk
 from seawall.api.desk.shadow import Shadow
 from seawall.api.desk.statement import Taken
 from seawall.api.rpc import Call
+from seawall.cli.bench_ordinary import instrument
 from seawall.journal import folders_of, frames
 from seawall.node.configuration import Bot
 from seawall.node.node import Group
 from seawall.node.replay import ENGINES, Fold
+from seawall.risk import Seawall
+from seawall.venues import Mirror, Quote
+from seawall.venues import Shadow as Account
 from seawall.venues.connection import VenueError
 from seawall.venues.credentials import Credentials
-from seawall.vocabulary.records import Kind
+from seawall.vocabulary.records import Kind, command
 
 AT = "main"
 """The account at the venue; alice and bob, who has the labels b-, are its bots."""
 
+ALICE, BOB = 4, 5
 BOTS = {"alice": Bot(AT), "bob": Bot(AT, labels=("b-",))}
 OPEN = ("open", "untriggered")
 
@@ -88,13 +93,26 @@ class Script:
     """`async with Script(folder)`."""
 
     def __init__(self, folder, *, enforce=True, bots=None):
-        self.venue, self.folder, self.bots = Venue(folder, options=False), folder, bots or BOTS
+        self.venue, self.folder, self.bots = Venue(folder, opened=False, clients=("", *BOTS)), folder, bots or BOTS
+        self._open()
         self.there = ScriptedVenue()
         self.alerts = []
         """Kind and facts of each."""
         self._enforce = enforce
         self._begin(Shadow(self.venue.view), enforce)
         self._now = 1_000
+
+    def _open(self):
+        """What a desk's journal begins with, and ten bitcoins for each bot."""
+        mirror, now = Mirror(Seawall(), 0.1, 0.05, ("BTC",)), self.venue.clock()
+        quotes = {PERPETUAL: Quote(60_000.0, 60_000.0, time_ms=now // 10**6)}
+        bots = [Account("alice"), Account("bob")]
+        currencies = [{"currency": "BTC", "decimals": 8}]
+        commands, data = mirror.opening(now, currencies, [instrument(PERPETUAL)], quotes, bots)
+        self.venue.submit(commands, attachments=data)
+        assert mirror.accounts == {"alice": ALICE, "bob": BOB} and not mirror.left_out
+        for account in (ALICE, BOB):
+            self.venue.submit(command(Kind.DEPOSIT, account=account, currency=0, amount=10 * 10**8))
 
     def _begin(self, shadow, enforce):
         upstream = SimpleNamespace(url="http://there", http="http://there")

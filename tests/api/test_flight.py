@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seawall.api.desk.flight import Flight, edits_of, key_of
 
 KEYS = [("main", 1, "BTC-PERPETUAL"), ("main", -1, "BTC-PERPETUAL"), ("other", 1, "BTC-PERPETUAL")]
-LIVE = SimpleNamespace(id="BTC-7")
+LIVE = SimpleNamespace(first="BTC-7")
 
 
 class Sent:

@@ -1,18 +1,18 @@
 """What becomes of orders that the venue tells of in its own way: ghosts, stops that fire, what came from outside."""
 
 import asyncio
+import json
 
 import pytest
-from api_venue import ALICE
-from desk_script import Script
+from desk_script import ALICE, BOB, Script
 
 from seawall.api.desk.shadow import Ghost
-from seawall.vocabulary.records import Kind, Limit, command
+from seawall.vocabulary.records import Kind, Limit, Scope, command
 
 
 async def ghost(script, id_="BTC-1"):
     """An order of alice's that the gate would have refused, and that stands at the venue (observe)."""
-    limit = command(Kind.LIMIT, state=Limit.ORDER_QUANTITY, account=ALICE, instrument=-1, amount=5)
+    limit = command(Kind.LIMIT, state=Limit.ORDER_QUANTITY, account=ALICE, instrument=0, amount=5)
     script.desk.ask(limit.tobytes())
     row = await script.order(id_)
     assert script.shadow.live[id_].seq == 0 and script.open() == []
@@ -69,3 +69,141 @@ def test_a_ghost_that_the_venue_has_forgotten_does_not_blind_the_drop_copy(tmp_p
         assert Ghost("a", 1).instrument == -1
 
     run(trip, tmp_path, enforce=False)
+
+
+# -- stops that fire: the venue gives what they place another id -------------------------------------------------------
+
+STOP = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": 55_000}
+WAITING = {"state": "untriggered", "order_type": "stop_limit"}
+
+
+async def stop(script, **more):
+    """A stop of bob's, which carries none of his labels."""
+    await script.order("BTC-SLTS-1", BOB, "sell", 100, 54_000.0, WAITING, **STOP, **more)
+    (order,) = script.open(BOB)
+    return order
+
+
+def fires(script, trigger, child, first):
+    """The venue tells of a stop that fired and of what it placed, in an order."""
+    trigger = script.row(trigger, "sell", 100, 54_000.0, state="triggered", order_type="stop_limit")
+    child = script.row(child, "sell", 100, 54_000.0, trigger_order_id=trigger["order_id"])
+    for row in (trigger, child) if first == "trigger" else (child, trigger):
+        script.tell_order(row)
+
+
+@pytest.mark.parametrize("first", ["trigger", "child"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_a_stop_placed_is_the_stops_order_here(tmp_path, first, restart):
+    async def trip(script):
+        order = await stop(script)
+        fires(script, "BTC-SLTS-1", "BTC-9", first)
+        await script.settle()
+        if restart:
+            await script.again()
+        live = script.shadow.live["BTC-9"]
+        assert (live.seq, live.account) == (order.id, BOB) and list(script.shadow.live) == ["BTC-9"]
+        script.tell_trade(script.trade("t1", "BTC-9", 40, 54_000.0, "sell"))
+        script.tell_order(script.row("BTC-9", "sell", 100, 54_000.0, filled_amount=40))
+        await script.look()
+        (order,) = script.open(BOB)
+        assert (script.position(BOB), script.position()) == (-4, 0) and live.id == "BTC-9"
+        script.tell_trade(script.trade("t2", "BTC-9", 60, 54_000.0, "sell"))
+        script.tell_order(script.row("BTC-9", "sell", 100, 54_000.0, "filled", filled_amount=100))
+        await script.look()
+        assert (script.open(BOB), script.position(BOB), script.alerts) == ([], -10, [])
+        asked = script.there.asked["private/get_order_state"]
+        await script.look()
+        assert script.there.asked["private/get_order_state"] == asked  # it is over: nobody asks for it any more
+
+    run(trip, tmp_path)
+
+
+def test_an_execution_before_the_order_that_a_stop_placed_is_the_stops(tmp_path):
+    async def trip(script):
+        await stop(script)
+        script.tell_order(script.there.orders["BTC-SLTS-1"])
+        script.tell_trade(script.trade("t1", "BTC-9", 100, 54_000.0, "sell"))
+        await script.settle()
+        assert script.position() == script.position(BOB) == 0 and not script.alerts  # whose it is comes soon
+        fires(script, "BTC-SLTS-1", "BTC-9", "trigger")
+        script.tell_order(script.row("BTC-9", "sell", 100, 54_000.0, "filled", filled_amount=100))
+        await script.look()
+        assert (script.position(), script.position(BOB), script.open(BOB), script.alerts) == (0, -10, [], [])
+
+    run(trip, tmp_path)
+
+
+@pytest.mark.parametrize("executed", [0, 100])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_stop_that_fired_unheard_is_found_with_what_it_placed(tmp_path, executed, restart):
+    async def trip(script):
+        await stop(script)
+        state = "filled" if executed else "cancelled"
+        script.row("BTC-SLTS-1", "sell", 100, 54_000.0, "triggered", order_type="stop_limit")
+        script.row("BTC-9", "sell", 100, 54_000.0, state, filled_amount=executed, trigger_order_id="BTC-SLTS-1")
+        if executed:
+            script.trade("t1", "BTC-9", 100, 54_000.0, "sell")
+        if restart:
+            await script.again()
+        await script.look()
+        assert (script.position(), script.position(BOB)) == (0, -executed // 10)
+        assert (script.open(BOB), script.shadow.live, script.alerts) == ([], {}, [])
+
+    run(trip, tmp_path)
+
+
+def test_a_stop_that_fired_and_placed_nothing_is_over_after_a_while(tmp_path, monkeypatch):
+    async def trip(script):
+        await stop(script)
+        script.tell_order(script.row("BTC-SLTS-1", "sell", 100, 54_000.0, "triggered", order_type="stop_limit"))
+        await script.look()
+        assert script.open(BOB)
+        monkeypatch.setattr("seawall.api.desk.drop_copy.ANSWER_MAX_S", 0)
+        await script.look()
+        assert (script.open(BOB), script.shadow.live) == ([], {})
+
+    run(trip, tmp_path)
+
+
+def test_an_execution_from_outside_waits_for_no_stop_for_long(tmp_path):
+    async def trip(script):
+        await stop(script)
+        script.tell_order(script.there.orders["BTC-SLTS-1"])
+        script.row("BTC-7", "sell", 50, 54_000.0, "filled", filled_amount=50)
+        script.tell_trade(script.trade("t1", "BTC-7", 50, 54_000.0, "sell"))
+        await script.look()
+        assert (script.position(), script.position(BOB), len(script.open(BOB))) == (-5, 0, 1)
+        assert [kind for kind, _ in script.alerts] == ["order_from_outside"]
+
+    run(trip, tmp_path)
+
+
+def test_what_a_stop_placed_is_cancelled_when_the_stop_was_to_be(tmp_path):
+    async def trip(script):
+        await stop(script)
+        script.row("BTC-SLTS-1", "sell", 100, 54_000.0, "triggered", order_type="stop_limit")
+        script.desk.ask(command(Kind.KILL, type=Scope.ACCOUNT, account=BOB).tobytes())
+        await script.settle()
+        assert script.there.cancelled == []  # it had fired
+        fires(script, "BTC-SLTS-1", "BTC-9", "trigger")
+        script.desk.ask(command(Kind.TIME).tobytes())
+        await script.settle()
+        assert script.there.cancelled == ["BTC-9"]
+
+    run(trip, tmp_path)
+
+
+def test_a_stop_that_fires_before_its_answer_is_here(tmp_path):
+    async def trip(script):
+        given = {"instrument_name": "BTC-PERPETUAL", "amount": 100, "price": 54_000.0}
+        sent = await script.call("private/sell", BOB, **given, **STOP)
+        waiting = script.row("BTC-SLTS-1", "sell", 100, 54_000.0, **WAITING)
+        script.tell_trade(script.trade("t1", "BTC-9", 100, 54_000.0, "sell"))
+        fires(script, "BTC-SLTS-1", "BTC-9", "child")
+        sent.heard(json.dumps({"result": {"order": waiting, "trades": []}}).encode())
+        script.tell_order(script.row("BTC-9", "sell", 100, 54_000.0, "filled", filled_amount=100))
+        await script.settle()
+        assert (script.position(), script.position(BOB), script.open(BOB), script.alerts) == (0, -10, [], [])
+
+    run(trip, tmp_path)

@@ -281,6 +281,7 @@ class Desk:
 
     def _cancel(self, live: Live) -> None:
         copy = self.copies[self.place_of(live.account)]
+        live.cancelled = True
 
         async def cancel() -> None:
             try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from seawall.api.desk.rows import OrderRow, TradeRow, lots_of, order_rows, trade_rows
+from seawall.api.desk.rows import FIRED, OrderRow, TradeRow, lots_of, order_rows, trade_rows
 from seawall.api.desk.statement import Statement
 from seawall.venues.connection import Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials
@@ -157,8 +157,15 @@ class DropCopy:
         open_rows = {row.order_id: row for row in order_rows(await venue.ask("private/get_open_orders"))}
         for row in open_rows.values():  # first, so that executions find the terms that they were made at
             desk.shadow.order(row, self.name)
+        await self._placed(venue, trades, open_rows)
         for trade in trades:
             desk.shadow.trade(trade, self.name)
+        for id_ in [id_ for id_, held in desk.shadow.orphans.items() if held[0][1] == self.name]:
+            whose, _ = await self._ask_order(venue, id_)
+            if whose is not None:
+                desk.shadow.order(whose, self.name)
+            else:
+                desk.shadow.release(id_)
         for live in [one for one in desk.shadow.live.values() if desk.place_of(one.account) == self.name]:
             if live.id not in open_rows:
                 await self._gone(venue, live.id)
@@ -189,9 +196,55 @@ class DropCopy:
                 start = max(rows[-1].timestamp, start + 1)
         return sorted(found, key=lambda row: row.timestamp)
 
+    async def _placed(self, venue: Connection, trades: list[TradeRow], open_rows: dict[str, OrderRow]) -> None:
+        """What stops placed that fired unheard is told of before its executions, which are then the stop's."""
+        shadow, listings = self.desk.shadow, self.desk.view.listings
+        gone = {
+            (listings[live.instrument].name, live.side)
+            for live in shadow.live.values()
+            if live.id not in open_rows
+            and live.instrument in listings
+            and self.desk.place_of(live.account) == self.name
+        }
+        strange = {
+            trade.order_id: None
+            for trade in trades
+            if (trade.instrument_name, trade.side) in gone
+            and trade.order_id not in shadow.live
+            and trade.order_id not in shadow.done
+            and (trade.trade_id, trade.order_id) not in shadow.seen
+        }
+        for id_ in strange:
+            row, _ = await self._ask_order(venue, id_)
+            if row is not None and row.trigger_order_id in shadow.live:
+                shadow.order(row, self.name)
+
     async def _gone(self, venue: Connection, id_: str) -> None:
         """An order that is open here and not there: how it ended, with its executions first."""
-        self._hear_order(*await self._ask_order(venue, id_))
+        row, trades = await self._ask_order(venue, id_)
+        if row is not None and row.order_state == FIRED:
+            row, trades = await self._placed_by(venue, row)
+        self._hear_order(row, trades)
+
+    async def _placed_by(self, venue: Connection, stop: OrderRow) -> tuple[OrderRow | None, Any]:
+        """What a stop that fired has placed, and is over: where that is not found for long, it placed nothing."""
+        past = order_rows(
+            await venue.ask(
+                "private/get_order_history_by_instrument", instrument_name=stop.instrument_name, count=PAGE,
+                include_unfilled=True, include_old=True,
+            )
+        )  # fmt: skip
+        shadow = self.desk.shadow
+        for row in past:
+            if row.trigger_order_id == stop.order_id:
+                shadow.order(row, self.name)
+                return await self._ask_order(venue, row.order_id)
+        shadow.order(stop, self.name)
+        live = shadow.live.get(stop.order_id)
+        if live is None or time.monotonic() < live.fired + ANSWER_MAX_S:
+            return None, []
+        stop.order_state = "cancelled"
+        return stop, []
 
     async def _ask_order(self, venue: Connection, id_: str) -> tuple[OrderRow | None, Any]:
         """An order and its executions; None for one that neither side knows."""
@@ -207,7 +260,8 @@ class DropCopy:
             if live is None or not live.seq:
                 return None, []
             listing = self.desk.view.listings[live.instrument].name
-            row, trades = OrderRow(id_, listing, "buy", "cancelled", live.lots, 0.0), []
+            state = FIRED if live.waits else "cancelled"
+            row, trades = OrderRow(id_, listing, "buy", state, live.lots, 0.0), []
         return row, trades
 
     def _hear_order(self, row: OrderRow | None, trades: Any) -> None:

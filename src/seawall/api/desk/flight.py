@@ -96,4 +96,4 @@ class Flight:
 
 def _key(sent: "Sent") -> Key:
     live = sent.edits[0] if sent.edits is not None else None
-    return edits_of(live.id) if live is not None else key_of(sent.at, sent.side, sent.listing.name)
+    return edits_of(live.first) if live is not None else key_of(sent.at, sent.side, sent.listing.name)

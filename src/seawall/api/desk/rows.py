@@ -10,6 +10,11 @@ from seawall.vocabulary.records import BUY, SELL
 FINAL: Final = frozenset(("filled", "cancelled", "rejected", "expired"))
 """States from which no order comes back."""
 
+FIRED: Final = "triggered"
+"""Of a stop that has placed its order, which has an id of its own: here they are one order, and this is no end."""
+
+WAITING: Final = frozenset(("untriggered", FIRED))
+
 
 class OrderRow(msgspec.Struct):
     """An order object of the dialect, as far as it is used."""
@@ -26,6 +31,8 @@ class OrderRow(msgspec.Struct):
     creation_timestamp: int = 0
     last_update_timestamp: int = 0
     post_only: bool = False
+    trigger_order_id: str | None = None
+    """Of the stop that placed it."""
 
     @property
     def side(self) -> int:

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from seawall.api.commands import packed
-from seawall.api.desk.rows import OrderRow, Placed
+from seawall.api.desk.rows import WAITING, OrderRow, Placed
 from seawall.api.desk.shadow import Live
 from seawall.api.listing import Listing
 from seawall.vocabulary.errors import SeawallError
@@ -135,6 +135,7 @@ class Sent:
         live = self.desk.shadow.bind(row.order_id, self)
         if live.seq != self.seq and not self.ghost:  # the venue took it for one that it had already
             self._end()
+        live.waits = row.order_state in WAITING and live.id == row.order_id
         self.finish()
 
     def _refused_there(self, error: _Error) -> None:

@@ -7,6 +7,7 @@ sent) is booked as a trade made elsewhere. The notes that ride on these commands
 finds all of this in the journal.
 """
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ import structlog
 
 from seawall.api.commands import packed
 from seawall.api.desk.flight import edits_of, key_of
-from seawall.api.desk.rows import FINAL, OrderRow, TradeRow, lots_of, ticks_of
+from seawall.api.desk.rows import FINAL, FIRED, WAITING, OrderRow, TradeRow, lots_of, ticks_of
 from seawall.api.view import OPEN, UNTRIGGERED, View
 from seawall.node.node import Group
 from seawall.vocabulary.errors import SeawallError
@@ -61,14 +62,22 @@ class GhostOver(msgspec.Struct, tag_field="note", tag="ghost_over"):
     upstream: str
 
 
-_notes: Final = msgspec.json.Decoder(Ghost | GhostOver)
+class Fired(msgspec.Struct, tag_field="note", tag="fired"):
+    """The order of `trigger` is known at the venue as `upstream` from now on: a stop fired, and placed that."""
+
+    upstream: str
+    trigger: str
+
+
+_notes: Final = msgspec.json.Decoder(Ghost | GhostOver | Fired)
 
 
 class Live:
     """One order at the venue. `seq` is its order here, 0 for a ghost."""
 
     __slots__ = (
-        "account", "aside", "edited", "filled", "final", "id", "instrument", "lots", "seq", "side", "updated_ms",
+        "account", "aside", "cancelled", "edited", "filled", "final", "fired", "first", "id", "instrument", "lots",
+        "seq", "side", "updated_ms", "waits",
     )  # fmt: skip
 
     def __init__(self, id_: str, seq: int, account: int, instrument: int, side: int, lots: int) -> None:
@@ -80,6 +89,14 @@ class Live:
             side,
             lots,
         )
+        self.first = id_
+        """Its id when it was placed; a stop's changes when it fires."""
+        self.waits = False
+        """Whether it is a stop whose order is not known yet."""
+        self.fired = 0.0
+        """When it was heard that it fired (monotonic)."""
+        self.cancelled = False
+        """Whether it was cancelled by us."""
         self.filled = self.aside = 0
         """Lots executed; and those of them that were booked, since they did not fit the order here."""
         self.final: int | None = None
@@ -108,6 +125,8 @@ class Shadow:
         """Orders that the journal left unknown though their id is: an edit of theirs had no answer before the stop."""
         self.outside: dict[str, OrderRow] = {}
         """Open orders at the venue that nobody placed through us."""
+        self.orphans: dict[str, list[tuple[TradeRow, str]]] = {}
+        """Executions of orders that a stop of ours may have placed, by order; its own word says whose they are."""
         self._log = structlog.get_logger()
 
     # -- from the journal ----------------------------------------------------------------------------------------------
@@ -143,6 +162,9 @@ class Shadow:
             return  # another's note
         if isinstance(note, Ghost):
             self._enter(Live(note.upstream, 0, note.account, note.instrument, note.side, note.lots))
+        elif isinstance(note, Fired):
+            if note.trigger in self.live:
+                self._become(self.live[note.trigger], note.upstream)
         elif note.upstream in self.live:
             self._finish(self.live[note.upstream])
 
@@ -203,7 +225,14 @@ class Shadow:
         if live.seq:
             self.by_seq[live.seq] = live
 
-    def _note(self, note: Ghost | GhostOver) -> None:
+    def _become(self, live: Live, id_: str) -> None:
+        """It is known by another id from now on."""
+        del self.live[live.id]
+        self._put_away(live)
+        live.id, live.updated_ms, live.waits = id_, 0, False
+        self.live[id_] = live
+
+    def _note(self, note: Ghost | GhostOver | Fired) -> None:
         data = msgspec.json.encode(note)
         self.desk.ask(packed(Kind.TIME, attachment=len(data)), data)
 
@@ -215,14 +244,19 @@ class Shadow:
         if live is None:
             if row.order_id in self.done:
                 return
+            parent = self.live.get(row.trigger_order_id or "")
+            if parent is not None:
+                self._placed(parent, row, account)
+                return
             key = key_of(account, row.side, row.instrument_name)
             if self.desk.unbound.hold(row.order_id, key, lambda: self.order(row, account)):
                 return
-            if row.order_state in FINAL:
+            if row.order_state in FINAL or row.order_state == FIRED:
                 self.outside.pop(row.order_id, None)
             elif row.order_id not in self.outside:
                 self.outside[row.order_id] = row
                 self.desk.outside(row, account)
+            self.release(row.order_id)
             return
         listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
@@ -230,6 +264,10 @@ class Shadow:
         if row.order_state not in FINAL and row.last_update_timestamp < live.updated_ms:
             return
         live.updated_ms = max(live.updated_ms, row.last_update_timestamp)
+        live.waits = row.order_state in WAITING
+        if row.order_state == FIRED:
+            live.fired = live.fired or time.monotonic()
+            return
         live.lots = lots_of(listing, row.amount)
         if row.order_state in FINAL:
             live.final = lots_of(listing, row.filled_amount) if row.filled_amount else 0
@@ -240,11 +278,20 @@ class Shadow:
             order is not None
             and order.state == OPEN
             and row.order_type == "limit"
-            and not self.desk.unbound.edits(live.id)
+            and not self.desk.unbound.edits(live.first)
         ):
             ticks = ticks_of(listing, float(row.price), live.side)
             if (order.price, order.filled + order.remaining + live.aside) != (ticks, live.lots):
                 self._amend(live, ticks)
+
+    def _placed(self, live: Live, row: OrderRow, account: str) -> None:
+        """What a stop placed when it fired is the stop's order here, under another id."""
+        self._note(Fired(row.order_id, live.id))
+        self._become(live, row.order_id)
+        if live.cancelled:  # it fired just then
+            self.wanted.add(live.seq)
+        self.order(row, account)
+        self.release(row.order_id)
 
     def _amend(self, live: Live, ticks: int) -> None:
         """The venue has other terms than the engine: they are the fact."""
@@ -260,14 +307,31 @@ class Shadow:
         live.lots = lots
         self._amend(live, ticks)
 
-    def trade(self, row: TradeRow, account: str) -> None:
-        """An execution of an account at the venue; one that was heard already is nothing."""
+    def release(self, id_: str) -> None:
+        """It is known whose an order is: hear its executions that waited for that."""
+        for row, account in self.orphans.pop(id_, ()):
+            self.trade(row, account, known=True)
+
+    def _may_be_placed(self, row: TradeRow, account: str) -> bool:
+        """Whether a stop of ours may have placed what was executed."""
+        listing = self._view.by_name.get(row.instrument_name)
+        return listing is not None and any(
+            live.waits and (live.instrument, live.side) == (listing.number, row.side)
+            for live in self.live.values()
+            if self.desk.place_of(live.account) == account
+        )
+
+    def trade(self, row: TradeRow, account: str, *, known: bool = False) -> None:
+        """An execution of an account at the venue; one that was heard already is nothing. `known`: whose it is."""
         if (row.trade_id, row.order_id) in self.seen:
             return
         live = self.live.get(row.order_id) or self.done.get(row.order_id)
         # Under edit the engine may hold less than the venue: it would take the order for filled.
-        key = edits_of(live.id) if live is not None else key_of(account, row.side, row.instrument_name)
+        key = edits_of(live.first) if live is not None else key_of(account, row.side, row.instrument_name)
         if self.desk.unbound.hold(row.order_id, key, lambda: self.trade(row, account)):
+            return
+        if live is None and not known and row.order_id not in self.outside and self._may_be_placed(row, account):
+            self.orphans.setdefault(row.order_id, []).append((row, account))
             return
         listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
@@ -311,7 +375,7 @@ class Shadow:
         """Over, once each of its executions was heard."""
         if live.final is None or live.filled < live.final:
             return
-        if live.seq and (live.filled < live.lots or live.edited or self.desk.unbound.edits(live.id)):
+        if live.seq and (live.filled < live.lots or live.edited or self.desk.unbound.edits(live.first)):
             # Of an edit that came too late the engine has a rest that never was; where it has none, it refuses.
             self._fact(Kind.ENDED, Note(), lambda: None, account=live.account, order_id=live.seq)
         self.over(live)
@@ -325,6 +389,9 @@ class Shadow:
     def _finish(self, live: Live) -> None:
         self.live.pop(live.id, None)
         self.by_seq.pop(live.seq, None)
+        self._put_away(live)
+
+    def _put_away(self, live: Live) -> None:
         self.done[live.id] = live
         if len(self.done) > SEEN_MAX:
             del self.done[next(iter(self.done))]
