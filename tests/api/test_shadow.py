@@ -7,6 +7,7 @@ import pytest
 from desk_script import ALICE, BOB, Script
 
 from seawall.api.desk.shadow import Ghost
+from seawall.api.errors import RpcError
 from seawall.vocabulary.records import Kind, Limit, Scope, command
 
 
@@ -207,3 +208,46 @@ def test_a_stop_that_fires_before_its_answer_is_here(tmp_path):
         assert (script.position(), script.position(BOB), script.open(BOB), script.alerts) == (0, -10, [], [])
 
     run(trip, tmp_path)
+
+
+# -- what is not weighed, in observe -----------------------------------------------------------------------------------
+
+
+def test_what_enforce_would_refuse_unweighed_is_in_the_journal_of_observe(tmp_path):
+    limit = {"instrument_name": "BTC-PERPETUAL", "amount": 10, "price": 50_000}
+    calls = (
+        ("private/mass_quote", {}, 10033),
+        ("private/buy", limit | {"instrument_name": "SOL_USDC-PERPETUAL"}, 10020),
+        ("private/buy", limit | {"advanced": "usd"}, 10033),
+        ("private/close_position", {"instrument_name": "BTC-PERPETUAL"}, 10033),
+    )
+
+    async def observed(script):
+        for name, given, _ in calls:
+            assert await script.call(name, **given) is None  # it goes
+        for _ in range(50):
+            await script.call("private/mass_quote")
+        await script.settle()
+        told = [(one["account"], one["method"], one["code"]) for one in script.notes("unweighed")]
+        assert told == [(ALICE, name, code) for name, _, code in calls]
+        assert all(one["reason"] and one["count"] == 1 for one in script.notes("unweighed"))
+        script.desk.tell_counts(now=True)
+        await script.settle()
+        assert [(one["method"], one["count"]) for one in script.notes("unweighed")[len(calls) :]] == [
+            ("private/mass_quote", 50)
+        ]
+        for number in range(300):  # a flood of names that nobody lists
+            await script.call("private/buy", **limit | {"instrument_name": f"X{number}"})
+        script.desk.tell_counts(now=True)
+        await script.settle()
+        told = script.notes("unweighed")[len(calls) + 1 :]
+        assert len(told) == 102 and sum(one["count"] for one in told) == 300
+
+    async def enforced(script):
+        for name, given, code in calls:
+            with pytest.raises(RpcError) as refused:
+                await script.call(name, **given)
+            assert refused.value.code == code
+
+    run(observed, tmp_path / "observe", enforce=False)
+    run(enforced, tmp_path / "enforce")

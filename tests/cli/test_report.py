@@ -9,6 +9,7 @@ from test_cli import run
 
 from seawall.api.desk.latency import Held
 from seawall.api.desk.shadow import Ghost, Note
+from seawall.api.desk.tally import Unweighed
 from seawall.cli.bench_ordinary import instrument
 from seawall.node import Configuration, Node
 from seawall.risk import Seawall
@@ -74,6 +75,9 @@ def journal(tmp_path_factory):
     assert not taken
     desk.tell(Kind.TIME, Ghost("BTC-2", desk.ann, gone))
     desk.tell(Kind.TIME, Held([(120, 96), (2_000, 1)]))
+    quote = Unweighed(desk.ann, "private/mass_quote", 10033, "adds risk")
+    for note in (quote, msgspec.structs.replace(quote, count=40), Unweighed(desk.ben, "private/buy", 10020, "SOL")):
+        desk.tell(Kind.TIME, note)
     edited, taken = desk.tell(Kind.EDIT, account=desk.ann, instrument=0, order_id=first, price=119_000, quantity=3_000)
     assert not taken
     desk.order(desk.ann, SELL, 100, 121_000)
@@ -122,6 +126,11 @@ def test_figures_are_those_counted_by_hand(journal):
     (reduce,) = ben["reasons"].values()
     assert reduce["notional_usd"] == 120_000 and reduce["examples"][0]["seq"] == seq["option"]
     assert list(found["limits"]) == [reduce["examples"][0]["reason"], "QUANTITY"]  # the dearest first
+    assert [tuple(one.values()) for one in found["unweighed"]] == [
+        ("ann", "private/mass_quote", 10033, "adds risk", 41), ("ben", "private/buy", 10020, "SOL", 1),
+    ]  # fmt: skip
+    assert (ann["unweighed"], ben["unweighed"]) == (41, 1)
+    assert "not weighed: ann private/mass_quote, 41: 10033 adds risk" in run("report", data).stdout
     first, second = found["unknown"]
     assert (first["seq"], first["ended"], first["seconds"]) == (seq["lost"], "it stands at the venue", 1.0)
     assert (second["seq"], second["ended"]) == (seq["never"], "it is still unknown")
@@ -180,7 +189,7 @@ def test_the_page_stands_by_itself(journal, tmp_path):
     data, _ = journal
     assert run("report", data, "--out", tmp_path / "week.html").returncode == 0
     page = (tmp_path / "week.html").read_text()
-    assert page.count("<table>") == 6 and "quantity 2,500 lots is outside 1 to 2,000" in page
+    assert page.count("<table>") == 7 and "quantity 2,500 lots is outside 1 to 2,000" in page
     assert "<script src=" not in page
 
 

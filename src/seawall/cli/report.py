@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 MARKS: Final = "report-marks.json"
 _NOTES: Final = (
-    "Refused: by the gate; what was turned away without being weighed is in no journal. Went anyway: the journal says"
-    " that the venue took the order (observe); an edit that went anyway, and an order that the venue refused as well,"
-    " are not among them."
+    "Refused: by the gate. Not weighed: in observe, what enforce would have refused without weighing it; what enforce"
+    " does turn away so is in no journal. Went anyway: the journal says that the venue took the order (observe); an"
+    " edit that went anyway, and an order that the venue refused as well, are not among them."
 )
 
 
@@ -141,6 +141,11 @@ def _text(document: dict[str, Any]) -> str:
                 f" at {one['price']:,.12g}: {one['words']}"
                 for one in cost["examples"]
             ]
+    lines += [
+        f"would have been refused, not weighed: {one['bot']} {one['method']}, {one['count']:,}: {one['code']}"
+        f" {one['reason']}"
+        for one in document["unweighed"]
+    ]
     lines += [f"unknown outcome of {one['seq']} ({one['bot']}): {one['ended']}" for one in document["unknown"]]
     lines += [
         f"{one['time']} {one['scope']} {one['name']}: {one['before']} to {one['state']} {one['reason']}".rstrip()
@@ -182,6 +187,11 @@ def _html(made: "Report", document: dict[str, Any]) -> str:
         table(
             ("reason", "refused", "went anyway", "notional, USD"),
             ((name, cost.count, cost.went_anyway, cost.notional_usd) for name, cost in made.limits().items()),
+        ),
+        "<h2>Would have been refused, not weighed</h2>",
+        table(
+            ("bot", "method", "calls", "error", "why"),
+            ((one.bot, one.method, one.count, str(one.code), one.reason) for one in made.unweighed),
         ),
         "<h2>Refusals, the first of each kind</h2>",
         table(

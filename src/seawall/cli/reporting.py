@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from seawall.api.desk.tally import Unweighed
 from seawall.api.listing import Listing
 from seawall.api.view import View
 from seawall.journal import Frame
@@ -37,6 +38,9 @@ class _Note(msgspec.Struct):
     note: str = ""
     seq: int = 0
     us: list[tuple[int, int]] = []
+
+
+_counted: Final = msgspec.json.Decoder(Unweighed)
 
 
 class Cost(msgspec.Struct):
@@ -75,6 +79,8 @@ class Bot(msgspec.Struct):
     went_anyway: int = 0
     taken_back: int = 0
     """Orders that Seawall itself wanted cancelled."""
+    unweighed: int = 0
+    """Calls that would have been refused because they cannot be weighed (observe)."""
     fills: int = 0
     volume_usd: float = 0.0
     fees: dict[str, float] = {}
@@ -90,6 +96,16 @@ class Unknown(msgspec.Struct):
     instrument: str
     ended: str = "it is still unknown"
     seconds: float | None = None
+
+
+class NotWeighed(msgspec.Struct):
+    """Calls of a method that would have been refused for one reason without being weighed (observe)."""
+
+    bot: str
+    method: str
+    code: int
+    reason: str
+    count: int = 0
 
 
 class Restriction(msgspec.Struct):
@@ -110,6 +126,7 @@ class Report(msgspec.Struct):
     since: str = ""
     until: str = ""
     bots: dict[str, Bot] = {}
+    unweighed: list[NotWeighed] = []
     unknown: list[Unknown] = []
     restrictions: list[Restriction] = []
     days: dict[str, tuple[int, int]] = {}
@@ -150,6 +167,7 @@ class Reporter:
         self._refusals: dict[int, Cost] = {}
         self._shown: dict[int, Refusal] = {}
         self._clients: set[int] = set()
+        self._not_weighed: dict[Unweighed, NotWeighed] = {}
 
     def take(self, frame: Frame, events: Events) -> None:
         """The next frame and its events."""
@@ -243,9 +261,12 @@ class Reporter:
         return amount * listing.price(ticks or self.view.marks.get(listing.number, 0))
 
     def _note(self, data: bytes) -> None:
-        """A note may say that a refused order is at the venue all the same, or how long orders were held."""
+        """A note may say that a refused order is at the venue all the same, how long orders were held, what was not
+        weighed."""
         try:
             note = msgspec.json.decode(data, type=_Note)
+            if note.note == "unweighed":
+                self._uncounted(_counted.decode(data))
         except msgspec.MsgspecError:
             return  # not one of ours
         if note.note == "held":
@@ -257,6 +278,16 @@ class Reporter:
         self.report.bots[self.report.refused[note.seq]].went_anyway += 1
         if note.seq in self._shown:
             self._shown[note.seq].went_anyway = True
+
+    def _uncounted(self, told: Unweighed) -> None:
+        """Calls that enforce would have refused, of which there is no command."""
+        made = self._not_weighed.get(same := msgspec.structs.replace(told, count=0))
+        if made is None:
+            made = NotWeighed(self.view.client(told.account).name, told.method, told.code, told.reason)
+            self._not_weighed[same] = made
+            self.report.unweighed.append(made)
+        made.count += told.count
+        self._bot(told.account).unweighed += told.count
 
     def _fill(self, record: Record, data: bytes, event: Record) -> None:
         """An execution; positions that were taken over when the desk began are none, and name no trade."""

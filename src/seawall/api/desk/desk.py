@@ -24,6 +24,7 @@ from seawall.api.desk.rows import OrderRow, TradeRow
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live, Shadow
 from seawall.api.desk.statement import Taken
+from seawall.api.desk.tally import Tally, Unweighed
 from seawall.api.desk.tokens import Tokens, scope_of
 from seawall.api.errors import RpcError
 from seawall.api.listing import Listing
@@ -89,7 +90,8 @@ class Desk:
         self._pending = 0
         self._unwritten: list[tuple[bytes, bytes, Done | None, int]] = []
         self._flushing: asyncio.TimerHandle | None = None
-        self.latencies = Latencies(lambda note: self.ask(packed(Kind.TIME, attachment=len(note)), note))
+        self.latencies = Latencies(self._note)
+        self._unweighed = Tally(self._note)
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
 
@@ -233,6 +235,14 @@ class Desk:
             soon = TOGETHER_S[self.gate.enforce]
             self._flushing = asyncio.get_running_loop().call_later(soon, self.flush)
 
+    def _note(self, note: bytes) -> None:
+        self.ask(packed(Kind.TIME, attachment=len(note)), note)
+
+    def tell_counts(self, *, now: bool = False) -> None:
+        """Tell the journal what is only counted, if it is time."""
+        self.latencies.look(now=now)
+        self._unweighed.look(now=now)
+
     def flush(self) -> None:
         """Give the writer what was asked for so far, in order."""
         if self._flushing is not None:
@@ -310,9 +320,11 @@ class Desk:
         """An execution in an instrument that the shadow does not know."""
         self.alert("break", account=at, about=row.instrument_name, why="executed in an instrument that is not weighed")
 
-    def not_understood(self, account: int, name: str) -> None:
-        """Observe: a call that the gate would have refused because it does not understand it."""
-        self._log.info("not weighed", account=account, method=name)
+    def not_weighed(self, account: int, name: str, error: RpcError) -> None:
+        """Observe: a call that the gate would have refused because it cannot weigh it."""
+        why = str(error.data.get("reason") or error.message)[:200]
+        if self._unweighed.add(Unweighed(account, name, error.code, why)):
+            self._log.info("not weighed", account=account, method=name, code=error.code, why=why)
 
     def contradicted(self, kind: Kind, fields: dict[str, int], why: tuple[int, ...]) -> None:
         """The engine refused a fact: the shadow is not what the venue has until it was reconciled."""

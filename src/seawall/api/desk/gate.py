@@ -176,8 +176,8 @@ class Gate:
             raise RpcError(13021, reason="keys of the venue stay with Seawall", needed=name)
         if name in WITHDRAWALS and not self.desk.withdrawals:
             raise RpcError(13021, reason="withdrawals are off", needed=name)
-        if self.enforce and name in UNWEIGHED:
-            raise RpcError(10033, reason=f"{name} adds risk that the gate does not weigh")
+        if self.enforce:
+            _check_weighed(name)
 
     # -- one account, several bots -------------------------------------------------------------------------------------
 
@@ -189,15 +189,13 @@ class Gate:
 
         Raises RpcError for what cannot be had without them.
         """
-        if not self.enforce or not self._shared(call.account):
+        if not self.enforce:
+            self._observe(call, name, read)
             return None
-        if name == "private/cancel":
-            self._check_owner(call.account, read(_OrderId).order_id)
-        elif name in ("private/close_position", "private/cancel_quotes"):
-            raise RpcError(10033, reason=f"{name} is about all bots of the account: name your own orders")
-        elif name in SWEEPS:
-            if RIGHT not in call.identity.rights:
-                raise RpcError(13021, needed=RIGHT)
+        if not self._shared(call.account):
+            return None
+        self._check_own(call, name, read)
+        if name in SWEEPS:
             asked = read(SWEEPS[name])
             detailed = getattr(asked, "detailed", False)
             work = cancel_own(self.desk, call.account, chosen_by(self.desk, asked))
@@ -206,6 +204,24 @@ class Gate:
             sweep.add_done_callback(self._sweeps.discard)
             return sweep
         return None
+
+    def _check_own(self, call: Call, name: str, read: Callable[[type[Parameters]], Any]) -> None:
+        """Raise RpcError for what concerns other bots of the account."""
+        if name == "private/cancel":
+            self._check_owner(call.account, read(_OrderId).order_id)
+        elif name in ("private/close_position", "private/cancel_quotes"):
+            raise RpcError(10033, reason=f"{name} is about all bots of the account: name your own orders")
+        elif name in SWEEPS and RIGHT not in call.identity.rights:
+            raise RpcError(13021, needed=RIGHT)
+
+    def _observe(self, call: Call, name: str, read: Callable[[type[Parameters]], Any]) -> None:
+        """Count what enforce would refuse though it is not weighed."""
+        try:
+            _check_weighed(name)
+            if self._shared(call.account):
+                self._check_own(call, name, read)
+        except RpcError as error:
+            self.desk.not_weighed(call.account, name, error)
 
     async def _sweep(self, call: Call, work: Coroutine[Any, Any, list[dict[str, Any]]], *, detailed: bool) -> None:
         try:
@@ -236,10 +252,10 @@ class Gate:
             if name in EDITS:
                 return self._edit(call.account, asked)
             return self._close(call.account, asked)
-        except RpcError:
+        except RpcError as error:
             if self.enforce:
                 raise
-            self.desk.not_understood(call.account, name)
+            self.desk.not_weighed(call.account, name, error)
             return None
 
     def _order(self, account: int, asked: OrderParameters, side: int) -> Sent:
@@ -365,6 +381,11 @@ class Gate:
         except SeawallError as error:
             desk.unbound.discard(sent)
             raise RpcError(10047, reason=str(error)) from None
+
+
+def _check_weighed(name: str) -> None:
+    if name in UNWEIGHED:
+        raise RpcError(10033, reason=f"{name} adds risk that the gate does not weigh")
 
 
 def _unknown() -> RpcError:

@@ -127,7 +127,7 @@ class DeskVenue(Venue):
         blind = False
         while True:
             await asyncio.sleep(QUOTES_S)
-            self.desk.latencies.look()
+            self.desk.tell_counts()
             try:
                 if venue.closed:
                     venue = await self._look(self.http)
@@ -160,7 +160,7 @@ class DeskVenue(Venue):
 
     async def stop(self) -> None:
         """Drain; what stands at the venue stays there, but for what was to go with its connection."""
-        self.desk.latencies.look(now=True)
+        self.desk.tell_counts(now=True)
         self.desk.flush()
         await super().stop()
         await self.http.close()
