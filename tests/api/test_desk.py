@@ -9,11 +9,12 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
+from desk_people import alerts, open_orders
 from desk_venue import DeskVenue, desk_venue, write_keys
 from dev_venue import ENVIRONMENT, START, dev_venue
 from wire import Wire
 
-from seawall.api.desk.tunnel import Tunnel
+from seawall.api.desk.tunnel import UNANSWERED_MAX, Slot, Tunnel
 from seawall.api.session import Session
 from seawall.journal import folders_of, frames
 from seawall.node import Configuration, Node
@@ -164,6 +165,125 @@ def test_a_bot_may_be_told_as_much_as_a_venue_may_say_at_once():
     assert session.closing is None
     tunnel.from_venue("x" * (5 << 20))
     assert session.closing == (1008, "too slow")
+
+
+def tunnel_alone(enforce):
+    """A tunnel without connections: what the bot is told, and what would leave for the venue."""
+    told = []
+    session = Session("127.0.0.1:1", websocket=True)
+    session.push = told.append
+    desk = SimpleNamespace(gate=SimpleNamespace(enforce=enforce), service=SimpleNamespace(access=None))
+    return Tunnel(desk, session), told
+
+
+def test_ids_in_flight_are_counted_until_they_are_answered():
+    tunnel, told = tunnel_alone(False)
+    for text in ('{"id":5,"method":"public/test"}', '{"id":5,"method":3}', '{"id":true,"method":"public/test"}', "{"):
+        tunnel.from_bot(text)
+    assert len(tunnel._outgoing) == 4 and tunnel._calls == {5: 2}  # true is not 1
+    assert not tunnel.tells(5)
+    for answer in ('{"id":5,"result":1}', '{"id":true,"result":1}', '{"id":5,"method":"x"}', "[]"):
+        tunnel.from_venue(answer)
+    assert tunnel.tells(5) and tunnel._calls == {5: 1} and len(told) == 4
+    sent = SimpleNamespace()
+    tunnel.track(5, sent)
+    tunnel.from_bot('{"id":5,"method":"public/test"}')
+    assert not tunnel.tracked  # whose the next answer is nobody can tell
+    tunnel, told = tunnel_alone(True)
+    for number in range(UNANSWERED_MAX + 5):
+        tunnel.from_bot(f'{{"id":{number},"method":"public/test"}}')
+    assert len(tunnel._calls) == UNANSWERED_MAX and not tunnel.tells(1) and not told
+    tunnel.track(1, sent)
+    tunnel.from_bot('{"id":1,"method":"public/test"}')
+    assert json.loads(told[0])["error"]["code"] == -32600 and tunnel.tracked == {1: sent}
+
+
+BOGUS = {"order_id": "BTC-999999999"}
+
+
+async def pipelined(desk, account, *calls):
+    """The answers to calls, each (id, method, parameters), said at once; they need not come in that order."""
+    wire = await Wire().connect(desk, account)
+    told = []
+    wire.on_message = told.append
+    for number, method, params in calls:
+        await wire.raw(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
+    async with asyncio.timeout(20):
+        while len(told) < len(calls):
+            await asyncio.sleep(0.01)
+    await wire.close()
+    return told
+
+
+def test_an_order_with_the_id_of_another_call_in_flight_does_not_leave(enforced):
+    """Else the error that answers the other call would be taken for the order's, and its margin freed."""
+    before, here = open_at(enforced.behind, "carol"), open_orders(enforced)["carol"]
+    for first, second in ((0, 1), (1, 0)):
+        calls = (5, "private/cancel", BOGUS), (5, "private/buy", limit(50_000))
+        told = asyncio.run(pipelined(enforced, "carol", calls[first], calls[second]))
+        assert -32600 in {answer.get("error", {}).get("code") for answer in told}
+    told = asyncio.run(pipelined(enforced, "carol", ("a", "public/nonsense", {}), ("a", "private/buy", limit(50_000))))
+    assert -32600 in {answer["error"]["code"] for answer in told}
+    there = open_at(enforced.behind, "carol") - before
+    assert len(there) == 1 and open_orders(enforced)["carol"] == here + 1  # of the order that came first
+    assert enforced.get("private/cancel", "carol", order_id=there.pop())["result"]
+
+
+def test_observe_takes_no_other_answer_for_an_orders(observed):
+    before, here = open_at(observed.behind, "carol"), open_orders(observed)["carol"]
+    calls = (5, "private/cancel", BOGUS), (5, "private/buy", limit(50_000)), (5, "private/buy", limit(50_001))
+    told = asyncio.run(pipelined(observed, "carol", *calls))
+    assert sum("result" in answer for answer in told) == 2
+    asyncio.run(pipelined(observed, "carol", (6, "private/buy", limit(50_002)), (6, "private/cancel", BOGUS)))
+    there = open_at(observed.behind, "carol") - before
+    assert len(there) == 3
+    until(lambda: status_of(observed)["accounts"][2]["open"] == here + 3)
+    assert open_orders(observed)["carol"] == here + 3
+    assert not [row for row in alerts(observed) if row["kind"] == "order_from_outside"]
+    for id_ in there:
+        assert observed.get("private/cancel", "carol", order_id=id_)["result"]
+
+
+def login_of(desk, name, **more):
+    who = desk.accounts[name]
+    return {"grant_type": "client_credentials", "client_id": who["key"], "client_secret": who["secret"], **more}
+
+
+def test_a_login_waits_for_what_was_said_before_it(enforced):
+    """Carol's order must not leave on a connection that is Dave's by then."""
+    before = {name: open_at(enforced.behind, name) for name in ("carol", "dave")}
+    calls = [("x", "private/buy", limit(51_000)), ("y", "public/auth", login_of(enforced, "dave"))]
+    told = asyncio.run(pipelined(enforced, "carol", *calls))
+    assert all("result" in answer for answer in told)
+    (mine,) = open_at(enforced.behind, "carol") - before["carol"]
+    assert open_at(enforced.behind, "dave") == before["dave"]
+
+    async def out():
+        wire = await Wire().connect(enforced, "carol")
+        await wire.send("private/buy", limit(51_001))
+        await wire.send("private/logout", {})
+        await wire.ended.wait()
+
+    asyncio.run(out())
+    (also,) = until(lambda: open_at(enforced.behind, "carol") - before["carol"] - {mine})
+    until(lambda: status_of(enforced)["accounts"][2]["open"] == len(before["carol"]) + 2)
+    for id_ in (mine, also):
+        assert enforced.get("private/cancel", "carol", order_id=id_)["result"]
+
+
+def test_what_was_weighed_as_another_does_not_leave_after_a_login_that_failed():
+    tunnel, _ = tunnel_alone(True)
+    refused = []
+    tunnel._account, tunnel._scope = 4, "a"
+    slots = [Slot("before"), Slot("as the new one"), Slot("with a token")]
+    slots[0].who, slots[1].who = (4, "a"), (5, "a")
+    slots[1].refuse = refused.append
+    for slot in slots:
+        tunnel._append(slot)
+    for slot in slots[::-1]:
+        tunnel.let(slot)
+    assert [text for text, _ in tunnel._outgoing] == ["before", "with a token"]
+    assert [error.code for error in refused] == [13009]
 
 
 def test_cancel_on_disconnect_holds_at_both_hops(tmp_path):

@@ -113,6 +113,11 @@ class Connection:
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(repr(error)) from error
 
+    async def tell(self, method: str, /, **parameters: Any) -> None:
+        """Say something that is not answered, or whose answer nobody waits for. Raises Unreachable."""
+        number = f"{self._mark}{next(self._numbers)}"
+        await self.send(_encode({"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}).decode())
+
     async def ask(self, method: str, timeout: float = ANSWER_S, /, **parameters: Any) -> Any:
         """The result of a question of ours. Raises VenueError, Unreachable."""
         number = f"{self._mark}{next(self._numbers)}"

@@ -116,7 +116,7 @@ class Gate:
         if sent is None:
             tunnel.let(slot)
             return
-        if request.id in tunnel.tracked or not isinstance(request.id, int | str | float):
+        if not tunnel.tells(request.id):
             if self.enforce:
                 raise RpcError(-32600, reason="an order needs an id of its own, or its answer cannot be told")
         else:
@@ -125,6 +125,10 @@ class Gate:
         def stopped(error: RpcError) -> None:
             tunnel.tracked.pop(request.id, None)
             call.fail(error)
+
+        def refused(error: RpcError) -> None:
+            sent.withdrawn()
+            stopped(error)
 
         def may_leave() -> bool:
             if not sent.overtaken(sent.seq):
@@ -140,7 +144,7 @@ class Gate:
             tunnel.drop(slot)
             stopped(error)
 
-        slot.began = began
+        slot.began, slot.refuse = began, refused
         if self.enforce:
             slot.may_leave = may_leave
         self._send(sent, go)

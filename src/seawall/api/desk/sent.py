@@ -71,6 +71,9 @@ class Sent:
     def durable(self, seq: int, *, refused: bool) -> None:
         """The command is in the journal, accepted or refused."""
         self.seq, self.ghost, self.known = seq, refused, True
+        if self.state == "done":  # withdrawn meanwhile
+            self.withdrawn()
+            return
         if self.edits is not None and not refused:
             live, _, _ = self.edits
             live.edited, live.lots = True, self.lots

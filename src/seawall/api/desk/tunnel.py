@@ -37,6 +37,12 @@ LOGIN: Final = frozenset(("public/auth", "public/exchange_token", "public/fork_t
 OUTGOING_MAX: Final = 1_000
 """Messages that wait to leave for the venue before no more are read from the bot."""
 
+UNANSWERED_MAX: Final = 10_000
+"""Ids of calls without an answer that are kept for one connection; beyond, no answer of its orders can be told."""
+
+NUMBER_MAX: Final = 256
+"""Characters of an id that an answer is told by."""
+
 _TOKEN: Final = '"access_token"'
 
 
@@ -58,14 +64,20 @@ _answered: Final = msgspec.json.Decoder(_Answered)
 class Slot:
     """A place in the order of what a bot said; empty until it is known what goes to the venue, if anything."""
 
-    __slots__ = ("began", "may_leave", "ready", "text")
+    __slots__ = ("began", "may_leave", "number", "ready", "refuse", "start", "text", "who")
 
-    def __init__(self, text: str | None = None, *, ready: bool = False) -> None:
-        self.text, self.ready = text, ready
+    def __init__(self, text: str | None = None, number: Any = None, *, ready: bool = False) -> None:
+        """`number` is the id of the call."""
+        self.text, self.number, self.ready = text, number, ready
         self.began = 0.0
         """When it came, of an order (perf_counter)."""
         self.may_leave: Callable[[], bool] | None = None
         """Asked when its turn has come: what was accepted may have become wrong while it waited."""
+        self.start: Callable[[], None] | None = None
+        """Of a login: begins it, once all before it was sent."""
+        self.who: tuple[int, str] | None = None
+        """Account and scope that it was looked at for, where the connection's login is what the venue goes by."""
+        self.refuse: Callable[[RpcError], None] = lambda error: None
 
 
 class Tunnel:
@@ -77,8 +89,12 @@ class Tunnel:
         self.venue: Connection
         self.tracked: dict[Any, Sent] = {}
         """Orders at the venue and not yet answered, by the request's id."""
+        self._calls: dict[Any, int] = {}
+        """How many calls of each id, orders or not, have no answer yet."""
+        self._untold = False
+        """Whether there were once more than are kept."""
         self._slots: deque[Slot] = deque()
-        self._outgoing: deque[tuple[str, float]] = deque()
+        self._outgoing: deque[tuple[str | Callable[[], None], float]] = deque()
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
         self._token = self._scope = ""
@@ -104,6 +120,9 @@ class Tunnel:
         while True:
             while outgoing:
                 text, began = outgoing.popleft()
+                if not isinstance(text, str):
+                    text()
+                    continue
                 await self.venue.send(text)
                 if began:
                     self.desk.latencies.add(began)
@@ -140,7 +159,9 @@ class Tunnel:
             if self.desk.gate.enforce or _TOKEN in text:  # the venue might read it, and a token of ours is not for it
                 Call(self.session, None, lambda document, _: self.session.push(document.decode())).fail(error)
             else:
-                self._pass(text)  # the venue says best what it does not like
+                number = _number_in(text)
+                self._clear(number)
+                self._pass(text, number)  # the venue says best what it does not like
             return
         call = Call(self.session, request.id, lambda document, _: self.session.push(document.decode()))
         try:
@@ -149,18 +170,21 @@ class Tunnel:
                 check_document(text)
             if request.method in LOGIN:
                 self._log_in_here(call, request)
-            elif request.method == "private/logout":
-                self._task(self._log_out(call, request))
-            elif request.method.startswith("private/") or _TOKEN in text:
+                return
+            if request.method == "private/logout":
+                self._log_out_here(call, request)
+                return
+            self._clear(number_of(request.id))
+            if request.method.startswith("private/") or _TOKEN in text:
                 self._private(call, request, text)
             else:
-                self._pass(text)
+                self._pass(text, number_of(request.id))
         except RpcError as error:
             call.fail(error)
 
     def _private(self, call: Call, request: Envelope, text: str) -> None:
         identity, access = self.session.identity, self.desk.service.access
-        slot = Slot(text)
+        slot = Slot(text, number_of(request.id))
         if _TOKEN in text and (own := token_of(request)):
             identity = access.bearer(own, time.time(), self.session.address)
             if (identity.account, self.desk.scope(identity)) == (self._account, self._scope):
@@ -171,6 +195,7 @@ class Tunnel:
                 return
         elif identity is not None:
             access.check(identity, time.time(), self.session.address)
+            slot.who = identity.account, self.desk.scope(identity)
         self._append(slot)
         self._gated(call, request, slot, identity)
 
@@ -195,6 +220,7 @@ class Tunnel:
                 self.let(slot)  # the venue says that nobody is logged in
             return
         call.identity, call.account = identity, identity.account
+        slot.refuse = call.fail
         try:
             self.desk.gate.take(self, call, request, slot)
         except RpcError as error:
@@ -211,6 +237,37 @@ class Tunnel:
         if self.desk.gate.enforce:
             sent.cut = lambda: self.session.close(1011, "the venue did not answer an order")
 
+    # -- whose answer is whose -----------------------------------------------------------------------------------------
+
+    def tells(self, number: Any) -> bool:
+        """Whether the next answer with the id of a call that is being looked at can only be that call's."""
+        return not self._untold and self._calls.get(number_of(number)) == 1
+
+    def _clear(self, number: Any) -> None:
+        """Another call has the id of an order on its way. Raises RpcError (enforce).
+
+        In observe it passes. The next answer may be either's then, so none is the order's: the drop copy will say.
+        """
+        if number in self.tracked:
+            if self.desk.gate.enforce:
+                raise RpcError(-32600, reason="an order with this id has no answer yet, and it could not be told")
+            del self.tracked[number]
+
+    def _count(self, number: Any) -> None:
+        """A call is on its way to the venue."""
+        if number is None:
+            return
+        if number not in self._calls and len(self._calls) >= UNANSWERED_MAX:
+            self._untold = True
+            return
+        self._calls[number] = self._calls.get(number, 0) + 1
+
+    def _discount(self, number: Any) -> None:
+        """A call was answered, or does not go to the venue."""
+        left = self._calls.pop(number, 0) - 1
+        if left > 0:
+            self._calls[number] = left
+
     # -- order of things -----------------------------------------------------------------------------------------------
 
     def let(self, slot: Slot) -> None:
@@ -221,34 +278,61 @@ class Tunnel:
     def drop(self, slot: Slot) -> None:
         """Nothing of it goes to the venue."""
         slot.text = None
+        self._discount(slot.number)
         self.let(slot)
 
-    def _pass(self, text: str) -> None:
+    def _pass(self, text: str, number: Any) -> None:
+        self._count(number)
         if self._slots:
-            self._slots.append(Slot(text, ready=True))
+            self._slots.append(Slot(text, number, ready=True))
             return
         self._outgoing.append((text, 0.0))
         self._wake.set()
 
     def _append(self, slot: Slot) -> None:
+        self._count(slot.number)
         self._slots.append(slot)
 
     def _flush(self) -> None:
-        while self._slots and self._slots[0].ready:
-            slot = self._slots.popleft()
-            if slot.text is not None and (slot.may_leave is None or slot.may_leave()):
+        while self._slots:
+            slot = self._slots[0]
+            if slot.start is not None:  # behind all that goes before it
+                self._outgoing.append((slot.start, 0.0))
+                slot.start = None
+            if not slot.ready:
+                break
+            self._slots.popleft()
+            if slot.text is None:
+                continue
+            if self._may_leave(slot):
                 self._outgoing.append((slot.text, slot.began))
+            else:
+                self._discount(slot.number)
         self._wake.set()
+
+    def _may_leave(self, slot: Slot) -> bool:
+        if slot.who is not None and self._account is not None and slot.who != (self._account, self._scope):
+            # The login before it failed, and the venue would take it for the one's who was logged in before that.
+            slot.refuse(RpcError(13009, reason="the login before this call failed"))
+            return False
+        return slot.may_leave is None or slot.may_leave()
 
     # -- from the venue ------------------------------------------------------------------------------------------------
 
     def from_venue(self, text: str) -> None:
         """One message of the venue's."""
         self.session.push(text)
-        if not self.tracked:
+        if not self._calls:
             return
-        found = _answered.decode(text)
-        sent = self.tracked.pop(found.id, None) if isinstance(found.id, int | str | float) else None
+        try:
+            found = _answered.decode(text)
+        except msgspec.DecodeError:
+            return  # to more than one call at once, say, which nobody here asked
+        number = number_of(found.id)
+        if number is None or (found.result is msgspec.UNSET and found.error is msgspec.UNSET):
+            return
+        self._discount(number)
+        sent = self.tracked.pop(number, None)
         if sent is not None:
             sent.answered(found.result, found.error)
 
@@ -267,13 +351,17 @@ class Tunnel:
             self.drop(slot)
             self.session.push(documents[0].decode())
             return
-        self._task(self._log_in_there(call, slot, identity, documents[0]))
+        slot.start = lambda: self._task(self._log_in_there(call, slot, identity, documents[0]))
+        self._flush()
 
     async def _log_in_there(self, call: Call, slot: Slot, identity: Identity, document: bytes) -> None:
         try:
             await self.logged_in(identity)
         except (Unreachable, VenueError, RpcError) as error:
-            self.session.identity = None
+            if isinstance(error, Unreachable):
+                self.session.close(1011, "it is not known who the venue takes this connection for")
+            if self.session.identity is identity:  # and not the one of yet another login
+                self.session.identity = None
             call.answered = False
             call.send = lambda body, _: self.session.push(body.decode())
             call.fail(error if isinstance(error, RpcError) else RpcError(13028, reason=f"the venue: {error}"))
@@ -307,16 +395,39 @@ class Tunnel:
             self._log.warning("the venue did not renew a login", error=str(error))
             self.session.close(1011, "the venue's login ended")
 
-    async def _log_out(self, call: Call, request: Envelope) -> None:
+    def _log_out_here(self, call: Call, request: Envelope) -> None:
+        """What the bot said before goes first."""
+        slot = Slot()
+        slot.start = lambda: self._task(self._log_out(call, request, slot))
+        self._append(slot)
+        self._flush()
+
+    async def _log_out(self, call: Call, request: Envelope, slot: Slot) -> None:
         """The venue first, so that it cancels nothing when the connection ends."""
         if self.session.identity is not None:
-            await self.venue.send('{"jsonrpc":"2.0","id":0,"method":"private/logout","params":{}}')
+            await self.venue.tell("private/logout")
         self.desk.service.serve(call, request)
+        self.drop(slot)
 
     def _task(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def number_of(id_: Any) -> Any:
+    """An id that an answer can be told by, else None: it may be any JSON, and true is not 1."""
+    if isinstance(id_, bool) or not isinstance(id_, int | str | float):
+        return None
+    return None if isinstance(id_, str) and len(id_) > NUMBER_MAX else id_
+
+
+def _number_in(text: str) -> Any:
+    """The same of a message that is no request as we know it."""
+    try:
+        return number_of(_answered.decode(text).id)
+    except msgspec.DecodeError:
+        return None
 
 
 def token_of(request: Envelope) -> str:
