@@ -8,18 +8,23 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from desk_people import alerts, open_orders
+from desk_people import limit as set_limit
 from desk_venue import DeskVenue, desk_venue, write_keys
 from dev_venue import ENVIRONMENT, START, dev_venue
 from wire import Wire
 
+from seawall.api.desk.gate import _edit_of
+from seawall.api.desk.sent import Sent
+from seawall.api.desk.shadow import Live
 from seawall.api.desk.tunnel import UNANSWERED_MAX, Slot, Tunnel
 from seawall.api.session import Session
 from seawall.journal import folders_of, frames
 from seawall.node import Configuration, Node
 from seawall.venues.connection import MESSAGE_MAX
-from seawall.vocabulary.records import Kind, command
+from seawall.vocabulary.records import BUY, COMMAND, SELL, Kind, command
 
 PERPETUAL = "BTC-PERPETUAL"
 
@@ -242,6 +247,63 @@ def test_observe_takes_no_other_answer_for_an_orders(observed):
     assert not [row for row in alerts(observed) if row["kind"] == "order_from_outside"]
     for id_ in there:
         assert observed.get("private/cancel", "carol", order_id=id_)["result"]
+
+
+def test_an_edit_frees_nothing_before_the_venue_took_it(enforced):
+    """The venue refuses the edit, and the order that came with it must not have had its room."""
+    set_limit(enforced, "POSITION", 100, account="bob", instrument=PERPETUAL)
+
+    async def trip():
+        wire = await Wire().connect(enforced, "bob")
+
+        async def at_once(*calls):
+            return [await answer for answer in [await wire.send(f"private/{name}", params) for name, params in calls]]
+
+        def edit(amount, **more):
+            return "edit", {"order_id": first, "amount": amount, "price": 50_000, **more}
+
+        bogus = {"trigger_price": 0.3}
+        first = (await wire.result("private/buy", **limit(50_000, 900)))["order"]["order_id"]
+        more = "buy", limit(50_001, 500)
+        refused = edit(10, **bogus)
+        for calls in ((refused, more), (edit(950), refused, more), (refused, edit(10), more)):
+            answers = await at_once(*calls)
+            assert answers[-1]["error"]["data"]["control"] == "POSITION_LIMIT"
+            assert sum("error" in answer for answer in answers[:-1]) == 1
+            assert "result" in (await at_once(edit(900)))[0]
+        answers = await at_once(edit(950), edit(920), ("buy", limit(50_001, 50)), edit(100))
+        assert all("result" in answer for answer in answers)  # what there is room for waits for nothing
+        assert "result" in (await at_once(("buy", limit(50_001, 850))))[0]  # and once it was taken the room is there
+        (answer,) = await at_once(("buy", limit(50_001, 10)))
+        assert answer["error"]["data"]["control"] == "POSITION_LIMIT"
+        assert await wire.result("private/cancel_all") == 3
+        await wire.close()
+
+    asyncio.run(trip())
+
+
+def test_the_engine_holds_the_worse_of_each_term_while_an_edit_has_no_answer():
+    live, flying = Live("X-1", 7, 4, 0, BUY, 20), []
+    desk = SimpleNamespace(unbound=SimpleNamespace(only=lambda sent: not flying))
+
+    def asked(ticks, lots, before=(100, 20)):
+        sent = Sent(desk, 4, "alice", SimpleNamespace(number=0), live.side, lots, "")
+        sent.ticks, sent.edits = ticks, (live, *before)
+        rows = np.frombuffer(_edit_of(sent), COMMAND)
+        return [(Kind(row["kind"]), int(row["price"]), int(row["quantity"])) for row in rows]
+
+    back = (Kind.AMENDED, 100, 20)
+    assert asked(100, 10) == [(Kind.EDIT, 100, 10), back]
+    assert asked(90, 20) == [(Kind.EDIT, 90, 20), back]
+    assert asked(101, 20) == [(Kind.EDIT, 101, 20)]
+    assert asked(90, 30) == [(Kind.EDIT, 100, 30)]
+    assert asked(110, 10) == [(Kind.EDIT, 110, 20)]
+    flying.append(live)
+    assert asked(90, 10) == [(Kind.EDIT, 110, 20)]  # whichever of them the venue takes
+    flying.clear()
+    live.side, live.filled = SELL, 5
+    assert asked(110, 10) == [(Kind.EDIT, 110, 10), (Kind.AMENDED, 100, 15)]
+    assert asked(90, 10) == [(Kind.EDIT, 90, 20)]
 
 
 def login_of(desk, name, **more):

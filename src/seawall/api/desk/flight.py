@@ -89,6 +89,10 @@ class Flight:
         held = self._held.pop(id_, None)
         return held[0] if held is not None else []
 
+    def only(self, sent: "Sent") -> bool:
+        """Whether no other edit of the same order is on its way."""
+        return not any(other is not sent for other in self._by.get(_key(sent), ()))
+
     def edits(self, id_: str) -> bool:
         """Whether an order is under edit, so that the engine may be ahead of the venue."""
         return edits_of(id_) in self._by

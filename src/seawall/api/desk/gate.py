@@ -1,9 +1,9 @@
 """The gate before the wire: an order becomes a command of the shadow account, and what the engine says decides.
 
 In enforce an order leaves only when its command is durable and was accepted; a refusal is answered here, with the two
-numbers that decided. In observe all leaves at once, and the journal says what would have been refused. Cancels are
-never held up. What the gate cannot weigh (several orders in one call, trades agreed elsewhere, money leaving) is
-refused in enforce, by name; what it does not know at all passes.
+numbers that decided. What an edit frees is free when the venue has taken it. In observe all leaves at once, and the
+journal says what would have been refused. Cancels are never held up. What the gate cannot weigh (several orders in one
+call, trades agreed elsewhere, money leaving) is refused in enforce, by name; what it does not know at all passes.
 
 Bots that share an account at the venue are kept from each other's orders in enforce: to the venue they are one client.
 """
@@ -317,9 +317,9 @@ class Gate:
         if asked.amount is not None or asked.contracts is not None:
             whole = lots(listing, asked.amount, asked.contracts)
         sent = Sent(self.desk, account, self.desk.place_of(account), listing, live.side, whole, "")
-        before = self.desk.view.orders[live.seq].price
+        before, all_lots = live.told or (self.desk.view.orders[live.seq].price, live.lots)
         sent.ticks = ticks(listing, asked.price) if asked.price is not None else before
-        sent.edits = (live, before, live.lots)
+        sent.edits = (live, before, all_lots)
         return sent
 
     def _edited(self, account: int, asked: _Edit) -> Live | None:
@@ -377,11 +377,11 @@ class Gate:
 
         if not self.enforce:
             go(None)
-            desk.ask(*_packed(sent), done, sent.account)
+            desk.ask(*_packed(sent, worst=False), done, sent.account)
             return
         desk.flush()
         try:
-            desk.service.sequencer.submit(*_packed(sent), done, account=sent.account)
+            desk.service.sequencer.submit(*_packed(sent, worst=True), done, account=sent.account)
         except SeawallError as error:
             desk.unbound.discard(sent)
             raise RpcError(10047, reason=str(error)) from None
@@ -396,15 +396,11 @@ def _unknown() -> RpcError:
     return refused_because(Reason.OUTCOME_UNKNOWN, 1, 0)
 
 
-def _packed(sent: Sent) -> tuple[bytes, bytes]:
-    """The command that a bot's order or edit is, and the note that rides on it."""
+def _packed(sent: Sent, *, worst: bool) -> tuple[bytes, bytes]:
+    """The commands that a bot's order or edit is, and the note that rides on them; see `_edit_of` for `worst`."""
     account, instrument = sent.account, sent.listing.number
     if sent.edits is not None:
-        live = sent.edits[0]
-        record = packed(
-            Kind.EDIT, account=account, instrument=instrument, order_id=live.seq, price=sent.ticks, quantity=sent.lots
-        )
-        return record, b""
+        return _edit_of(sent) if worst else _edit_to(sent, sent.ticks, sent.lots), b""
     kind = OrderType.LIMIT if sent.ticks else OrderType.MARKET
     data = msgspec.json.encode({"label": sent.label}) if sent.label else b""
     record = packed(
@@ -412,3 +408,35 @@ def _packed(sent: Sent) -> tuple[bytes, bytes]:
         quantity=sent.lots, price=sent.ticks, strategy=STRATEGY, attachment=len(data),
     )  # fmt: skip
     return record, data
+
+
+def _edit_of(sent: Sent) -> bytes:
+    """An edit, after which the engine holds the worse of each term until the venue has answered.
+
+    The venue may refuse it, and what the better terms would free must not be used before. Where no term becomes worse,
+    it is weighed as it is and the terms that stand there follow at once; else, and behind other edits of the same
+    order, the worst of all of them is weighed.
+    """
+    assert sent.edits is not None
+    live, *before = sent.edits
+    stands, asked = (before[0], before[1]), (sent.ticks, sent.lots)
+    sent.alone = sent.desk.unbound.only(sent)
+    if not sent.alone and live.held is not None:
+        stands = live.held
+    worse = max if live.side == BUY else min
+    held = live.held = worse(stands[0], asked[0]), max(stands[1], asked[1])
+    left = held[1] - live.filled
+    if not sent.alone or held != stands or held == asked or left <= 0:
+        return _edit_to(sent, *held)
+    back = packed(
+        Kind.AMENDED, account=sent.account, instrument=live.instrument, order_id=live.seq, price=held[0], quantity=left
+    )
+    return _edit_to(sent, *asked) + back
+
+
+def _edit_to(sent: Sent, ticks: int, lots: int) -> bytes:
+    assert sent.edits is not None
+    return packed(
+        Kind.EDIT, account=sent.account, instrument=sent.listing.number, order_id=sent.edits[0].seq, price=ticks,
+        quantity=lots,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from seawall.api.commands import packed
-from seawall.api.desk.rows import WAITING, OrderRow, Placed
+from seawall.api.desk.rows import FINAL, WAITING, OrderRow, Placed
 from seawall.api.desk.shadow import Live
 from seawall.api.listing import Listing
 from seawall.vocabulary.errors import SeawallError
@@ -38,8 +38,8 @@ class Sent:
     """`seq` is its command in the journal, 0 until that is durable; a ghost was refused here and sent anyway."""
 
     __slots__ = (
-        "account", "at", "began_ms", "cut", "desk", "edits", "force", "ghost", "known", "label", "listing", "lost_at",
-        "lots", "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
+        "account", "alone", "at", "began_ms", "cut", "desk", "edits", "force", "ghost", "known", "label", "listing",
+        "lost_at", "lots", "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
     )  # fmt: skip
 
     def __init__(self, desk: "Desk", account: int, at: str, listing: Listing, side: int, lots: int, label: str) -> None:
@@ -54,6 +54,8 @@ class Sent:
         self.ghost = False
         self.edits: tuple[Live, int, int] | None = None
         """Of an edit: the order, and its ticks and lots before."""
+        self.alone = True
+        """Of an edit: whether no other one of its order was on its way when it was weighed."""
         self.reply: tuple[Any, Any] | None = None
         """The venue's answer, if it came before our journal was durable."""
         self.state = "waiting"
@@ -125,8 +127,13 @@ class Sent:
     def _confirmed(self, row: OrderRow) -> None:
         if self.edits is not None:
             live = self.edits[0]
+            plain = row.order_type == "limit"  # whose terms are those of the row
+            if not plain:
+                live.told = self.ticks, self.lots
             if self.ghost:  # the engine would not have it so, but so it is
                 self.desk.shadow.restore(live, self.ticks, self.lots)
+            elif not plain and row.order_state not in FINAL:
+                self._as_told()
             self._known_again(live)
         else:
             self.found(row)
@@ -146,10 +153,8 @@ class Sent:
             self.lost("the venue does not know the outcome")
             return
         if self.edits is not None:
-            live, ticks, lots = self.edits
-            if not self.ghost and live.id in self.desk.shadow.live:
-                self.desk.shadow.restore(live, ticks, lots)
-            self._known_again(live)
+            self._as_told()
+            self._known_again(self.edits[0])
         else:
             if isinstance(error.data, dict) and isinstance(id_ := error.data.get("order_id"), str):
                 self.desk.shadow.refused(id_, self)
@@ -212,12 +217,18 @@ class Sent:
 
     def withdrawn(self) -> None:
         """It was not sent."""
-        if self.seq and not self.ghost:
-            if self.edits is None:
-                self._end()
-            elif self.edits[0].id in self.desk.shadow.live:
-                self.desk.shadow.restore(*self.edits)
+        if self.edits is not None and (self.seq or not self.alone):
+            self._as_told()
+        elif self.edits is None and self.seq and not self.ghost:
+            self._end()
         self.finish()
+
+    def _as_told(self) -> None:
+        """An edit is over: the engine holds the terms that stand there again, unless another one is on its way."""
+        assert self.edits is not None
+        live, *before = self.edits
+        if not self.ghost and live.id in self.desk.shadow.live and self.desk.unbound.only(self):
+            self.desk.shadow.restore(live, *(live.told or before))
 
     def _end(self) -> None:
         self.desk.ask(packed(Kind.ENDED, account=self.account, order_id=self.seq))

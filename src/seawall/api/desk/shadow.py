@@ -76,8 +76,8 @@ class Live:
     """One order at the venue. `seq` is its order here, 0 for a ghost."""
 
     __slots__ = (
-        "account", "aside", "cancelled", "edited", "filled", "final", "fired", "first", "id", "instrument", "lots",
-        "seq", "side", "updated_ms", "waits",
+        "account", "aside", "cancelled", "edited", "filled", "final", "fired", "first", "held", "id", "instrument",
+        "lots", "seq", "side", "told", "updated_ms", "waits",
     )  # fmt: skip
 
     def __init__(self, id_: str, seq: int, account: int, instrument: int, side: int, lots: int) -> None:
@@ -103,6 +103,10 @@ class Live:
         """Lots filled when the venue said it was over."""
         self.edited = False
         """Whether its whole here may be another than there."""
+        self.told: tuple[int, int] | None = None
+        """Ticks and lots as the venue said them last."""
+        self.held: tuple[int, int] | None = None
+        """While edits are on their way: the worst that may stand there, ticks and lots, which the engine holds."""
         self.updated_ms = 0
         """Of the latest word on it; what was said before and came later is no news."""
 
@@ -273,16 +277,15 @@ class Shadow:
             live.final = lots_of(listing, row.filled_amount) if row.filled_amount else 0
             self._maybe_end(live)
             return
+        if row.order_type != "limit":
+            return
+        ticks = ticks_of(listing, float(row.price), live.side)
+        live.told = ticks, live.lots
         order = self._view.orders.get(live.seq)
-        if (
-            order is not None
-            and order.state == OPEN
-            and row.order_type == "limit"
-            and not self.desk.unbound.edits(live.first)
-        ):
-            ticks = ticks_of(listing, float(row.price), live.side)
-            if (order.price, order.filled + order.remaining + live.aside) != (ticks, live.lots):
-                self._amend(live, ticks)
+        if order is None or order.state != OPEN or self.desk.unbound.edits(live.first):
+            return
+        if (order.price, order.filled + order.remaining + live.aside) != (ticks, live.lots):
+            self._amend(live, ticks)
 
     def _placed(self, live: Live, row: OrderRow, account: str) -> None:
         """What a stop placed when it fired is the stop's order here, under another id."""
