@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
 import urllib.request
+from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
@@ -428,6 +430,37 @@ def test_an_order_left_unknown_by_an_edit_is_asked_for_after_a_restart(tmp_path)
         until(lambda: "result" in again.get("private/buy", "alice", **limit(49_000)))
         assert again.get("private/cancel", "alice", order_id=placed)["result"]["order_state"] == "cancelled"
         assert again.stop() == 0
+
+
+def seen_at(desk):
+    """When each account was seen, by the last start's log."""
+    log = re.sub(r"\x1b\[[0-9;]*m", "", desk.log.read_text())
+    found = re.findall(r"^(\S+ \S+).*the drop copy is seen.*?account=(\w+)", log, re.MULTILINE)
+    return {name: datetime.fromisoformat(at) for at, name in found}
+
+
+def test_an_edit_on_its_way_when_all_was_killed_may_still_arrive(tmp_path):
+    """The journal has it and no more: its account is seen when it has arrived, or never will."""
+    with dev_venue(tmp_path / "venue") as venue:
+        keys = write_keys(venue, tmp_path / "keys.toml")
+        desk = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce", keys)
+        placed = desk.get("private/buy", "alice", **limit(50_000))["result"]["order"]["order_id"]
+        desk.get("private/buy", "carol", **limit(50_000))
+        until(lambda: status_of(desk)["accounts"][0]["open"] == 1)
+        time.sleep(0.2)
+        assert desk.stop() == 0
+        node = Node.start(Configuration.of({"data": str(tmp_path / "desk")}), time.time_ns)
+        rows = [row for frame in frames(folders_of(tmp_path / "desk")) for row in frame.commands]
+        order = next(row for row in rows if row["kind"] == Kind.ORDER)
+        of = {name: int(order[name]) for name in ("account", "instrument", "price")}
+        node.submit(command(Kind.EDIT, order_id=int(order["seq"]), quantity=500, **of))
+        node.stop()
+        again = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce")
+        seen = seen_at(again)
+        assert (seen["alice"] - seen["bob"]).total_seconds() >= 1
+        until(lambda: "result" in again.get("private/edit", "alice", order_id=placed, amount=20, price=50_000))
+        assert again.stop() == 0
+        assert "alert=break" not in again.log.read_text()
 
 
 def test_logging_out_cancels_nothing(observed):

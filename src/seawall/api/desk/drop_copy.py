@@ -27,6 +27,9 @@ RECONCILE_S: Final = 2.0
 GRACE_S: Final = 2.0
 """How long after its connection was lost an order may still reach the venue."""
 
+EDITED_S: Final = 60.0
+"""An edit asked for so long before a start had its answer, or its order is of unknown outcome in the journal."""
+
 ANSWER_MAX_S: Final = 10.0
 """An order that has had no answer for so long is of unknown outcome."""
 
@@ -109,8 +112,20 @@ class DropCopy:
         while self.statement.taken is None:  # something was on its way while we took over
             await asyncio.sleep(BACK_S[0])
             await self.catch_up(venue)
+        await self._past_edits(venue)
         self.seeing, self.why = True, ""
         self._log.info("the drop copy is seen")
+
+    async def _past_edits(self, venue: Connection) -> None:
+        """An edit on its way when Seawall was killed may reach the venue after we looked: look again when none can."""
+        desk, shadow = self.desk, self.desk.shadow
+        left = desk.began + GRACE_S - time.monotonic()
+        recent = time.time_ns() - shadow.edited_ns < EDITED_S * 1e9
+        ours = any(desk.place_of(live.account) == self.name for live in shadow.by_seq.values())
+        if desk.gate.enforce and left > 0 and recent and ours:
+            self.why = "an edit from before the start may be on its way"
+            await asyncio.sleep(left)
+            await self.catch_up(venue)
 
     async def _keep(self, venue: Connection, reading: "asyncio.Task[None]") -> None:
         while True:

@@ -32,6 +32,7 @@ SEEN_MAX: Final = 200_000
 
 _TELLING: Final = np.zeros(256, bool)
 _TELLING[[Kind.TIME, Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.BOOKED]] = True
+_KNOWN: Final = ("live", "by_seq", "done", "seen", "wanted", "unsure", "edited_ns")
 _FIELDS: Final = {name: at for at, name in enumerate(COMMAND.names or ())}
 _KIND, _ACCOUNT, _INSTRUMENT, _ORDER, _SIZE = (
     _FIELDS[name] for name in ("kind", "account", "instrument", "order_id", "attachment")
@@ -127,6 +128,8 @@ class Shadow:
         """Orders that the engine wants cancelled."""
         self.unsure: set[int] = set()
         """Orders that the journal left unknown though their id is: an edit of theirs had no answer before the stop."""
+        self.edited_ns = 0
+        """When the latest edit in the journal was asked for, before the start."""
         self.outside: dict[str, OrderRow] = {}
         """Open orders at the venue that nobody placed through us."""
         self.orphans: dict[str, list[tuple[TradeRow, str]]] = {}
@@ -145,6 +148,9 @@ class Shadow:
                 self.unsure.add(int(event["order_id"]))
             else:
                 self.unsure.discard(int(event["order_id"]))
+        edits = group.commands["time"][group.commands["kind"] == Kind.EDIT]
+        if len(edits):
+            self.edited_ns = int(edits[-1])
         sizes = group.commands["attachment"]
         telling = np.flatnonzero(_TELLING[group.commands["kind"]] & (sizes > 0))
         if not len(telling):
@@ -187,7 +193,7 @@ class Shadow:
     @property
     def known(self) -> dict[str, Any]:
         """All that `recall` learned, and no more."""
-        return {name: getattr(self, name) for name in ("live", "by_seq", "done", "seen", "wanted", "unsure")}
+        return {name: getattr(self, name) for name in _KNOWN}
 
     def adopt(self, known: dict[str, Any]) -> None:
         """Know what another one's `known` was."""
