@@ -2,7 +2,9 @@
 
 In each round two bots trade through the desk over WebSocket and HTTP, with and without labels, while a third account
 trades against them at the venue; and one thing goes wrong, again and again or once: a fault of `faulty_wire`, a stop or
-kill of the venue, a kill of the desk, or of both. Then the wire is sound again, and once it is quiet
+kill of the venue, a kill of the desk, or of both. In every other round the bots give orders the ids of other calls, and
+send edits to less that the venue refuses with orders that have use for the room. Then the wire is sound again, and once
+it is quiet
 
 - each bot's open orders, positions and balances in the desk's journal are those that the venue tells, asked directly;
 - no request went over the wire twice, the venue has no order that did not, and every order that it said yes to;
@@ -104,6 +106,7 @@ class Books:
                 self.taken[taken.account] = taken
         times = {int(record["seq"]): int(record["time"]) for record in frame.commands}
         self._asked = {int(record["seq"]): int(record["quantity"]) for record in frame.commands}
+        self._facts = {int(record["seq"]) for record in frame.commands if record["kind"] == Kind.AMENDED}
         refused = set(events["seq"][events["kind"] == EventKind.REFUSED].tolist())
         changed = set(events["seq"][events["kind"] == EventKind.EDITED].tolist())
         for record in frame.commands[frame.commands["kind"] == Kind.EDIT]:
@@ -121,7 +124,9 @@ class Books:
             before, rest = self._terms.get(order, (price, 0))
             inside = any(ended is None for _, ended in self.unknown[account])
             asked = self._asked[int(event["seq"])]
-            self.taken_in.append(Accepted(at, account, order, price, asked, inside, price == before and left <= rest))
+            if int(event["seq"]) not in self._facts:
+                smaller = price == before and left <= rest
+                self.taken_in.append(Accepted(at, account, order, price, asked, inside, smaller))
             self._terms[order] = price, left
         elif kind == EventKind.FILL and order in self._terms:
             price, left = self._terms[order]
@@ -198,6 +203,8 @@ class Trader:
         self.open = []
         self._wire, self._tasks = None, set()
         self.connected, self.enough = asyncio.Event(), False
+        self.together = False
+        """Whether it sends what must not be mistaken for each other, too."""
 
     def _order(self):
         name = self.rng.choice(list(CONTRACTS))
@@ -264,6 +271,9 @@ class Trader:
             login = {"grant_type": "client_credentials", "client_id": who["key"], "client_secret": who["secret"]}
             await wire.ask("public/auth", **login)
             self.connected.set()
+        if self.together and self.open and self.rng.random() < 0.3:
+            await self._all_at_once()
+            return
         method, params = self._request()
         number = f"{self.prefix}{self._count}"
         self.sent[number] = time.time_ns()
@@ -273,6 +283,19 @@ class Trader:
             task = asyncio.create_task(self._by_http(method, params, number))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _all_at_once(self):
+        """An edit to the least there is, which the venue refuses; an order, and another call with the order's id."""
+        name, _ = self.known[order := self.rng.choice(self.open)]
+        self._count += 2
+        refused = {"order_id": order, "amount": CONTRACTS[name], "price": self.marks[name][0], "trigger_price": 0.33}
+        calls = [self._order(), ("private/cancel", {"order_id": "BTC-999999999"})]
+        self.rng.shuffle(calls)
+        numbers = f"{self.prefix}{self._count - 1}", f"{self.prefix}{self._count}"
+        self.sent.update(dict.fromkeys(numbers, time.time_ns()))
+        await self._wire.send("private/edit", refused, numbers[0])
+        for method, params in calls:
+            await self._wire.send(method, params, numbers[1])
 
     async def _by_http(self, method, params, number):
         who, url = self.venue().accounts[self.account], self.venue().ready["http"]
@@ -365,6 +388,7 @@ class Campaign:
         traders = [Trader(lambda: self.desk, bot, seed, marks, self.known, self.sent) for bot in BOTS]
         traders.append(Trader(lambda: self.venue, OTHER, seed, marks, self.known, self.sent))
         for trader in traders[:2]:
+            trader.together = number % 2 == 0
             rows = self.venue.get("private/get_open_orders", trader.account)["result"]
             trader.open = [row["order_id"] for row in rows]
             self.known.update({row["order_id"]: (row["instrument_name"], row["direction"]) for row in rows})
@@ -486,17 +510,25 @@ class Campaign:
     def _accepted(self, account, one, numbers):
         """The latest that the journal took in before an order or edit was on the wire, and that may be it.
 
-        Not what its bot had asked for in the same words before, and which never left.
+        Not what its bot had asked for in the same words before, and which never left. An edit is weighed with the worse
+        of each term.
         """
         name, direction = self._what(one)
-        ticks = ticks_of(self.books.view.by_name[name], float(one.params["price"]), 1 if direction == "buy" else -1)
+        side = 1 if direction == "buy" else -1
+        ticks = ticks_of(self.books.view.by_name[name], float(one.params["price"]), side)
         order = numbers.get(one.params.get("order_id"))
         asked = lots_of(self.books.view.by_name[name], float(one.params["amount"]))
-        key = (account, ticks, asked)
+        edit = one.method == "private/edit"
+
+        def may_be(row):
+            worse = edit and row.asked >= asked and side * (row.price - ticks) >= 0
+            return worse or (row.price, row.asked) == (ticks, asked)
+
         rows = [
             row
             for row in self.books.taken_in
-            if (row.account, row.price, row.asked) == key
+            if row.account == account
+            and may_be(row)
             and order in (None, row.order)
             and self.sent[one.number] <= row.at_ns < one.at_ns
         ]
