@@ -127,6 +127,43 @@ def test_a_cancel_behind_an_order_of_the_same_connection_takes_it_along(venue):
         assert still_open(venue, CAROL) == []
 
 
+MASS = [
+    ("cancel_all_by_instrument", {"instrument_name": PERPETUAL}),
+    ("cancel_all_by_currency", {"currency": "BTC"}),
+    ("cancel_all_by_currency_pair", {"currency_pair": "btc_usd"}),
+    ("cancel_all_by_kind_or_type", {"kind": "future"}),
+    ("cancel_all", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "asked"), MASS)
+@pytest.mark.parametrize("shed", ["pending", "refused", "full"])
+def test_what_sheds_orders_sheds_no_mass_cancel(venue, monkeypatch, shed, name, asked):
+    venue.buy(CAROL, 100, 59_000.0)
+    socket, gate = venue.socket(CAROL), threading.Event()
+    venue.service.sequencer.look(gate.wait, lambda *told: None)
+    bought = socket.send("private/buy", instrument_name=PERPETUAL, amount=100, price=58_000.0)
+    if shed == "pending":
+        monkeypatch.setattr("seawall.api.rates.PENDING_MAX", 1)
+    elif shed == "refused":
+        for _ in range(3_000):
+            venue.service.edge.refused(CAROL)
+    else:
+        monkeypatch.setattr("seawall.node.sequencer.WAITING_MAX", 1)
+    late = socket.send("private/buy", instrument_name=PERPETUAL, amount=100, price=57_000.0)
+    assert late.answered
+    swept = socket.send(f"private/{name}", **asked)
+    gate.set()
+    venue.run_until(lambda: bought.answered and swept.answered)
+    socket.receive()
+    codes = [frame.get("error", {}).get("code") for frame in socket.frames]
+    assert codes[0] == {"pending": 10066, "refused": 10028, "full": 10047}[shed] and codes[-1] is None
+    assert [order["price"] for order in venue.result("private/get_open_orders", CAROL)] in ([], [58_000.0])
+    if shed != "full" and name in ("cancel_all", "cancel_all_by_instrument"):
+        assert still_open(venue, CAROL) == []
+    assert venue.service.edge.shed == {(CAROL, codes[0]): 1}
+
+
 def test_many_orders_are_counted_past_what_history_keeps(venue, monkeypatch):
     monkeypatch.setattr("seawall.api.view.ORDERS_KEPT", 3)
     for n in range(8):

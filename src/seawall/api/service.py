@@ -78,17 +78,17 @@ class Service(Answering):
         attachments: bytes = b"",
         *,
         urgent: bool = False,
-        sweep: bool = False,
+        behind: bool = False,
     ) -> None:
         """Queue records for a call, which is answered with what `then` makes of their first seq once durable.
 
-        `urgent`: ahead of orders. `sweep`: a mass cancel; what its account has waiting is withdrawn first.
+        `urgent`: ahead of orders. `behind`: a mass cancel; it goes behind what its connection has on its way, which it
+        is to cancel, too, where there is room, and is turned away for nothing that orders are turned away for.
         """
         session: Session = call.session
-        if sweep:
-            self.sequencer.withdraw(call.account)
-
-        if not (urgent or sweep):
+        if behind:
+            urgent = not session.pending or self.sequencer.full
+        elif not urgent:
             self.edge.admit(session, call.account)
 
         def done(seq: int, error: SeawallError | None) -> None:
@@ -100,7 +100,8 @@ class Service(Answering):
                 self._cut(session)
 
         try:
-            self.sequencer.submit(records, attachments, done, urgent=urgent or sweep, account=call.account)
+            account = -1 if behind else call.account  # no mass cancel takes another one back
+            self.sequencer.submit(records, attachments, done, urgent=urgent, account=account)
         except Overloaded as error:
             self.edge.count(session, call.account, 10047)
             raise RpcError(10047, waiting=error.waiting, most=error.most) from None

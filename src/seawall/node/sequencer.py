@@ -132,6 +132,11 @@ class Sequencer:
         """Requests queued and not yet begun."""
         return len(self._orders) + len(self._urgent)
 
+    @property
+    def full(self) -> bool:
+        """Whether a request that may add risk would be shed now."""
+        return len(self._orders) >= WAITING_MAX
+
     def stop(self, timeout: float = 30.0) -> None:
         """Take what is queued, then end the thread. The node itself is still to be stopped."""
         self._stopping = True

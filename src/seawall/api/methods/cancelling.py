@@ -181,14 +181,10 @@ def _whole(service: Service, call: Call, asked: CancelAll, found: list[Order], i
 
     data = b"".join(records)
     if instruments == [-1]:
-        service.command(call, data, then, sweep=True)
-        return None
-    try:  # behind what the same connection has on its way, which is to be cancelled, too
-        service.command(call, data, then, urgent=not call.session.pending)
-    except RpcError as error:
-        if error.code != 10047:
-            raise
+        service.sequencer.withdraw(call.account)
         service.command(call, data, then, urgent=True)
+    else:
+        service.command(call, data, then, behind=True)
     return None
 
 
