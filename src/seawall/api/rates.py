@@ -11,6 +11,12 @@ from seawall.api.access import host_of
 from seawall.api.errors import RpcError
 from seawall.node.configuration import Rate
 from seawall.node.configuration import Rates as Limits
+from seawall.vocabulary.records import COMMAND, Kind
+
+_ORDER: Final = int(Kind.ORDER)
+_FIELDS: Final = COMMAND.fields
+assert _FIELDS is not None
+_KIND, _INSTRUMENT = _FIELDS["kind"][1], _FIELDS["instrument"][1]
 
 _FORGET_AT: Final = 10_000
 """Buckets; full ones are forgotten beyond this."""
@@ -80,7 +86,12 @@ class Edge:
 
     def __init__(self) -> None:
         self.shed: Counter[tuple[int, int]] = Counter()
-        """Orders not taken, by account and error code, since they were last journalled."""
+        """Orders not taken, by account and error code, since they were last journalled; under 0 the mass cancels that
+        were answered without being journalled."""
+        self.entering: dict[int, Counter[int]] = {}
+        """By account and instrument, orders in the writer's hands."""
+        self._sweeps: dict[int, dict[tuple[int, ...], Any]] = {}
+        """By account and what it takes, mass cancels on their way since the account's last order."""
         self._refusals: dict[int, Bucket] = {}
 
     def admit(self, session: Any, account: int) -> None:
@@ -106,3 +117,39 @@ class Edge:
             bucket = self._refusals[account] = Bucket(REFUSALS_S, REFUSALS_BURST)
         bucket.refill()
         bucket.left -= 1
+
+    def enter(self, account: int, records: bytes) -> list[int]:
+        """Note the orders among records that the writer was given; their instruments, to be told when they are in."""
+        size = COMMAND.itemsize
+        found = [
+            int.from_bytes(records[at + _INSTRUMENT : at + _INSTRUMENT + 4], "little", signed=True)
+            for at in range(0, len(records), size)
+            if records[at + _KIND] == _ORDER
+        ]
+        if found:
+            self._sweeps.pop(account, None)
+            self.entering.setdefault(account, Counter()).update(found)
+        return found
+
+    def entered(self, account: int, instruments: list[int]) -> None:
+        """Those orders are in, or refused."""
+        if not instruments:
+            return
+        left = self.entering[account]
+        left.subtract(instruments)
+        for number in instruments:
+            if not left[number]:
+                del left[number]
+        if not left:
+            del self.entering[account]
+
+    def sweep(self, call: Any, what: tuple[int, ...]) -> bool:
+        """Whether a mass cancel is to be journalled: not where one on its way does the same, whose answer it gets."""
+        known = self._sweeps.get(call.account, {})
+        first = known.get(what)
+        if first is not None and not first.answered:
+            first.followers.append(call)
+            return False
+        known = {key: sweep for key, sweep in known.items() if not sweep.answered}
+        self._sweeps[call.account] = {**known, what: call}
+        return True

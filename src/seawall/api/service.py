@@ -91,8 +91,11 @@ class Service(Answering):
         elif not urgent:
             self.edge.admit(session, call.account)
 
+        entering: list[int] = []
+
         def done(seq: int, error: SeawallError | None) -> None:
             session.pending -= 1
+            self.edge.entered(call.account, entering)
             if seq in self.view.refused:
                 self.edge.refused(call.account)
             self._settle(call, lambda: then(result_of(seq, error)))
@@ -106,6 +109,8 @@ class Service(Answering):
             self.edge.count(session, call.account, 10047)
             raise RpcError(10047, waiting=error.waiting, most=error.most) from None
         session.pending += 1
+        if not urgent and not behind:
+            entering += self.edge.enter(call.account, records)
 
     def look(self, call: Call, see: Callable[[], Any], then: Callable[[Any], Any]) -> None:
         """Answer a call with what `then` makes of a look at the node's state between two groups."""

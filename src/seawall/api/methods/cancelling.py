@@ -75,14 +75,13 @@ class Quotes(CancelAll, frozen=True, kw_only=True):
 @method("private/cancel_all", CancelAll, scope="trade:read_write", trading=True, free=True)
 def cancel_all(service: Service, call: Call, asked: CancelAll) -> Any:
     """Cancel all orders; how many."""
-    return _whole(service, call, asked, open_orders(service, call.account, lambda listing: True), [-1])
+    return _whole(service, call, asked, lambda listing: True, everything=True)
 
 
 @method("private/cancel_all_by_instrument", ByInstrument, scope="trade:read_write", trading=True, free=True)
 def cancel_all_by_instrument(service: Service, call: Call, asked: ByInstrument) -> Any:
     """Cancel all orders of an instrument; how many."""
-    listing = service.listing(asked.instrument_name)
-    return _chosen(service, call, asked, choose_one(service, listing.name), asked.type, [listing.number])
+    return _chosen(service, call, asked, choose_one(service, asked.instrument_name), asked.type)
 
 
 @method("private/cancel_all_by_currency", ByCurrency, scope="trade:read_write", trading=True, free=True)
@@ -141,29 +140,32 @@ def _refuse_freezing(asked: CancelAll) -> None:
         raise not_implemented("quotes are frozen by their protection only")
 
 
-def _chosen(
-    service: Service,
-    call: Call,
-    asked: CancelAll,
-    choice: Choice,
-    kind: str | None,
-    instruments: list[int] | None = None,
-) -> Any:
+def _chosen(service: Service, call: Call, asked: CancelAll, choice: Choice, kind: str | None) -> Any:
     """By instrument where all of it goes, which spends none of the account's budget of cancels; else order by order."""
+    if kind in (None, "all"):
+        return _whole(service, call, asked, choice)
     found = open_orders(service, call.account, choice, kind)
-    if kind not in (None, "all"):
-        _refuse_freezing(asked)
-        return _each(service, call, found, detailed=asked.detailed)
-    if instruments is None:
-        instruments = sorted({order.instrument for order in found})
-    return _whole(service, call, asked, found, instruments)
-
-
-def _whole(service: Service, call: Call, asked: CancelAll, found: list[Order], instruments: list[int]) -> Any:
-    """All orders of some instruments (-1: of every one). `found` are those that were open when it was asked."""
     _refuse_freezing(asked)
+    return _each(service, call, found, detailed=asked.detailed)
+
+
+def _whole(service: Service, call: Call, asked: CancelAll, choice: Choice, *, everything: bool = False) -> Any:
+    """All orders of some instruments. Where nothing is open or on its way nothing is journalled: it is counted."""
+    _refuse_freezing(asked)
+    if everything:
+        service.sequencer.withdraw(call.account)
+    edge, listings = service.edge, service.view.listings
+    found = open_orders(service, call.account, choice)
+    entering = [number for number in edge.entering.get(call.account, ()) if choice(listings[number])]
+    instruments = sorted({order.instrument for order in found}.union(entering))
     if not instruments:
+        edge.shed[call.account, 0] += 1
         return [] if asked.detailed else 0
+    if everything:
+        instruments = [-1]
+    if not edge.sweep(call, (int(asked.detailed), *instruments)):
+        edge.shed[call.account, 0] += 1
+        return None
     records = [packed(Kind.CANCEL_ALL, account=call.account, instrument=number) for number in instruments]
 
     def then(seq: int) -> Any:
@@ -180,11 +182,7 @@ def _whole(service: Service, call: Call, asked: CancelAll, found: list[Order], i
         return _counted(service, [known[number] for number in sorted(known)], detailed=asked.detailed)
 
     data = b"".join(records)
-    if instruments == [-1]:
-        service.sequencer.withdraw(call.account)
-        service.command(call, data, then, urgent=True)
-    else:
-        service.command(call, data, then, behind=True)
+    service.command(call, data, then, urgent=everything, behind=not everything)
     return None
 
 
