@@ -1,5 +1,7 @@
 """Market-maker protection, mass quotes, cancel on disconnect, the rule against trading with oneself."""
 
+import time
+
 import msgspec
 from api_venue import ALICE, BOB, CAROL, ETHER, PERPETUAL, PRICE
 
@@ -323,6 +325,40 @@ def test_for_the_account_later_connections_start_with_it_and_a_restart_is_one(ve
     assert state(venue, others, BOB)["order_state"] == "open"
     assert venue.result("private/disable_cancel_on_disconnect", ALICE, scope="account") == "ok"
     assert restarted(venue).arrangements.at_disconnect == set()
+
+
+def test_what_goes_with_a_connection_is_in_the_journal(venue):
+    """Orders before it was asked, on their way then, and after; taken back as it is; not after a logout."""
+    socket, plain = venue.socket(ALICE), venue.socket(ALICE)
+    first, other = order_on(socket), order_on(plain)
+    venue.service.sequencer.look(lambda: time.sleep(0.2), lambda *told: None)
+    socket.send("private/buy", instrument_name=PERPETUAL, amount=100, price=58_000.0)
+    socket.request("private/enable_cancel_on_disconnect")
+    last = order_on(socket)
+    heard(venue)
+    marked = [order.id for order in restarted(venue).orders.values() if order.along]
+    assert len(marked) == 3 and {f"BTC-{number}" for number in marked} >= {first, last} - {other}
+    socket.request("private/disable_cancel_on_disconnect")
+    assert not any(order.along for order in restarted(venue).orders.values())
+    socket.request("private/enable_cancel_on_disconnect")
+    socket.session.logged_out = True
+    venue.service.disconnected(socket.session)
+    heard(venue)
+    assert not any(order.along for order in restarted(venue).orders.values())
+    assert len(venue.result("private/get_open_orders", ALICE)) == 4
+
+
+def test_at_a_restart_what_was_to_go_with_a_connection_goes(venue):
+    socket, plain = venue.socket(ALICE), venue.socket(ALICE)
+    protect(venue, ALICE, quantity_limit=100.0, mmp_group="g")
+    socket.request("private/enable_cancel_on_disconnect")
+    gone, kept = order_on(socket), order_on(plain)
+    quoted = quote(socket, two_sided(59_000.0, None))["result"]["orders"][0]["order_id"]
+    venue.service.restarted()
+    heard(venue)
+    for order in (gone, quoted):
+        assert state(venue, order)["cancel_reason"] == "cancel_on_disconnect"
+    assert state(venue, kept)["order_state"] == "open"
 
 
 def test_scopes_and_doors_of_cancel_on_disconnect(venue):

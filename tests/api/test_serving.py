@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 import aiohttp
 import pytest
 from dev_venue import ENVIRONMENT, START, DevVenue, dev_venue
+from wire import Wire
 
 from seawall.api import serving
 from seawall.api.operations import journalling
@@ -72,6 +74,33 @@ def test_a_dev_venue_opens_itself_after_a_crash_but_not_what_people_halted(tmp_p
         refused = venue.get("private/buy", "alice", instrument_name="BTC-PERPETUAL", amount=10, price=50000)["error"]
         assert refused["data"]["control"] == "VENUE_HALTED"
         assert "reopened by itself" not in venue.log.read_text()
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_and_a_kill_take_along_what_was_to_go_with_a_connection(tmp_path, end):
+    order = {"instrument_name": "BTC-PERPETUAL", "amount": 10, "price": 41_000}
+
+    async def place(venue):
+        wire = await Wire().connect(venue, "carol")
+        early = (await wire.result("private/buy", **order))["order"]["order_id"]
+        assert await wire.result("private/enable_cancel_on_disconnect") == "ok"
+        late = (await wire.result("private/buy", **order))["order"]["order_id"]
+        venue.process.send_signal(end)
+        await asyncio.wait_for(wire.ended.wait(), 30)
+        await wire.close()
+        return early, late
+
+    first = DevVenue(tmp_path / "venue")
+    kept = first.get("private/buy", "carol", **order)["result"]["order"]["order_id"]
+    gone = asyncio.run(place(first))
+    first.process.wait(30)
+    stopped = time.time() * 1000
+    with dev_venue(tmp_path / "venue") as venue:
+        for number in gone:
+            found = venue.get("private/get_order_state", "carol", order_id=number)["result"]
+            assert (found["order_state"], found["cancel_reason"]) == ("cancelled", "cancel_on_disconnect")
+            assert (found["last_update_timestamp"] < stopped) == (end == signal.SIGTERM)
+        assert [row["order_id"] for row in venue.get("private/get_open_orders", "carol")["result"]] == [kept]
 
 
 def test_an_address_has_so_many_connections_and_no_more(tmp_path):

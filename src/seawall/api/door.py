@@ -48,6 +48,8 @@ class Door:
     def __init__(self, service: Answering) -> None:
         self.service = service
         self.sessions: set[Session] = set()
+        self.draining = False
+        """The venue stops: nothing more is taken from WebSockets, and no new one."""
         self._log = structlog.get_logger()
 
     async def __call__(self, request: BaseRequest) -> web.StreamResponse:
@@ -109,6 +111,8 @@ class Door:
             session.identity = from_header(self.service, asked, b"", "", {})  # a socket may log in by header, too
         except RpcError:
             return web.Response(status=401)
+        if self.draining:
+            return web.Response(status=503)
         if self._crowded(asked.client):
             return web.Response(status=429)
         # it answers a goodbye when the place is free again: who connects anew on hearing it is not one too many
@@ -178,6 +182,9 @@ class Door:
             message = await receive()
             if message.type not in texts:
                 session.said_goodbye = message.type == WSMsgType.CLOSE
+                return
+            if self.draining:
+                await session.closed.wait()
                 return
             session.heard_at = time.monotonic()
             data = message.data

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from seawall.api.access import Access
 from seawall.api.answering import Answering
@@ -20,6 +22,9 @@ from seawall.node.node import Group, Node
 from seawall.node.sequencer import Overloaded, Sequencer, result_of
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import FLAG_DISCONNECTED, Kind
+
+_NOTED: Final = 1_000
+"""Orders of one note."""
 
 Then = Callable[[int], Any]
 """What to do with the first seq of a request that is durable; its result is the answer."""
@@ -132,8 +137,32 @@ class Service(Answering):
         """A connection is gone: orders placed through it go, too, where that was arranged."""
         if not session.said_goodbye:
             self.resending.cut(session)
+        if session.logged_out:
+            session.cancel_on_disconnect = False
+            self._ask(*self.going_along(session))
         session.gone = True
         self._cut(session)
+
+    def placed(self, session: Session, order: Order) -> None:
+        """An order was placed through a connection and is open."""
+        session.place(order.id, self.view.client(order.account).open)
+        asked = session.cancel_on_disconnect
+        if asked is not None and order.along != asked:  # it was asked while the order was on its way
+            self._ask(*self.going_along(session))
+
+    def going_along(self, session: Session) -> tuple[bytes, bytes]:
+        """Records and attachments that note which open orders go with a connection, as far as it is not known.
+
+        Nobody else remembers it when the venue is killed: see `restarted`.
+        """
+        enabled = bool(session.cancel_on_disconnect)
+        found = [self.view.orders[number] for number in session.placed if number in self.view.orders]
+        changed = [order.id for order in found if order.along != enabled and order.state in (OPEN, UNTRIGGERED)]
+        notes = [
+            msgspec.json.encode({"note": "along", "enabled": enabled, "orders": changed[at : at + _NOTED]})
+            for at in range(0, len(changed), _NOTED)
+        ]
+        return b"".join(packed(Kind.TIME, attachment=len(note)) for note in notes), b"".join(notes)
 
     def takes_orders_along(self, session: Session, account: int) -> bool:
         """Whether an account's open orders that were placed through a connection go when it does."""
@@ -151,6 +180,9 @@ class Service(Answering):
             for order in found
             if order.state in (OPEN, UNTRIGGERED) and self.takes_orders_along(session, order.account)
         ]
+        self._take_along(orders)
+
+    def _take_along(self, orders: list[Order]) -> None:
         data = DISCONNECTED * len(orders)
         records = b"".join(
             packed(
@@ -165,8 +197,13 @@ class Service(Answering):
         self._ask(records, data)
 
     def restarted(self) -> None:
-        """Every connection broke when the venue stopped: cancel the orders of accounts that arranged for that."""
+        """Every connection broke when the venue stopped: cancel what was to go with one.
+
+        That is the orders of accounts that arranged for it, and those that a connection had it noted of.
+        """
         arranged = self.view.arrangements.at_disconnect
+        clients = self.view.clients.values()
+        self._take_along([order for client in clients for order in client.open.values() if order.along])
         accounts = [account for account in arranged if self.view.client(account).open]
         self._ask(
             b"".join(

@@ -31,6 +31,7 @@ from seawall.api.operations.operations import Operations, Settings
 from seawall.api.operations.people import development_people, first_operator
 from seawall.api.remembering import Keeper, memory_of
 from seawall.api.service import Service
+from seawall.api.session import Session
 from seawall.api.sockets import free_port, taken, until_listening
 from seawall.api.web import CLOSE_S, WebServer
 from seawall.journal import Frame
@@ -301,14 +302,9 @@ class Venue:
             await asyncio.wait(watching, timeout=CLOSE_S)
         await asyncio.gather(*self._watches, return_exceptions=True)
         await self._keeper.stop()
+        left = await self._hang_up()
         await asyncio.to_thread(self.service.sequencer.stop)
-        end = time.monotonic() + DRAIN_S
-        while any(session.outbox for session in self.door.sessions) and time.monotonic() < end:
-            await asyncio.sleep(0.01)
         await self.service.hub.stop()
-        left = list(self.door.sessions)
-        for session in left:
-            session.close(1001, "the venue stops")
         for server in self._servers:
             server.stop()
         waiting = (await asyncio.wait(self._tasks, timeout=CLOSE_S))[1] if self._tasks else set()
@@ -317,6 +313,19 @@ class Venue:
                 session.cut()
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
         await asyncio.to_thread(self.node.stop)
+
+    async def _hang_up(self) -> list[Session]:
+        """Answer what came, then close all connections, while what is to go with them can be written; who they were."""
+        door, end = self.door, time.monotonic() + DRAIN_S
+        door.draining = True
+        while any(session.pending or session.outbox for session in door.sessions) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        left = list(door.sessions)
+        for session in left:
+            session.close(1001, "the venue stops")
+        while door.sessions and time.monotonic() < end + CLOSE_S:
+            await asyncio.sleep(0.01)
+        return left
 
 
 def _litestar(app: Any, door: Listening) -> Server:

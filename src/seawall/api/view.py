@@ -64,11 +64,13 @@ OPEN, UNTRIGGERED, FILLED, CANCELLED = "open", "untriggered", "filled", "cancell
 
 
 class OrderNote(msgspec.Struct, frozen=True):
-    """What travels as the attachment of an ORDER: the owner's label, a client id, and of a mass quote its marks."""
+    """What travels as the attachment of an ORDER: the owner's label, a client id, of a mass quote its marks, and
+    whether it goes along with the connection it was placed through."""
 
     label: str = ""
     client: str = ""
     quote: list[str] | None = None
+    along: bool = False
 
 
 _NO_NOTE: Final = OrderNote()
@@ -120,6 +122,8 @@ class Order(msgspec.Struct, eq=False, gc=False):
     done_reason: int = 0
     done_seq: int = 0
     """The command that cancelled it."""
+    along: bool = False
+    """Whether it is to go with the connection it was placed through, also where the venue's end is that one's."""
 
     @property
     def stop(self) -> bool:
@@ -134,10 +138,13 @@ def _ordered(record: tuple[Any, ...], now_ms: int, data: bytes) -> Order:
         price, amount, _, _, _, trigger, _, display, until, _,
     ) = record  # fmt: skip
     note = _order_note(data) if data else _NO_NOTE
-    return Order(
+    order = Order(
         number, account, instrument, side, type_, tif, flags, watch, until, display, price, trigger, amount, amount,
         (amount, price, trigger, flags, display), trigger, now_ms, now_ms, note.label, note.client, note.quote,
     )  # fmt: skip
+    if note.along:
+        order.along = True
+    return order
 
 
 class Trade:
@@ -403,6 +410,10 @@ class View:
             self._volatilities_of(note.get("instruments", {}))
         elif kind == "funding":
             self.accrued.posted(note)
+        elif kind == "along":
+            for number in note["orders"]:
+                if number in self.orders:
+                    self.orders[number].along = bool(note["enabled"])
         elif kind in NOTES and not any(self.seq - back in self.refused for back in range(1, note.get("after", 0) + 1)):
             self.arrangements.noted(note)
 

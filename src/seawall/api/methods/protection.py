@@ -248,9 +248,13 @@ def _arrange(service: Service, call: Call, asked: Scope, *, enabled: bool) -> An
         call.session.cancel_on_disconnect = enabled
     elif asked.scope == "connection":
         raise RpcError(10030)
-    if asked.scope == "connection":
+    records, data = service.going_along(call.session)
+    if asked.scope == "account":
+        note = msgspec.json.encode({"note": "disconnect", "account": call.account, "enabled": enabled})
+        records, data = records + packed(Kind.TIME, attachment=len(note)), data + note
+    if not records:
         return "ok"
-    _note(service, call, {"note": "disconnect", "account": call.account, "enabled": enabled})
+    service.command(call, records, lambda seq: "ok", data, urgent=True)
     return None
 
 

@@ -138,7 +138,8 @@ def _record(service: Service, call: Call, asked: MassQuote, part: _Part, wanted:
     if wanted.post_only:
         entry = FLAG_POST_ONLY if wanted.reject_post_only else FLAG_POST_ONLY | FLAG_SLIDE
     fields: dict[str, Any] = {"account": call.account, "instrument": listing.number, "price": price}
-    part.data = msgspec.json.encode({"quote": [asked.quote_id, part.quote.quote_set_id, asked.mmp_group]})
+    along = {"along": True} if order is None and call.session.cancel_on_disconnect else {}
+    part.data = msgspec.json.encode({"quote": [asked.quote_id, part.quote.quote_set_id, asked.mmp_group], **along})
     fields["attachment"] = len(part.data)
     if order is not None:
         whole = order.filled + quantity
@@ -171,7 +172,7 @@ def _answer(service: Service, call: Call, parts: list[_Part], sent: list[tuple[i
             continue
         order = part.order or service.view.orders[seq]
         if order.state == OPEN:
-            call.session.place(order.id, service.view.client(call.account).open)
+            service.placed(call.session, order)
         made = placed(service, call, order.id)
         orders.append(made["order"])
         trades += [trade for trade in made["trades"] if trade["trade_id"] not in part.told]

@@ -106,9 +106,11 @@ def place(service: Service, call: Call, asked: OrderParameters, side: int) -> An
         known = service.resending.find(_particulars(call.account, asked.label, fields, side)) if asked.label else None
     if known is not None:
         return placed(service, call, known)
-    note = {"label": asked.label} if asked.label else {}
+    note: dict[str, Any] = {"label": asked.label} if asked.label else {}
     if client:
         note["client"] = client
+    if call.session.cancel_on_disconnect:
+        note["along"] = True
     data = msgspec.json.encode(note) if note else b""
     mode = service.view.arrangements.self_match(call.account)
     record = packed(Kind.ORDER, account=call.account, side=side, self_match=mode, attachment=len(data), **fields)
@@ -131,7 +133,7 @@ def _answered(service: Service, call: Call, seq: int, client: str) -> dict[str, 
     service.resending.placed(call.session, number)
     order = service.view.orders[number]
     if order.state in (OPEN, UNTRIGGERED):
-        call.session.place(number, service.view.client(call.account).open)
+        service.placed(call.session, order)
     elif order.done_reason == Reason.SELF_MATCH and not order.filled:
         raise RpcError(10003, order_id=order_id(order, service.view.listings[order.instrument]))
     return placed(service, call, number)
