@@ -200,6 +200,28 @@ def test_a_dry_run_changes_nothing(tmp_path, path):
     run(scenario, tmp_path, backup=str(tmp_path / "backup"))
 
 
+def test_each_path_that_changes_something_has_a_dry_run_that_is_tested():
+    """But a signature, which says no more than it signs; prices are below, and so is a withdrawal."""
+    posts = {path for path, method, _ in handlers() if method == "POST"}
+    elsewhere = {"/prices", "/proposals/some/signatures", "/proposals/some/withdraw"}
+    assert posts == set(CHANGES) | elsewhere
+
+
+def test_a_dry_run_of_a_withdrawal_leaves_the_proposal_pending(tmp_path):
+    async def scenario(d):
+        id_, _ = await d.propose("/accounts", **DEPOSIT, amount="1")
+        seq = d.service.node.journal.next_seq
+        answer = await d.post(f"/proposals/{id_}/withdraw", reason="x", dry_run=True)
+        assert answer["dry_run"] is True and answer["proposal"]["state"] == "pending"
+        assert d.service.node.journal.next_seq == seq
+        assert (await d.get(f"/proposals/{id_}"))["state"] == "pending"
+        await d.post(f"/proposals/{id_}/withdraw", reason="x")
+        assert (await d.get(f"/proposals/{id_}"))["state"] == "withdrawn"
+        await d.post(f"/proposals/{id_}/withdraw", reason="x", dry_run=True, status=400)
+
+    run(scenario, tmp_path)
+
+
 @pytest.mark.parametrize("path", CHANGES)
 def test_every_change_is_journalled_under_a_name_with_a_reason(tmp_path, path):
     async def scenario(d):

@@ -554,7 +554,7 @@ async def sign(request: Ask, id_: FromPath[str], data: JSONBody[SignatureGiven])
 async def withdraw(request: Ask, id_: FromPath[str], data: JSONBody[Body]) -> dict[str, Any]:
     """End a proposal that waits."""
     operations: Operations = request.app.state.operations
-    return await operations.withdraw(request.user, id_, data.reason)
+    return await operations.withdraw(request.user, id_, data.reason, dry_run=data.dry_run)
 
 
 # -- the application ---------------------------------------------------------------------------------------------------

@@ -159,12 +159,13 @@ class Proposals:
             row.state = EXECUTING
         return row, complete
 
-    def withdraw(self, id_: str, now_ms: int) -> Proposal:
+    def withdraw(self, id_: str, now_ms: int, *, dry_run: bool = False) -> Proposal:
         """End one that waits. Raises InputError."""
         row = self.get(id_, now_ms)
         if row.state != PENDING:
             raise InputError("proposal", id_[:64], f"is {row.state}, not pending")
-        row.state, row.sealed = WITHDRAWN, ""
+        if not dry_run:
+            row.state, row.sealed = WITHDRAWN, ""
         return row
 
     def expire(self, now_ms: int) -> None:

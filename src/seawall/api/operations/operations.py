@@ -335,10 +335,12 @@ class Operations:
             await self._execute(proposal)
         return {"signed": True, "proposal": describe(proposal, self.registry.needed)}
 
-    async def withdraw(self, by: Operator, id_: str, reason: str) -> dict[str, Any]:
+    async def withdraw(self, by: Operator, id_: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """End a proposal that waits: that only restricts, so anybody who may propose may."""
         check_reason(reason)
-        proposal = self.proposals.withdraw(id_, self.now_ms)
+        proposal = self.proposals.withdraw(id_, self.now_ms, dry_run=dry_run)
+        if dry_run:
+            return {"dry_run": True, "would": "withdraw", "proposal": describe(proposal, self.registry.needed)}
         await self.note(by, "withdraw", proposal=id_, reason=reason)
         return {"withdrawn": True, "proposal": describe(proposal, self.registry.needed)}
 
