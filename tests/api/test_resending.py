@@ -1,11 +1,15 @@
 """Orders sent twice while the first still is in the writer's hands, or was taken back from them."""
 
+import pickle
 import threading
 from contextlib import contextmanager
 
 import msgspec
-from api_venue import ALICE, PERPETUAL
+import pytest
+from api_venue import ALICE, BOB, PERPETUAL, PRICE
 
+from seawall.api import memory as room
+from seawall.api.memory import Memory
 from seawall.api.rpc import Call, parse
 
 ORDER = {"instrument_name": PERPETUAL, "amount": 10, "price": 50_000, "client_order_id": "mine"}
@@ -79,3 +83,34 @@ def test_a_killed_order_is_an_order_to_its_owner(venue):
     assert venue.result("private/get_order_state", ALICE, order_id=killed["order_id"]) == killed
     assert venue.result("private/buy", ALICE, **ORDER, time_in_force="fill_or_kill")["order"] == killed
     assert venue.result("private/get_open_orders", ALICE) == []
+
+
+@pytest.mark.parametrize("again", ["the same process", "a start from its memory"])
+def test_a_client_id_names_its_order_also_after_the_order_left_the_history(venue, monkeypatch, again):
+    monkeypatch.setattr("seawall.api.view.ORDERS_KEPT", 3)
+    session = venue.session(ALICE)
+    venue.sell(BOB, 10, PRICE)
+    asked = {**ORDER, "price": PRICE, "amount": 30}
+    venue.call("private/buy", session=session, **asked)
+    venue.result("private/cancel_all", ALICE)
+    first = venue.result("private/buy", ALICE, **asked)
+    assert (first["order"]["order_state"], first["order"]["filled_amount"]) == ("cancelled", 10)
+    for _ in range(5):
+        venue.result("private/cancel", ALICE, order_id=venue.buy(ALICE, 10, 50_000.0)["order_id"])
+    assert venue.error("private/get_order_state", ALICE, order_id=first["order"]["order_id"])["code"] == 10004
+    if again != "the same process":
+        venue.view.__dict__.update(room._read(pickle.dumps(venue.view), Memory.kept).__dict__)
+    assert venue.result("private/buy", ALICE, **asked) == first
+    assert venue.result("private/sell", BOB, **asked)["order"]["order_id"] != first["order"]["order_id"]
+    assert venue.result("private/get_open_orders", ALICE) == []
+
+
+def test_so_many_client_ids_of_an_account_are_kept_and_the_oldest_goes_first(venue, monkeypatch):
+    monkeypatch.setattr("seawall.api.client_ids.CLIENT_IDS_KEPT", 3)
+    asked = {**ORDER, "time_in_force": "fill_or_kill"}
+    made = [venue.result("private/buy", ALICE, **asked | {"client_order_id": f"mine-{n}"}) for n in range(4)]
+    for n in (3, 2, 1):
+        assert venue.result("private/buy", ALICE, **asked | {"client_order_id": f"mine-{n}"}) == made[n]
+    assert venue.result("private/buy", ALICE, **asked | {"client_order_id": "mine-0"}) != made[0]
+    kept = venue.view.client(ALICE).client_ids
+    assert len(kept._orders) == len(kept._age) == 3

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import structlog
 
-from seawall.api import funding, ledger, listing, statistics, view
+from seawall.api import client_ids, funding, ledger, listing, statistics, view
 from seawall.api.arrangements import Arrangements
 from seawall.api.operations.record import Override, Record, Standing
 from seawall.api.requirements import Requirements
@@ -43,7 +43,8 @@ class Memory:
     """The folds of one venue's journal. `take` hears a durable frame at a start."""
 
     kept: tuple[type, ...] = (
-        *(view.View, view.Order, view.Trade, view.Book, view.Client, listing.Listing, funding.Accrued),
+        *(view.View, view.Order, view.Trade, view.Book, view.Client, client_ids.ClientIds),
+        *(listing.Listing, funding.Accrued),
         *(ledger.Ledger, ledger.Book, ledger.Position, ledger.Entry, Arrangements, Requirements),
         *(statistics.Statistics, statistics.Series, statistics.Candle, statistics.Index),
         *(Record, Standing, Override, VenueState, Reason, Instrument, Form, Product, deque),

@@ -1,7 +1,7 @@
 """Orders sent again after a cut: the same client id is answered with the first result, and nothing is placed twice.
 
-A `client_order_id` names an order for good: sent again, now or after a restart, it is answered with that order, also
-while the first is still in the writer's hands.
+A `client_order_id` names an order: sent again, now or after a restart, it is answered with that order, also while the
+first is still in the writer's hands; `client_ids` says for how many.
 
 A `label` may mark many orders, so it names one only where the answer may have been lost: the order was placed by a
 process that ended uncleanly, or through a connection that broke before its answer was sent or within RECENT_S after it.

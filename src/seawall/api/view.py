@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 
 from seawall.api.arrangements import NOTES, Arrangements
+from seawall.api.client_ids import ClientIds, unpacked
 from seawall.api.funding import Accrued
 from seawall.api.ledger import Ledger
 from seawall.api.listing import Listing
@@ -215,7 +216,7 @@ class Book:
 class Client:
     """What one account has: orders by id, newest last, and trades."""
 
-    __slots__ = ("created_ms", "finished", "name", "number", "open", "simulated_ms", "trades")
+    __slots__ = ("client_ids", "created_ms", "finished", "name", "number", "open", "simulated_ms", "trades")
 
     def __init__(self, number: int) -> None:
         self.number, self.name = number, f"account-{number}"
@@ -225,6 +226,7 @@ class Client:
         self.open: dict[int, Order] = {}
         self.finished: deque[Order] = deque()
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self.client_ids = ClientIds()
 
 
 class Changes:
@@ -291,7 +293,6 @@ class View:
         """seq: reason, its two numbers, instrument, price: until the one who asked was told."""
         self.duplicates: dict[int, int] = {}
         """seq of an order sent again: the first order under its client id."""
-        self.by_client_id: dict[tuple[int, str], int] = {}
         self.sent: dict[tuple[int, str], int] = {}
         self._specs: dict[int, Instrument] = {}
         self._arriving: list[Order] = []
@@ -431,6 +432,11 @@ class View:
             found = self.clients[number] = Client(number)
         return found
 
+    def named(self, account: int, client_id: str) -> Order | None:
+        """The order of an account that a client id names, also after it left the history."""
+        found = self.client(account).client_ids.get(client_id)
+        return unpacked(found, Order) if isinstance(found, bytes) else self.orders.get(found or 0)
+
     # -- orders --------------------------------------------------------------------------------------------------------
 
     def _enter(self, record: tuple[Any, ...], data: bytes) -> Order:
@@ -438,7 +444,7 @@ class View:
         order = _ordered(record, self.now_ns // 1_000_000, data)
         self.orders[order.id] = self.client(order.account).open[order.id] = order
         if order.client:
-            self.by_client_id[order.account, order.client] = order.id
+            self.client(order.account).client_ids.names(order)
         return order
 
     def _accepted(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
@@ -461,7 +467,7 @@ class View:
         order.price = event[_PRICE]
         self.orders[order.id] = self.client(order.account).open[order.id] = order
         if order.client:
-            self.by_client_id[order.account, order.client] = order.id
+            self.client(order.account).client_ids.names(order)
         order.resting = min(order.display, order.amount) if order.display else order.amount
         self.books[order.instrument].add(order.side, order.price, order.resting)
         changes = self._changes
@@ -643,7 +649,7 @@ class View:
             old = client.finished.popleft()
             self.orders.pop(old.id, None)
             if old.client:
-                self.by_client_id.pop((old.account, old.client), None)
+                client.client_ids.leaves(old)
 
     def _changed(self, order: Order) -> None:
         order.updated_ms = self.now_ns // 1_000_000

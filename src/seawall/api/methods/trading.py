@@ -101,11 +101,13 @@ def place(service: Service, call: Call, asked: OrderParameters, side: int) -> An
         if first is not None and not first.answered:
             first.followers.append(call)
             return None
-        known = service.view.by_client_id.get((call.account, client))
-    else:
-        known = service.resending.find(_particulars(call.account, asked.label, fields, side)) if asked.label else None
-    if known is not None:
-        return placed(service, call, known)
+        known = service.view.named(call.account, client)
+        if known is not None:
+            return _shown(service, known)
+    elif asked.label:
+        number = service.resending.find(_particulars(call.account, asked.label, fields, side))
+        if number is not None:
+            return placed(service, call, number)
     note: dict[str, Any] = {"label": asked.label} if asked.label else {}
     if client:
         note["client"] = client
@@ -141,12 +143,15 @@ def _answered(service: Service, call: Call, seq: int, client: str) -> dict[str, 
 
 def placed(service: Service, call: Call, number: int) -> dict[str, Any]:
     """An order and its executions."""
+    return _shown(service, service.view.orders[number])
+
+
+def _shown(service: Service, order: Order) -> dict[str, Any]:
     view = service.view
-    order = view.orders[number]
     trades: list[dict[str, Any]] = []
     if order.filled:
         for trade in reversed(view.client(order.account).trades):
-            if trade.taker is order or trade.maker is order:
+            if order.id in (trade.taker.id, trade.maker.id):
                 trades += user_trades(view, trade, order.account)
             elif trade.at_ms < order.created_ms:
                 break
