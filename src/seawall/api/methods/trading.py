@@ -92,8 +92,7 @@ def sell(service: Service, call: Call, asked: OrderParameters) -> Any:
 def place(service: Service, call: Call, asked: OrderParameters, side: int) -> Any:
     """Check what only the wire knows, then hand the order to the engine, which checks all the rest."""
     listing = service.listing(asked.instrument_name)
-    if asked.valid_until is not None and asked.valid_until < service.clock_ms():
-        raise RpcError(13888, reason=f"valid_until {asked.valid_until} has passed")
+    _check_valid(service, asked.valid_until)
     fields = _fields(service, listing, asked, side)
     client = asked.client_order_id or asked.clientOrderId or ""
     if client:
@@ -120,6 +119,11 @@ def place(service: Service, call: Call, asked: OrderParameters, side: int) -> An
     if client:
         service.resending.sent(call.account, client, call)
     return None
+
+
+def _check_valid(service: Service, until_ms: int | None) -> None:
+    if until_ms is not None and until_ms < service.clock_ms():
+        raise RpcError(13888, reason=f"valid_until {until_ms} has passed")
 
 
 def _particulars(account: int, label: str, fields: dict[str, Any], side: int) -> Particulars:
@@ -250,8 +254,13 @@ class EditParameters(Parameters, frozen=True):
     trigger_price: float | None = None
     trigger_offset: float | None = None
     post_only: bool | None = None
-    reject_post_only: bool = False
+    reject_post_only: bool | None = None
+    reduce_only: bool | None = None
+    mmp: bool | None = None
+    display_amount: float | None = None
+    max_show: float | None = None
     advanced: str | None = None
+    valid_until: int | None = None
 
 
 @method("private/edit", EditParameters, scope="trade:read_write", trading=True)
@@ -262,9 +271,11 @@ def edit(service: Service, call: Call, asked: EditParameters) -> Any:
 
 def change(service: Service, call: Call, order: Order, asked: Any) -> Any:
     """Edit an order the caller owns."""
+    _check_valid(service, asked.valid_until)
     if order.state not in (OPEN, UNTRIGGERED):
         raise RpcError(11044, order_state=order.state)
     listing = service.view.listings[order.instrument]
+    _check_unchanged(listing, order, asked)
     amount = order.amount
     if asked.amount is not None or asked.contracts is not None:
         amount = lots(listing, asked.amount, asked.contracts)
@@ -274,8 +285,9 @@ def change(service: Service, call: Call, order: Order, asked: Any) -> Any:
     if where is not None:
         trigger = ticks(listing, where, code=10044)
     flags = order.flags & (FLAG_POST_ONLY | FLAG_SLIDE)
-    if asked.post_only is not None:
-        flags = (FLAG_POST_ONLY | (0 if asked.reject_post_only else FLAG_SLIDE)) if asked.post_only else 0
+    if asked.post_only is not None or asked.reject_post_only is not None:
+        post_only = flags & FLAG_POST_ONLY if asked.post_only is None else asked.post_only
+        flags = (FLAG_POST_ONLY | (0 if asked.reject_post_only else FLAG_SLIDE)) if post_only else 0
     record = packed(
         Kind.EDIT,
         account=call.account,
@@ -293,6 +305,26 @@ def change(service: Service, call: Call, order: Order, asked: Any) -> Any:
 
     service.command(call, record, then)
     return None
+
+
+def _check_unchanged(listing: Listing, order: Order, asked: Any) -> None:
+    """Raise RpcError 10033 for a value that an edit cannot change: better refused than passed over in silence."""
+    trailing = order.type == OrderType.TRAILING
+    now: dict[str, Any] = {
+        "reduce_only": order.flags & FLAG_REDUCE_ONLY != 0,
+        "mmp": order.flags & FLAG_PROTECTED != 0,
+        "display_amount": listing.amount(order.display),
+        "max_show": listing.amount(order.display),
+        "advanced": None,
+    }
+    if not order.stop or trailing:
+        now["trigger_price"] = None
+    if not trailing:
+        now["trigger_offset"] = None
+    for name, value in now.items():
+        wanted = getattr(asked, name)
+        if wanted is not None and wanted != value:
+            raise RpcError(10033, param=name, reason=f"an edit does not change {name} of this order")
 
 
 class OrderId(Parameters, frozen=True):
