@@ -1,7 +1,11 @@
 """What an order and an edit may ask for, and what each is answered when it cannot be had."""
 
 import pytest
-from api_venue import ALICE, PERPETUAL
+from api_venue import ALICE, BOB, PERPETUAL, PRICE
+
+from seawall.api.errors import WORDS
+from seawall.vocabulary.reasons import REASONS
+from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
 
 STOP = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": 62_000.0}
 
@@ -49,3 +53,66 @@ def test_what_came_too_late_changes_nothing(venue):
         error = venue.error(name, ALICE, order_id=order["order_id"], label="", **asked, **late)
         assert error["code"] == 13888, name
     assert venue.result("private/get_open_orders", ALICE) == [order]
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def refused(venue, **asked):
+    return venue.error("private/buy", ALICE, **{"instrument_name": PERPETUAL, "amount": 10, **asked})
+
+
+def test_every_code_that_a_reason_is_answered_with_is_in_the_table():
+    rows = [row for row in REASONS.values() if row.dialect]
+    assert {row.dialect: row.word.split()[0] for row in rows} == {row.dialect: WORDS[row.dialect] for row in rows}
+
+
+def test_a_price_beyond_its_limit_is_refused_by_its_side_with_the_limit(venue):
+    listing = venue.view.by_name[PERPETUAL]
+    low, high = listing.price(listing.spec.price_min), listing.price(listing.spec.price_max)
+    for price, code, limit in ((low - 0.5, 10005, low), (high + 0.5, 10007, high), (-1, 10005, 0.5)):
+        error = refused(venue, price=price)
+        word = "price_too_low" if code == 10005 else "price_too_high"
+        assert (error["code"], error["message"], error["data"]["limit_price"]) == (code, f"{word} {limit}", limit)
+    assert refused(venue, price=1e12)["code"] == 10007
+    venue.submit(command(Kind.LIMIT, state=Limit.COLLAR, account=-1, instrument=0, amount=20_000, quantity=1))
+    edge = PRICE * 1.02
+    asked = {"instrument_name": PERPETUAL, "amount": 10, "price": edge + 0.5}
+    error = venue.error("private/buy", ALICE, **asked)
+    assert (error["code"], error["data"]["control"], error["data"]["limit_price"]) == (10007, "COLLAR", edge)
+    assert error["message"] == f"price_too_high {edge}"
+    edge = PRICE * 0.98
+    error = venue.error("private/sell", ALICE, **asked | {"price": edge - 0.5})
+    assert (error["code"], error["message"]) == (10005, f"price_too_low {edge}")
+
+
+def test_a_trigger_out_of_bounds_and_an_amount_of_nothing_have_codes_of_their_own(venue):
+    stop = {"type": "stop_market", "trigger": "mark_price"}
+    assert refused(venue, trigger_price=1e12, **stop)["code"] == 10034
+    assert refused(venue, trigger_price=0, **stop)["code"] == 10035
+    assert refused(venue, price=PRICE, amount=0)["code"] == 10002
+
+
+def test_a_halted_underlying_is_locked_and_a_halted_instrument_closed(venue):
+    venue.submit(command(Kind.STATE, type=Scope.INSTRUMENT, instrument=0, state=VenueState.HALTED))
+    assert refused(venue, price=PRICE)["code"] == 10012
+    venue.submit(command(Kind.STATE, type=Scope.UNDERLYING, instrument=0, state=VenueState.HALTED))
+    error = refused(venue, price=PRICE, instrument_name="BTC-9MAR26")
+    assert (error["code"], error["data"]["control"]) == (10019, "INSTRUMENT_HALTED")
+
+
+def test_a_price_is_named_only_where_it_would_do(venue):
+    error = refused(venue, price=PRICE, amount=400_000_000)
+    assert (error["data"]["control"], "limit_price" in error["data"]) == ("MARGIN", False)
+
+
+def test_a_refused_order_never_was_and_is_tried_anew_under_its_client_id(venue):
+    """So is what a lost refusal may have been; an order that was taken is never placed twice."""
+    mine = {"instrument_name": PERPETUAL, "amount": 10, "price": PRICE, "client_order_id": "mine"}
+    mine |= {"post_only": True, "reject_post_only": True}
+    venue.sell(BOB, 10, PRICE)
+    assert venue.error("private/buy", ALICE, **mine)["code"] == 11054
+    venue.result("private/cancel_all", BOB)
+    order = venue.result("private/buy", ALICE, **mine)["order"]
+    assert order["order_state"] == "open"
+    assert venue.result("private/buy", ALICE, **mine)["order"] == order

@@ -10,7 +10,7 @@ from seawall.api.access import Access
 from seawall.api.answering import Answering
 from seawall.api.channels import Hub
 from seawall.api.commands import packed
-from seawall.api.errors import RpcError, refusal
+from seawall.api.errors import RpcError, refused
 from seawall.api.listing import Listing
 from seawall.api.rates import OFF, Edge, Rates
 from seawall.api.resending import Resending
@@ -123,15 +123,9 @@ class Service(Answering):
 
     def checked(self, seq: int) -> None:
         """Raise the RpcError of a command that was refused, with its reason in words and numbers."""
-        refused = self.view.refused.pop(seq, None)
-        if refused is not None:
-            reason, a, b, instrument, price = refused
-            more: dict[str, Any] = {}
-            listing = self.view.listings.get(instrument)
-            if listing is not None:
-                more["instrument_name"] = listing.name
-                more["limit_price"] = listing.price(price)
-            raise refusal(reason, a, b, **more)
+        why = self.view.refused.pop(seq, None)
+        if why is not None:
+            raise refused(self.view, *why)
 
     def disconnected(self, session: Session) -> None:
         """A connection is gone: orders placed through it go, too, where that was arranged."""

@@ -141,7 +141,7 @@ REASONS: Final[dict[Reason, Row]] = {
         "side {a} and time in force {b}: side must be +1 or -1, time in force 0 to 3", 11029, "invalid_arguments"
     ),
     Reason.QUANTITY: Row("quantity {a} lots is outside 1 to {b}", 10021, "invalid_amount"),
-    Reason.PRICE_BAND: Row("price {a} ticks is beyond the band's limit {b}", 10011, "price_not_allowed"),
+    Reason.PRICE_BAND: Row("price {a} ticks is beyond the band's limit {b}", 10007, "price_too_high"),
     Reason.POSITION_BOUND: Row(
         "position with open orders would be {a} lots, at most {b} are allowed", 10021, "invalid_amount"
     ),
@@ -209,11 +209,11 @@ REASONS: Final[dict[Reason, Row]] = {
     Reason.ORDER_NOTIONAL: Row(
         "order notional {a} exceeds the limit {b} (millionths of a dollar)", 10021, "invalid_amount"
     ),
-    Reason.COLLAR: Row("price {a} ticks is beyond the collar {b} around the mark", 10011, "price_not_allowed"),
+    Reason.COLLAR: Row("price {a} ticks is beyond the collar {b} around the mark", 10007, "price_too_high"),
     Reason.WINDOW_COLLAR: Row(
         "price {a} ticks is beyond {b}, as far as this account may move the price in one window",
-        10011,
-        "price_not_allowed",
+        10007,
+        "price_too_high",
     ),
     Reason.THROTTLED: Row(
         "too many messages: {a} ns too early, one is granted each {b} ns", 10028, "too_many_requests"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from seawall.api.commands import packed
-from seawall.api.errors import RpcError, invalid, refusal
+from seawall.api.errors import RpcError, invalid, refused
 from seawall.api.listing import Listing
 from seawall.api.methods.trading import lots, placed, ticks
 from seawall.api.rpc import Call, Parameters, method
@@ -166,9 +166,9 @@ def _answer(service: Service, call: Call, parts: list[_Part], sent: list[tuple[i
     orders: list[dict[str, Any]] = []
     trades: list[dict[str, Any]] = []
     for seq, part in sent:
-        refused = service.view.refused.pop(seq, None)
-        if refused is not None:
-            part.error = refusal(*refused[:3])
+        why = service.view.refused.pop(seq, None)
+        if why is not None:
+            part.error = refused(service.view, *why)
             continue
         order = part.order or service.view.orders[seq]
         if order.state == OPEN:

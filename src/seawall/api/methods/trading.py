@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from seawall.api.commands import packed
-from seawall.api.errors import RpcError, invalid
+from seawall.api.errors import RpcError, beyond, invalid
 from seawall.api.listing import Listing
 from seawall.api.resending import Particulars
 from seawall.api.rpc import Call, Parameters, method
@@ -230,6 +230,7 @@ def lots(listing: Listing, amount: float | None, contracts: float | None, *, cod
     if found is None:
         raise invalid("amount", f"must be a multiple of {listing.amount(1)}, the contract size")
     if not 0 < found <= QUANTITY_MAX:
+        code = 10002 if code == 10021 and not found else code
         raise RpcError(code, reason=f"amount {amount} must be above 0 and at most {listing.amount(QUANTITY_MAX)}")
     return found
 
@@ -240,7 +241,8 @@ def ticks(listing: Listing, price: float, *, code: int = 10043) -> int:
     if found is None:
         raise RpcError(code, reason=f"price {price} must be a multiple of {listing.price(1)}")
     if not 0 < found <= PRICE_MAX:
-        raise RpcError(10011, reason=f"price {price} must be above 0 and at most {listing.price(PRICE_MAX)}")
+        limit = listing.price(1 if found <= 0 else PRICE_MAX)
+        raise beyond(limit, above=found > 0, trigger=code == 10044, limit_price=limit)
     return found
 
 
