@@ -116,3 +116,37 @@ def test_a_refused_order_never_was_and_is_tried_anew_under_its_client_id(venue):
     order = venue.result("private/buy", ALICE, **mine)["order"]
     assert order["order_state"] == "open"
     assert venue.result("private/buy", ALICE, **mine)["order"] == order
+
+
+def test_a_client_id_is_answered_with_its_order_also_when_that_could_not_be_placed_now(venue):
+    until = venue.service.clock_ms() + 1000
+    mine = {"instrument_name": PERPETUAL, "amount": 10, "price": 59_000.0, "client_order_id": "mine"}
+    first = venue.result("private/buy", ALICE, **mine, valid_until=until)
+    venue.pass_time(2)
+    assert venue.result("private/buy", ALICE, **mine, valid_until=until) == first
+
+
+# -- market_limit ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("take", "make", "step"), [("buy", "sell", 10.0), ("sell", "buy", -10.0)])
+def test_the_rest_of_a_market_limit_order_rests_at_its_last_fill_s_price(venue, take, make, step):
+    for lots, price in ((30, PRICE), (20, PRICE + step), (50, PRICE + 2 * step)):
+        getattr(venue, make)(BOB, lots, price)
+    asked = {"instrument_name": PERPETUAL, "type": "market_limit"}
+    whole = venue.result(f"private/{take}", ALICE, amount=40, **asked)
+    assert [(trade["price"], trade["amount"]) for trade in whole["trades"]] == [(PRICE, 30), (PRICE + step, 10)]
+    assert whole["order"]["order_state"] == "filled"
+    part = venue.result(f"private/{take}", ALICE, amount=100, **asked)["order"]
+    assert (part["order_state"], part["filled_amount"], part["price"]) == ("open", 60, PRICE + 2 * step)
+    assert part["time_in_force"] == "good_til_cancelled"
+
+
+def test_a_market_limit_order_that_meets_nobody_has_no_price_to_rest_at(venue):
+    asked = {"instrument_name": PERPETUAL, "amount": 10, "type": "market_limit"}
+    error = venue.error("private/buy", ALICE, **asked)
+    assert (error["code"], error["data"]["param"]) == (10033, "type")
+    venue.sell(BOB, 10, PRICE)
+    assert venue.error("private/buy", ALICE, post_only=True, **asked)["code"] == 11029
+    gone = venue.result("private/buy", ALICE, **asked | {"amount": 30}, time_in_force="immediate_or_cancel")["order"]
+    assert (gone["order_state"], gone["filled_amount"]) == ("cancelled", 10)

@@ -11,7 +11,7 @@ from seawall.api.resending import Particulars
 from seawall.api.rpc import Call, Parameters, method
 from seawall.api.service import Service
 from seawall.api.shapes import AT_MARKET, order_id, order_object, user_trades
-from seawall.api.view import OPEN, UNTRIGGERED, Order
+from seawall.api.view import OPEN, UNTRIGGERED, Order, View
 from seawall.vocabulary.bounds import PRICE_MAX, QUANTITY_MAX
 from seawall.vocabulary.hours import day_end
 from seawall.vocabulary.reasons import Reason
@@ -92,10 +92,8 @@ def sell(service: Service, call: Call, asked: OrderParameters) -> Any:
 def place(service: Service, call: Call, asked: OrderParameters, side: int) -> Any:
     """Check what only the wire knows, then hand the order to the engine, which checks all the rest."""
     listing = service.listing(asked.instrument_name)
-    _check_valid(service, asked.valid_until)
-    fields = _fields(service, listing, asked, side)
     client = asked.client_order_id or asked.clientOrderId or ""
-    if client:
+    if client:  # before all that may have changed since it was sent first
         first = service.resending.on_their_way.get((call.account, client))
         if first is not None and not first.answered:
             first.followers.append(call)
@@ -103,7 +101,9 @@ def place(service: Service, call: Call, asked: OrderParameters, side: int) -> An
         known = service.view.named(call.account, client)
         if known is not None:
             return _shown(service, known)
-    elif asked.label:
+    _check_valid(service, asked.valid_until)
+    fields = _fields(service, listing, asked, side)
+    if asked.label and not client:
         number = service.resending.find(_particulars(call.account, asked.label, fields, side))
         if number is not None:
             return placed(service, call, number)
@@ -176,7 +176,12 @@ def _fields(service: Service, listing: Listing, asked: OrderParameters, side: in
         "tif": _force(asked, kind),
         "flags": _flags(asked),
     }
-    if kind not in AT_MARKET:
+    if asked.type == "market_limit":
+        if asked.post_only:
+            raise RpcError(11029, reason="a market_limit order takes first: it is not post only")
+        fields["type"], fields["price"] = OrderType.LIMIT, _reached(service.view, listing, side, fields["quantity"])
+        fields["tif"] = FORCES.get(asked.time_in_force, TimeInForce.GTC)
+    elif kind not in AT_MARKET:
         if asked.price is None:
             raise invalid("price", f"must be given for an order of type {asked.type}")
         fields["price"] = ticks(listing, asked.price)
@@ -194,6 +199,23 @@ def _fields(service: Service, listing: Listing, asked: OrderParameters, side: in
             raise invalid("trigger_offset" if kind == OrderType.TRAILING else "trigger_price", "must be given")
         fields["watch"], fields["trigger"] = watch, ticks(listing, where, code=10044)
     return fields
+
+
+def _reached(view: View, listing: Listing, side: int, wanted: int) -> int:
+    """The price, in ticks, of the last fill that a market order would have now. Raises RpcError where it has none.
+
+    As a limit order at that price it trades as the market order would, and what is left rests there.
+    """
+    book, (low, high) = view.books[listing.number], view.band(listing)
+    levels = book.asks if side > 0 else book.bids
+    price = 0
+    for at in sorted(levels, reverse=side < 0):
+        if wanted <= 0 or not low <= at <= high:
+            break
+        price, wanted = at, wanted - levels[at]
+    if not price:
+        raise RpcError(10033, param="type", reason="market_limit: nothing on the other side has a price to rest at")
+    return price
 
 
 def _force(asked: OrderParameters, kind: OrderType) -> TimeInForce:
