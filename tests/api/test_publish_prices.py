@@ -258,6 +258,30 @@ def test_options_have_their_marks_from_forward_and_volatility(tmp_path):
     run(scenario, tmp_path, options=True, days=7)
 
 
+@pytest.mark.parametrize("given", [{"forward": 3_300.0}, {"basis": 0.1}])
+def test_an_option_is_read_back_at_the_forward_it_was_marked_at(tmp_path, given):
+    """Delta, volatility and what it is priced on are those of the report, not of the index."""
+
+    async def scenario(d):
+        rows = [row for row in d.view.listings.values() if row.base == "ETH"]
+        instruments = {row.name: given | ({"volatility": 0.6} if row.option else {}) for row in rows}
+        for _ in range(2):
+            await d.post("/prices", "fay", **report(d) | {"indexes": {"ETH": 3_000.0}, "instruments": instruments})
+        for row in (row for row in rows if row.option):
+            ticker = d.venue.result("public/ticker", instrument_name=row.name)
+            assert ticker["mark_iv"] == pytest.approx(60, abs=0.5), row.name
+            years = (row.spec.expiry - d.view.now_ns) / (365 * 86_400 * 10**9)
+            delta = float(black76.delta(3_300.0, row.strike(), 0.6, years, row.spec.option_type))
+            assert ticker["greeks"]["delta"] == pytest.approx(delta, abs=0.005), row.name
+            (line,) = d.venue.result("public/get_book_summary_by_instrument", instrument_name=row.name)
+            for told in (ticker, line):
+                assert told["underlying_price"] == pytest.approx(3_300.0)
+                assert told["underlying_index"] in ("ETH-9MAR26", "SYN.ETH-9MAR26", "SYN.ETH_USDC-9MAR26")
+            assert ticker["index_price"] == 3_000.0
+
+    run(scenario, tmp_path, options=True, days=7)
+
+
 def test_volatilities_of_a_surface(tmp_path):
     calibration = calibrate(a_chain(START_NS), "svi")
     assert calibration.holds

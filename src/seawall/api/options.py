@@ -72,8 +72,16 @@ def greeks(forward: float, strike: float, volatility: float, years: float, kind:
 
 
 def forward_of(view: "View", listing: Listing) -> float:
-    """What the option is priced on, in dollars: its index."""
-    return view.index_prices.get(listing.index, 0.0)
+    """What the option is priced on, in dollars: the forward that was reported or, where none was, its index."""
+    return view.index_prices.get(listing.index, 0.0) * view.forwards.get(listing.number, 1.0)
+
+
+def underlying_of(view: "View", listing: Listing) -> str:
+    """Its name: the index; of a reported forward the future of that expiry, after `SYN.` where none is listed."""
+    if listing.number not in view.forwards:
+        return "index_price"
+    future = listing.name.rsplit("-", 2)[0]
+    return future if future in view.by_name else f"SYN.{future}"
 
 
 def years_of(view: "View", listing: Listing) -> float:
@@ -88,11 +96,12 @@ def volatility_of(view: "View", listing: Listing, price: float) -> float:
     return implied(dollars, forward, listing.strike(), years_of(view, listing), listing.spec.option_type)
 
 
-def traded_volatility(listing: Listing, price: float, index: float, at_ms: int) -> float:
+def traded_volatility(view: "View", listing: Listing, price: float, index: float, at_ms: int) -> float:
     """Annual volatility that a trade at a price implied, the index then in dollars; 0 if none did."""
-    dollars = price * index if listing.quote == listing.base else price
+    forward = index * view.forwards.get(listing.number, 1.0)
+    dollars = price * forward if listing.quote == listing.base else price
     years = years_to(listing.spec.expiry, at_ms * 1_000_000)
-    return implied(dollars, index, listing.strike(), years, listing.spec.option_type)
+    return implied(dollars, forward, listing.strike(), years, listing.spec.option_type)
 
 
 def mark_volatility(view: "View", listing: Listing) -> float:
@@ -100,6 +109,7 @@ def mark_volatility(view: "View", listing: Listing) -> float:
     noted = view.volatilities.get(listing.number, 0.0)
     at_ns, indexes = view.marked
     mark, forward = listing.price(view.marks.get(listing.number, 0)), indexes.get(listing.index, 0.0)
+    forward *= view.forwards.get(listing.number, 1.0)
     years = years_to(listing.spec.expiry, at_ns)
     if not mark or not forward or years <= 0:
         return noted

@@ -4,7 +4,7 @@ import heapq
 from typing import Any, Final
 
 from seawall.api.listing import Listing
-from seawall.api.options import forward_of, greeks, mark_volatility, volatility_of, years_of
+from seawall.api.options import forward_of, greeks, mark_volatility, underlying_of, volatility_of, years_of
 from seawall.api.view import Book, View
 from seawall.vocabulary.records import BUY, SELL, VenueState
 
@@ -111,7 +111,7 @@ def _implied(view: View, listing: Listing, made: dict[str, Any]) -> dict[str, An
         "ask_iv": percent(volatility_of(view, listing, ask)) if ask else 0.0,
         "mark_iv": percent(marked),
         "underlying_price": forward,
-        "underlying_index": "index_price",
+        "underlying_index": underlying_of(view, listing),
         "interest_rate": 0.0,
         "greeks": greeks(forward, listing.strike(), marked, years_of(view, listing), listing.spec.option_type),
     }
@@ -147,8 +147,8 @@ def summary(view: View, listing: Listing) -> dict[str, Any]:
         "estimated_delivery_price": index,
     }
     if listing.option:
-        made["underlying_price"] = index
-        made["underlying_index"] = "index_price"
+        made["underlying_price"] = forward_of(view, listing)
+        made["underlying_index"] = underlying_of(view, listing)
         made["interest_rate"] = 0.0
         made["mark_iv"] = percent(mark_volatility(view, listing))
     if listing.perpetual:

@@ -264,6 +264,8 @@ class View:
         self.marks: dict[int, int] = {}
         self.indexes: dict[int, int] = {}
         self.volatilities: dict[int, float] = {}
+        self.forwards: dict[int, float] = {}
+        """Of options whose forward was reported: that over the index then."""
         self.funding_rate: Callable[[float], float] = lambda premium: premium
         """The rate for 8 hours that a premium comes to; of a simulated market they are the same."""
         self.index_prices: dict[str, float] = {}
@@ -408,7 +410,7 @@ class View:
             self.volatilities[int(note["instrument"])] = float(note["value"])
         elif kind == "prices":
             self._reported = self.seq, note
-            self._volatilities_of(note.get("instruments", {}))
+            self._options_of(note.get("instruments", {}), note.get("indexes", {}))
         elif kind == "funding":
             self.accrued.posted(note)
         elif kind == "along":
@@ -418,12 +420,17 @@ class View:
         elif kind in NOTES and not any(self.seq - back in self.refused for back in range(1, note.get("after", 0) + 1)):
             self.arrangements.noted(note)
 
-    def _volatilities_of(self, prices: dict[str, Any]) -> None:
-        """Of a report of prices that is published with the next command."""
+    def _options_of(self, prices: dict[str, Any], indexes: dict[str, Any]) -> None:
+        """Volatilities and forwards of a report of prices that is published with the next command."""
         for name, price in prices.items():
             listing = self.by_name.get(name)
             if listing is not None and price.get("volatility") is not None:
                 self.volatilities[listing.number] = float(price["volatility"])
+                basis, forward, index = price.get("basis"), price.get("forward"), indexes.get(listing.base)
+                if basis is not None:
+                    self.forwards[listing.number] = 1 + float(basis)
+                elif forward and index:
+                    self.forwards[listing.number] = float(forward) / float(index)
 
     def client(self, number: int) -> Client:
         """What an account has."""
