@@ -317,9 +317,10 @@ class Gate:
         if asked.amount is not None or asked.contracts is not None:
             whole = lots(listing, asked.amount, asked.contracts)
         sent = Sent(self.desk, account, self.desk.place_of(account), listing, live.side, whole, "")
-        before, all_lots = live.told or (self.desk.view.orders[live.seq].price, live.lots)
-        sent.ticks = ticks(listing, asked.price) if asked.price is not None else before
-        sent.edits = (live, before, all_lots)
+        if live.told is None:  # of a trigger order, as the gate took it
+            live.told = self.desk.view.orders[live.seq].price, live.lots
+        sent.ticks = ticks(listing, asked.price) if asked.price is not None else live.told[0]
+        sent.edits = (live, *live.told)
         return sent
 
     def _edited(self, account: int, asked: _Edit) -> Live | None:
