@@ -90,7 +90,7 @@ def test_the_coin_view_is_the_derivatives_of_the_value_in_coin(forward, ratio, s
         return float(pair[0] - pair[1]) / (2 * width)
 
     assert at.coin.price == at.usd.price / forward
-    assert slope(moved.coin.price, step * forward) * forward == pytest.approx(at.coin.delta * forward, abs=1e-8)
+    assert slope(moved.coin.price, step * forward) * forward == pytest.approx(at.coin.delta * forward, abs=1e-7)
     assert at.net_delta == pytest.approx(at.coin.delta * forward, abs=1e-14)
     assert slope(moved.coin.delta, step * forward) * forward**2 == pytest.approx(
         at.coin.gamma * forward**2, rel=1e-5, abs=1e-6
@@ -98,6 +98,9 @@ def test_the_coin_view_is_the_derivatives_of_the_value_in_coin(forward, ratio, s
     assert slope(bent.coin.price, step) == pytest.approx(at.coin.vega, abs=1e-8)
     assert slope(bent.coin.delta, step) * forward == pytest.approx(at.coin.vanna * forward, rel=1e-5, abs=1e-6)
     assert slope(bent.coin.vega, step) == pytest.approx(at.coin.volga, rel=1e-5, abs=1e-6)
+    aged = inverse.greeks(forward, strike, sigma, years + np.array([step, -step]), kind)
+    assert slope(aged.coin.delta, step) * forward == pytest.approx(at.coin.charm * forward, rel=1e-4, abs=1e-4)
+    assert slope(aged.coin.vega, step) == pytest.approx(at.coin.veta, rel=1e-4, abs=1e-4)
     assert at.coin.theta == at.usd.theta / forward
     assert at.usd == black76.option(forward, strike, sigma, years, kind)
 

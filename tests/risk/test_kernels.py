@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from seawall.engine.kernels import cache_folder
+from seawall.risk import black76
 from seawall.risk.kernels import normal, pricing, volatility
 
 numba_of = {
@@ -122,7 +123,7 @@ def test_kernels_see_what_is_out_of_bounds(name):
     kernel = getattr(pricing, name)
     arrays = [np.full(600, value) for value in (100.0, 100.0, 0.5, 0.25, 1.0)]
     arrays += [np.zeros(600)] if name == "greeks" else []
-    out = np.empty((8 if name == "greeks" else 3, 600))
+    out = np.empty((len(black76.Greeks._fields) if name == "greeks" else 3, 600))
     assert kernel(*arrays, out) == 600
     for position, array in enumerate(arrays):
         good, array[position * 97 + 3] = array[position * 97 + 3], np.nan

@@ -2,7 +2,7 @@
 
 The natural scale of a greek is its size at the money, from the arguments alone: 1 for delta, 1/(F s) for gamma,
 F sqrt(T) for vega, F sigma/sqrt(T) + |r| max(F, K) for theta, T max(F, K) for rho, 1/sigma for vanna, F sqrt(T)/sigma
-for volga, with s = sigma sqrt(T).
+for volga, 1/(2 T) + |r| for charm, F/(2 sqrt(T)) + |r| F sqrt(T) for veta, with s = sigma sqrt(T).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 
 from seawall.risk import black76, implied
 
-GREEKS: Final = ("delta", "gamma", "vega", "theta", "rho", "vanna", "volga")
+GREEKS: Final = ("delta", "gamma", "vega", "theta", "rho", "vanna", "volga", "charm", "veta")
 REGIMES: Final = ("typical", "near", "wings to 8 sd", "wings to 37 sd", "tiny time", "tiny volatility", "huge")
 WIDTH: Final = 8.0
 HALF_UNIT: Final = 1.11e-16
@@ -64,6 +64,8 @@ def exact(
         "rho": -time * price,
         "vanna": -mass / f * d2 / sigma,
         "volga": mass * root * d1 * d2 / sigma,
+        "charm": -mass / f * d2 / (2 * time) - r * kind * discount * _normal(kind * d1),
+        "veta": mass * (1 + d1 * d2) / (2 * root) - r * mass * root,
         "d1": d1,
         "d2": d2,
     }
@@ -119,6 +121,8 @@ def _regime(worst: Errors, *market: np.ndarray) -> None:
             years * higher,
             1 / sigma,
             forward * root / sigma,
+            0.5 / years + abs(rate),
+            0.5 * forward / root + abs(rate) * forward * root,
         )
         for name, scale in zip(GREEKS, scales, strict=True):
             worst.greeks = max(worst.greeks, float(abs(getattr(found, name)[i] - true[name])) / scale)

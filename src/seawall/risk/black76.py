@@ -8,7 +8,7 @@ Source: F. Black, "The pricing of commodity contracts", Journal of Financial Eco
 Venues margin premiums daily and have dollar rates in the forward, so `rate` is 0 unless given. The option that is out
 of the money is priced and intrinsic value added: a call less its put is D*(F - K) to the last rounding, no value is
 below intrinsic. Without volatility or time left the value is intrinsic, delta its slope (1/2 at the strike), and what
-diverges there (gamma, theta) or stays (vega at the strike) is 0: a settled option still has finite greeks.
+diverges there (gamma, theta, charm, veta) or stays (vega at the strike) is 0: a settled option still has finite greeks.
 
 Errors of the accurate path: price 1e-14 * max(F, K), relative 1e-12 out to 8 standard deviations; greeks 1e-12 of their
 natural scale. Of the stress path: 1e-13 * F. Kernels and their determinism: `kernels`.
@@ -50,7 +50,7 @@ class Greeks(NamedTuple, Generic[Value]):
     """Value and derivatives of one unit: `price` in the units of the forward, per year and per 1.00 of volatility.
 
     delta dV/dF, gamma d2V/dF2, vega dV/dsigma, theta -dV/dT with F held, rho dV/dr with F held, vanna d2V/dFdsigma,
-    volga d2V/dsigma2.
+    volga d2V/dsigma2, charm d2V/dFdT and veta d2V/dsigmadT (of more time left: theta has the other sign).
     """
 
     price: Value
@@ -61,6 +61,8 @@ class Greeks(NamedTuple, Generic[Value]):
     rho: Value
     vanna: Value
     volga: Value
+    charm: Value
+    veta: Value
 
 
 def years_to(expiry: int, time_ns: int) -> float:
@@ -128,7 +130,7 @@ def greeks(
     """Price and all greeks to second order, discounted by exp(-rate * years); arguments broadcast."""
     from seawall.risk.kernels.pricing import greeks as kernel
 
-    return Greeks(*_rows(kernel, 8, (forward, strike, volatility, years, option_type, rate), None))
+    return Greeks(*_rows(kernel, len(Greeks._fields), (forward, strike, volatility, years, option_type, rate), None))
 
 
 def option(
@@ -211,7 +213,7 @@ def _first(row: int, *arguments: Numbers) -> Float64Array:
     rate = arguments[-1]
     if isinstance(rate, float | int) and rate == 0:
         return np.asarray(_rows(pricing.price_delta_vega, 3, arguments[:-1], None)[row])
-    return np.asarray(_rows(pricing.greeks, 8, arguments, None)[(0, 1, 3)[row]])
+    return np.asarray(_rows(pricing.greeks, len(Greeks._fields), arguments, None)[(0, 1, 3)[row]])
 
 
 def _rows(kernel: Any, rows: int, arguments: tuple[Numbers, ...], out: Float64Array | None) -> Float64Array:

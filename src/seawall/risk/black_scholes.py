@@ -38,7 +38,8 @@ def greeks(
     rate: Numbers = 0.0,
     carry: Numbers | None = None,
 ) -> Greeks[Float64Array]:
-    """Price and greeks with the spot held: delta, gamma, vanna per unit of spot; theta as the forward slides to spot.
+    """Price and greeks with the spot held: delta, gamma, vanna, charm per unit of spot; theta, charm and veta as the
+    forward slides to spot.
 
     `carry` is the rate itself unless given (no dividends). rho is with dividends held, so that a higher rate raises the
     forward. Errors as `black76.greeks`.
@@ -53,4 +54,6 @@ def greeks(
         theta=per_forward.theta - per_forward.delta * forward * yearly,
         rho=per_forward.rho + per_forward.delta * forward * time,
         vanna=per_forward.vanna * growth,
+        charm=growth * (per_forward.charm + yearly * (per_forward.delta + forward * per_forward.gamma)),
+        veta=per_forward.veta + per_forward.vanna * forward * yearly,
     )

@@ -61,6 +61,8 @@ def greeks(
         rho=usd.rho / f,
         vanna=(usd.vanna - usd.vega / f) / f,
         volga=usd.volga / f,
+        charm=(usd.charm + usd.theta / f) / f,
+        veta=usd.veta / f,
     )
     return InverseOption(usd, coin, net_delta)
 

@@ -154,7 +154,11 @@ def greeks(
     rate: Float64Array,
     out: Float64Array,
 ) -> int:
-    """Eight rows: price, delta, gamma, vega, theta, rho, vanna, volga, all discounted by exp(-rate*years)."""
+    """Ten rows: price, delta, gamma, vega, theta, rho, vanna, volga, charm, veta, all discounted by exp(-rate*years).
+
+    d1 changes with time by -d2/(2T), so charm less discounting is vanna * volatility / (2T), and the vega of which the
+    density makes sqrt(T) grows by (1 + d1*d2)/(2T).
+    """
     work = (np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK))
     totals, zs, densities, nears, fars, values = work
     good = 0
@@ -168,17 +172,21 @@ def greeks(
             discount = math.exp(-r * years[i])
             price = discount * (min(f, k) * values[j] + max(w * (f - k), 0.0))
             mass = discount * min(f, k) * densities[j]
-            gamma, decay, vanna, volga = 0.0, 0.0, 0.0, 0.0
+            delta = discount * _delta(f, k, w, totals[j] >= SETTLED, nears[j], fars[j] * k / f)
+            gamma, decay, vanna, volga, turn, growth = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             if mass > 0.0:
                 z, t = zs[j], 0.5 * totals[j]
                 gamma = mass / (f * (f * totals[j]))
                 decay = mass * sigma / (2.0 * root)
-                vanna = mass / f * (z + t if f < k else t - z) / sigma
+                lean = mass / f * (z + t if f < k else t - z)
+                vanna, turn = lean / sigma, lean / (2.0 * years[i])
                 volga = mass * root * (z - t) * (z + t) / sigma
+                growth = mass * (1.0 + (z - t) * (z + t)) / (2.0 * root)
             out[0, i] = price
-            out[1, i] = discount * _delta(f, k, w, totals[j] >= SETTLED, nears[j], fars[j] * k / f)
+            out[1, i] = delta
             out[2, i], out[3, i], out[4, i] = gamma, mass * root, r * price - decay
             out[5, i], out[6, i], out[7, i] = -years[i] * price, vanna, volga
+            out[8, i], out[9, i] = turn - r * delta, growth - r * mass * root
     return good
 
 
