@@ -112,6 +112,7 @@ def test_a_perpetual_that_pays_the_carry_is_worth_its_index():
     ("carry", lambda: curve.perpetual_premium(6.0, FundingRule(cap=0.005))),
     ("funding", lambda: curve.perpetual_value(LISTED, math.nan, 1.0)),
     ("horizon", lambda: curve.perpetual_value(LISTED, 0.1, 0.0)),
+    ("funding", lambda: curve.perpetual_value(LISTED, 5.0, 30.0)),
 ])  # fmt: skip
 def test_bad_inputs_are_refused_by_name(field, made):
     with pytest.raises(InputError) as refused:

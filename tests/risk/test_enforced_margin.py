@@ -145,6 +145,28 @@ def test_never_less_strict_where_forwards_are_not_the_index(name):
                 assert asked_ >= published * dollars - room, (lots, asked_ / (published * dollars))
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from([*sorted(ENFORCED), "deribit-standard"]),
+    st.dictionaries(st.integers(0, 5), st.integers(-(10**4), 10**4), min_size=1),
+    st.floats(-1e5, 1e6),
+    st.floats(0, 1e6),
+)
+def test_more_collateral_never_lowers_excess_under_any_model(name, lots, held, more):
+    """Of the currency that the book settles in; Derive takes its cash alone as balance of either sign."""
+    made, block = ENFORCED.get(name, (model("deribit-standard"), BTC_COIN))
+    view = SMALL["deribit-inverse" if block == BTC_COIN else name]
+    book = written_out(view, block, lots)
+    unit = {"BTC": 1e-3} if block == BTC_COIN else {"USDC": 1.0}
+    excesses = []
+    for amount in (held, held + more):
+        balances = {currency: amount * one for currency, one in unit.items()}
+        report = made.evaluate(msgspec.structs.replace(book, balances=balances))
+        excesses.append([report.equity - report.initial, report.equity - report.maintenance])
+    room = 1e-9 * (abs(held) + more + 1e3 * sum(map(abs, lots.values())) + 1)
+    assert all(after >= before - room for before, after in zip(*excesses, strict=True))
+
+
 def test_what_an_option_is_charged_of_needs_the_index():
     view = market([listed(linear_perpetual()), listed(linear_option(60_000, 1, 40), 0.0, 0.6)])
     bare = replace(view, instruments={**view.instruments, 1: replace(view.instruments[1], index=None)})

@@ -139,6 +139,13 @@ def test_a_premium_is_at_most_what_the_option_can_be_worth(form, kind, most):
     assert refused.value.field == "market.instruments.CALL.mark"
 
 
+@pytest.mark.parametrize("name", ["seawall", "paradex", "deribit-portfolio"])
+def test_a_volatility_beyond_the_formulas_is_refused_by_its_name(name):
+    with pytest.raises(InputError) as error:
+        model(name).evaluate(convert(changed((*CALL, "volatility"), 6e4)))
+    assert (error.value.field, error.value.value) == ("market.instruments.CALL.volatility", 6e4)
+
+
 @pytest.mark.parametrize(("text", "field", "rule"), [
     (b"", "portfolio", "one JSON document"),
     (b"[1]", "portfolio", "Expected `object`"),

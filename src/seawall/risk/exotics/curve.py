@@ -145,4 +145,7 @@ def perpetual_value(curve: FuturesCurve, funding: float, horizon: float, premium
     flat = np.abs(totals) < 1e-300
     growth = np.where(flat, 1.0, np.expm1(totals) / np.where(flat, 1.0, totals))
     paid = float(np.sum(forwards[:-1] * growth * np.diff(knots)))
-    return float(forwards[-1]) * (1 + premium) - funding * paid
+    found = float(forwards[-1]) * (1 + premium) - funding * paid
+    if found <= 0:
+        raise InputError("funding", funding, f"takes more than the contract is worth within {horizon:g} years")
+    return found

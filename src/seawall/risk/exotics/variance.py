@@ -30,6 +30,9 @@ _REACH: Final = (-3.9, 2.9)
 _LEVELS: Final = range(5, 13)
 _CONVERGED: Final = 1e-13
 _KINKED: Final = 1e-6
+_ROUNDED: Final = 1e-12
+"""Of the forward: what prices may miss each other by."""
+
 _ROUNDING: Final = 1e-15
 """Of a price out of the money, relative to its density; it tells where the total volatility is tiny."""
 
@@ -67,8 +70,8 @@ def fair_variance_listed(
     puts, calls = _strikes("put_strikes", put_strikes, forward), _strikes("call_strikes", call_strikes, forward)
     if puts[-1] != calls[0]:
         raise InputError("call_strikes", float(calls[0]), f"must start at the last put strike, {puts[-1]:g}")
-    put_values = _premiums("put_prices", put_prices, puts, puts)
-    call_values = _premiums("call_prices", call_prices, calls, np.full(calls.shape, forward))
+    put_values = _premiums("put_prices", put_prices, puts, forward, 1.0)
+    call_values = _premiums("call_prices", call_prices, calls, forward, -1.0)
     middle = float(puts[-1])
     gap = None if end_width is None else float(within("end_width", end_width, 1e-12 * forward, 1e12))
     last = calls[-1] + (gap if gap is not None else calls[-1] - calls[-2])
@@ -78,7 +81,10 @@ def fair_variance_listed(
     total = _chord_weights(np.append(calls, last), middle) @ call_values
     total += _chord_weights(np.append(puts[::-1], first), middle) @ put_values[::-1]
     shift = float(log_ratio(forward, middle))
-    return float(2 / years * (total + shift - (forward / middle - 1)))
+    found = float(2 / years * (total + shift - (forward / middle - 1)))
+    if found < 0:
+        raise InputError("put_strikes", middle, f"the middle is too far from the forward for a variance: {found:g}")
+    return found
 
 
 def fair_variance(smile: Smile, years: float) -> float:
@@ -152,13 +158,24 @@ def _strikes(field: str, value: npt.ArrayLike, forward: float) -> Array:
     return strikes
 
 
-def _premiums(field: str, value: npt.ArrayLike, strikes: Array, limits: Array) -> Array:
-    """Undiscounted option prices: not negative, a put not above its strike, a call not above the forward."""
+def _premiums(field: str, value: npt.ArrayLike, strikes: Array, forward: float, side: float) -> Array:
+    """Undiscounted option prices, of puts (`side` 1) or calls (-1): between intrinsic value and strike or forward.
+
+    A put's must not fall with the strike and a call's not rise, up to rounding.
+    """
+    limits = strikes if side > 0 else np.full(strikes.shape, forward)
+    rounding = _ROUNDED * forward
     prices = np.atleast_1d(within(field, value, 0.0, 1e12))
     if prices.shape != strikes.shape:
         raise InputError(field, prices.shape, f"must have one price for each of {len(strikes)} strikes")
     if (prices > limits).any():
         raise InputError(field, float(prices[prices > limits][0]), "must not exceed the strike (put), forward (call)")
+    low = prices < np.maximum(side * (strikes - forward), 0.0) - rounding
+    if low.any():
+        raise InputError(field, float(prices[low][0]), "must not be below intrinsic value, undiscounted")
+    wrong = side * np.diff(prices) < -rounding
+    if wrong.any():
+        raise InputError(field, float(prices[1:][wrong][0]), "must not fall (puts), rise (calls) with the strike")
     return prices
 
 

@@ -96,12 +96,17 @@ def options_among(portfolio: Portfolio, positions: Sequence[Position]) -> Option
     at = [number for number, item in enumerate(positions) if portfolio.instrument(item).kind == "option"]
     instruments = [portfolio.instrument(positions[number]) for number in at]
     expiries = [portfolio.expiry_of(positions[number].instrument) for number in at]
+    volatilities = [portfolio.needed(positions[number].instrument, "volatility") for number in at]
+    _, most, rule = black76.RULES["volatility"]
+    for number, volatility in zip(at, volatilities, strict=True):
+        if volatility > most:
+            raise InputError(f"market.instruments.{positions[number].instrument}.volatility", volatility, rule)
     return Options(
         at,
         instruments,
         np.array([positions[n].size * item.contract_size for n, item in zip(at, instruments, strict=True)], float),
         np.array([item.forward for item in expiries], float),
-        np.array([portfolio.needed(positions[number].instrument, "volatility") for number in at], float),
+        np.array(volatilities, float),
         np.array([years_to(portfolio, item.time) for item in expiries], float),
         np.array([days_to(portfolio, item.time) for item in expiries], float),
     )
