@@ -142,7 +142,8 @@ def test_nobody_is_weighed_by_nobody_on_a_connection_that_the_venue_knows():
     told = []
     session = Session("127.0.0.1:1", websocket=True)
     session.push = told.append
-    tunnel = Tunnel(SimpleNamespace(gate=SimpleNamespace(enforce=True), service=SimpleNamespace(access=None)), session)
+    gate = SimpleNamespace(enforce=True, check=lambda text: None)
+    tunnel = Tunnel(SimpleNamespace(gate=gate, service=SimpleNamespace(access=None)), session)
     tunnel._account = 4
     tunnel.from_bot('{"id":1,"method":"private/buy","params":{}}')
     assert json.loads(told[0])["error"]["code"] == 13009 and not tunnel._outgoing
@@ -338,7 +339,7 @@ def test_a_login_waits_for_what_was_said_before_it(enforced):
 def test_what_was_weighed_as_another_does_not_leave_after_a_login_that_failed():
     tunnel, _ = tunnel_alone(True)
     refused = []
-    tunnel._account, tunnel._scope = 4, "a"
+    tunnel._who = 4, "a"
     slots = [Slot("before"), Slot("as the new one"), Slot("with a token")]
     slots[0].who, slots[1].who = (4, "a"), (5, "a")
     slots[1].refuse = refused.append

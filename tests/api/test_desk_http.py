@@ -1,7 +1,9 @@
 """What the desk does with a request over HTTP that it cannot put to the venue, and what it tells of the answer."""
 
 import asyncio
+import base64
 import json
+import re
 import socket
 import time
 from contextlib import asynccontextmanager
@@ -13,11 +15,12 @@ import structlog
 from aiohttp import web
 from desk_people import open_orders
 from multidict import CIMultiDict
-from test_desk_bytes import recorded_desk
+from test_desk_bytes import ask, recorded_desk
 from wire import Wire
 
 from seawall.api.desk import door as doors
 from seawall.api.desk.door import DeskDoor
+from seawall.api.desk.readings import Forbidden
 from seawall.api.desk.sent import Sent
 from seawall.api.errors import RpcError
 from seawall.api.sockets import free_port
@@ -25,6 +28,8 @@ from seawall.vocabulary.records import BUY
 
 OURS, THEIRS = "ours-0123456789", "theirs-9876543210"
 BUYS = "/api/v2/private/buy"
+PERPETUAL = "BTC-PERPETUAL"
+PLACED = {"instrument_name": PERPETUAL, "amount": 10, "price": 40_000}
 
 
 class Order:
@@ -215,21 +220,119 @@ def test_what_did_not_leave_is_undone_when_it_is_durable():
 @pytest.mark.parametrize("mode", ["observe", "enforce"])
 def test_after_an_order_that_was_not_sent_the_next_one_goes(tmp_path, mode):
     """Once the venue's door is open again: nothing is unknown, nothing stands in the shadow that is not there."""
-    row = {"instrument_name": "BTC-PERPETUAL", "amount": 10, "price": 40_000}
 
     async def run():
         async with recorded_desk(tmp_path, mode) as (desk, relay):
             relay.keeps = False
-            assert "result" in await asyncio.to_thread(lambda: desk.get("private/buy", "alice", **row))
+            assert "result" in await asyncio.to_thread(lambda: desk.get("private/buy", "alice", **PLACED))
             wire = await Wire().connect(desk, "alice")
             await relay.site.stop()
-            error = (await asyncio.to_thread(lambda: desk.get("private/buy", "alice", **row)))["error"]
+            error = (await asyncio.to_thread(lambda: desk.get("private/buy", "alice", **PLACED)))["error"]
             assert error["code"] == 13028 and "not sent" in error["data"]["reason"]
-            answer = await wire.ask("private/buy", **row)  # over a connection that there is
+            answer = await wire.ask("private/buy", **PLACED)  # over a connection that there is
             assert "result" in answer, answer
             await asyncio.sleep(0.2)
             rows = await wire.result("private/get_open_orders")
             await wire.close()
             assert len(rows) == (await asyncio.to_thread(open_orders, desk))["alice"] == 2
+
+    asyncio.run(run())
+
+
+# -- what is forbidden however it is written ---------------------------------------------------------------------------
+
+DOCUMENTS = (
+    '{"id":1,"method":"private/create_api_key","params":{"max_scope":"trade:read_write"}}',
+    '{"id":1,"method":"private/create_api_key","method":"public/test"}',
+    '{"id":1,"method":"public/test","method":"private/create_api_key"}',
+    '{"id":1,"method":"public/test","m\\u0065thod":"private/\\u0063reate_api_key"}',
+    '{"id":1,"method":"public/test","Method":"PRIVATE/Create_Api_Key"}',
+    '{"id":1,"method":"private//create_api_key"}',
+    '{"id":1,"method":"private\\/create_api_key","params":{"n":NaN}}',
+    '{"id":1,"method":"private/create_api_key",}',
+    '[{"id":1,"method":"private/create_api_key"}]',
+    '{"id":1,"method":"private/withdraw ","params":{}}',
+)
+TARGETS = (
+    "/api/v2/private/%63reate_api_key?max_scope=trade", "/api/v2/private/%2563reate_api_key",
+    "/api/v2/private//create_api_key", "/api/v2/public/../private/create_api_key", "/api/v2/PRIVATE/CREATE_API_KEY",
+    "/api/v2/public/test?method=private%2Fcreate_api_key", "/api/v2/private/withdraw;x=1",
+)  # fmt: skip
+
+
+def test_all_readings_are_looked_at_and_no_words_of_other_kinds():
+    forbidden = Forbidden(("private/create_api_key", "private/withdraw"))
+    assert all(map(forbidden.in_document, DOCUMENTS)) and all(map(forbidden.in_target, TARGETS))
+    for text in (
+        '{"method":"private/buy","params":{"label":"private/create_api_key"}}',
+        '{"method":"private/get_withdrawals","params":{"note":"withdraw"}}',
+        '{"method":"private/buy","params":{"label":"\\u0063reate_api_key"}}', "{", "",
+    ):  # fmt: skip
+        assert forbidden.in_document(text) == ""
+    assert forbidden.in_target("/api/v2/private/buy?label=withdraw&x=private/create_api_key") == ""
+    deep = "[" * 100_000 + '{"method":"private/withdraw"}'
+    assert forbidden.in_document(deep) == "private/withdraw"
+    began = time.monotonic()
+    assert forbidden.in_target("/" + "%" + "25" * 100_000) == "" and time.monotonic() < began + 1
+
+
+def test_in_observe_no_key_is_made_however_it_is_asked_for(tmp_path):
+    async def run():
+        async with recorded_desk(tmp_path, "observe") as (desk, relay):
+            who = desk.accounts["bob"]
+            basic = base64.b64encode(f"{who['key']}:{who['secret']}".encode()).decode()
+            header, answers = {"Authorization": f"Basic {basic}"}, []
+            asked = [("GET", target, None) for target in TARGETS]
+            asked += [("POST", "/api/v2", text.encode()) for text in DOCUMENTS]
+            asked += [("POST", "/api/v2/private/create_api_key", b'{"id":1,"method":"public/test"}')]
+            asked += [("GET", "/api/v2/public/test", DOCUMENTS[0].encode())]
+            for one in asked:
+                status, _, document = await asyncio.to_thread(ask, desk, *one, header)
+                answers.append((status, json.loads(document)["error"]["code"]))
+            assert {code for _, code in answers} <= {13021, -32600, -32700}
+            assert answers[0] == answers[-1] == answers[-2] and answers[0][1] == 13021
+            wire = await Wire().connect(desk, "bob")
+            said = []
+            wire.on_message = said.append
+            for text in DOCUMENTS:
+                await wire.raw(text)
+            while len(said) < len(DOCUMENTS):
+                await asyncio.sleep(0.01)
+            assert {message["error"]["code"] for message in said} == {13021}
+            placed = await wire.result("private/buy", **PLACED, label="create_api_key")
+            assert placed["order"]["label"] == "create_api_key"
+            await wire.close()
+            sent = [str(request) for request, _, _ in relay.requests] + [
+                text for up, _ in relay.connections for text in up
+            ]
+            return [text for text in sent if re.search("(?i)c?reate_api_key|withdraw", text) and PERPETUAL not in text]
+
+    assert asyncio.run(run()) == []
+
+
+def test_the_right_to_write_an_account_is_asked_of_the_venue_only_for_what_needs_it(tmp_path):
+    async def run():
+        async with recorded_desk(tmp_path, "observe") as (desk, relay):
+            wire = await Wire().connect(desk, "bob")
+            up = next(up for up, _ in relay.connections[::-1] if any("trade:read_write" in text for text in up))
+
+            def scopes():
+                found = [json.loads(text)["params"] for text in up if "client_credentials" in text]
+                return ["account:read_write" in params["scope"] for params in found]
+
+            assert (await wire.result("private/get_positions")) == [] and scopes() == [False]
+            done = [await wire.send("private/enable_cancel_on_disconnect", {}), await wire.send("public/test", {})]
+            assert all("result" in answer for answer in await asyncio.gather(*done)) and scopes() == [False, True]
+            await wire.result("private/disable_cancel_on_disconnect")
+            assert scopes() == [False, True]
+            order = [json.loads(text)["method"] for text in up[-4:]]
+            assert order == ["public/auth", "private/enable_cancel_on_disconnect", "public/test",
+                             "private/disable_cancel_on_disconnect"]  # fmt: skip
+            await wire.close()
+            relay.requests.clear()
+            for name in ("get_positions", "enable_cancel_on_disconnect"):
+                await asyncio.to_thread(desk.get, f"private/{name}", "bob")
+            logins = [body for (_, _, body), _, _ in relay.requests if b"client_credentials" in body]
+            assert [b"account:read_write" in body for body in logins] == [False, True]
 
     asyncio.run(run())

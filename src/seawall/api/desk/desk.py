@@ -151,13 +151,13 @@ class Desk:
             raise RpcError(13021, reason="the key belongs to no bot of this desk")
         return found
 
-    def scope(self, identity: Identity) -> str:
-        """What a bot may do at the venue, in the dialect's words."""
-        return scope_of(identity, withdrawals=self.withdrawals)
+    def scope(self, identity: Identity, method: str = "") -> str:
+        """What a bot may do at the venue, in the dialect's words; for a call no more than it needs."""
+        return scope_of(identity, method, withdrawals=self.withdrawals)
 
-    async def token(self, identity: Identity) -> str:
+    async def token(self, identity: Identity, method: str = "") -> str:
         """A token of the venue's for calls of a bot. Raises RpcError, Unreachable, VenueError."""
-        return await self._tokens.of(self.credentials(identity), self.scope(identity))
+        return await self._tokens.of(self.credentials(identity), self.scope(identity, method))
 
     def forget_tokens(self) -> None:
         """The venue may have been started anew, and not know its tokens any more."""

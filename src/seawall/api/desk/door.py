@@ -102,7 +102,8 @@ class DeskDoor(Door):
     def check(
         self, asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None
     ) -> None:
-        """In enforce a request must read one way only."""
+        """What is forbidden is refused however it is written; in enforce a request must read one way only."""
+        self.desk.gate.check(body.decode(errors="replace"), asked.target)
         if self.desk.gate.enforce:
             _check_plain(asked, name, body, pairs, request)
 
@@ -121,7 +122,7 @@ class DeskDoor(Door):
                 own = token_of(parse(body))
                 identity = call.session.identity = self.service.access.bearer(own, time.time(), asked.client)
             if identity is not None:
-                token = await self.desk.token(identity)
+                token = await self.desk.token(identity, name)
                 headers.append(("Authorization", f"Bearer {token}"))
                 if own and own in query.values():
                     target = without_token(target, own)

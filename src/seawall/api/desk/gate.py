@@ -17,6 +17,7 @@ import msgspec
 
 from seawall.api.commands import packed
 from seawall.api.desk.cancelling import SWEEPS, cancel_own, chosen_by, counted
+from seawall.api.desk.readings import Forbidden
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live
 from seawall.api.errors import RpcError, invalid
@@ -100,7 +101,17 @@ class Gate:
 
     def __init__(self, desk: "Desk", *, enforce: bool) -> None:
         self.desk, self.enforce = desk, enforce
+        self._forbidden = Forbidden(KEYS if desk.withdrawals else KEYS | WITHDRAWALS)
         self._sweeps: set[asyncio.Task[None]] = set()
+
+    # -- in both modes -------------------------------------------------------------------------------------------------
+
+    def check(self, text: str, target: str = "") -> None:
+        """Raise RpcError for a message, or a body and where it was put, that may be read as what no bot may do."""
+        name = self._forbidden.in_document(text) or (self._forbidden.in_target(target) if target else "")
+        if name:
+            why = "withdrawals are off" if name in WITHDRAWALS else "keys of the venue stay with Seawall"
+            raise RpcError(13021, reason=why, needed=name)
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
@@ -176,10 +187,6 @@ class Gate:
         return sent
 
     def _permit(self, name: str) -> None:
-        if name in KEYS:
-            raise RpcError(13021, reason="keys of the venue stay with Seawall", needed=name)
-        if name in WITHDRAWALS and not self.desk.withdrawals:
-            raise RpcError(13021, reason="withdrawals are off", needed=name)
         if self.enforce:
             _check_weighed(name)
 

@@ -15,12 +15,23 @@ EARLY: Final = 0.8
 """Of a token's life, after which another is asked for."""
 
 
-def scope_of(identity: Identity, *, withdrawals: bool) -> str:
-    """What is asked of the venue for a bot: its own rights; of the wallet no more than to look, unless allowed."""
+SETTINGS: Final = frozenset(
+    (
+        "private/enable_cancel_on_disconnect", "private/disable_cancel_on_disconnect",
+        "private/set_self_trading_config",
+    )
+)  # fmt: skip
+"""Calls for which the venue wants the right to write an account, by which keys are made, too."""
+
+
+def scope_of(identity: Identity, method: str = "", *, withdrawals: bool) -> str:
+    """What is asked of the venue for a bot: its own rights; of the wallet no more than to look, unless allowed, and of
+    the account unless a call needs more."""
     words = []
     for name in SCOPES:
         level = identity.level(name)
-        if name == "wallet" and level == "read_write" and not withdrawals:
+        more = withdrawals if name == "wallet" else name != "account" or method in SETTINGS
+        if level == "read_write" and not more:
             level = "read"
         words.append(f"{name}:{level}")
     return " ".join(words)

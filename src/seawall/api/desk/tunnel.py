@@ -10,6 +10,7 @@ second keeping: when either side's connection ends, so does the other's.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ import structlog
 
 from seawall.api.access import Identity
 from seawall.api.desk.plain import check_document, check_name, swapped
-from seawall.api.desk.tokens import EARLY
+from seawall.api.desk.tokens import EARLY, SETTINGS
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
@@ -99,6 +100,8 @@ class Tunnel:
         self._room.set()
         self._token = self._scope = ""
         self._account: int | None = None
+        self._who: tuple[int, str] | None = None
+        """Account and scope of the last login at the venue; a call may have widened the scope since."""
         self._renewal: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
@@ -156,15 +159,11 @@ class Tunnel:
         try:
             request = parse(text.encode())
         except RpcError as error:
-            if self.desk.gate.enforce or _TOKEN in text:  # the venue might read it, and a token of ours is not for it
-                Call(self.session, None, lambda document, _: self.session.push(document.decode())).fail(error)
-            else:
-                number = _number_in(text)
-                self._clear(number)
-                self._pass(text, number)  # the venue says best what it does not like
+            self._unread(text, error)
             return
         call = Call(self.session, request.id, lambda document, _: self.session.push(document.decode()))
         try:
+            self.desk.gate.check(text)
             if self.desk.gate.enforce:
                 check_name(request.method)
                 check_document(text)
@@ -182,12 +181,25 @@ class Tunnel:
         except RpcError as error:
             call.fail(error)
 
+    def _unread(self, text: str, error: RpcError) -> None:
+        """What is no request to us: the venue says best what it does not like, where it may be shown it."""
+        try:
+            if self.desk.gate.enforce or _TOKEN in text:  # the venue might read it, and a token of ours is not for it
+                raise error
+            self.desk.gate.check(text)
+        except RpcError as refused:
+            Call(self.session, None, lambda document, _: self.session.push(document.decode())).fail(refused)
+        else:
+            number = _number_in(text)
+            self._clear(number)
+            self._pass(text, number)
+
     def _private(self, call: Call, request: Envelope, text: str) -> None:
         identity, access = self.session.identity, self.desk.service.access
         slot = Slot(text, number_of(request.id))
         if _TOKEN in text and (own := token_of(request)):
             identity = access.bearer(own, time.time(), self.session.address)
-            if (identity.account, self.desk.scope(identity)) == (self._account, self._scope):
+            if (identity.account, self.desk.scope(identity, request.method)) == (self._account, self._scope):
                 slot.text = swapped(text, own, self._token)
             else:
                 self._append(slot)
@@ -196,6 +208,11 @@ class Tunnel:
         elif identity is not None:
             access.check(identity, time.time(), self.session.address)
             slot.who = identity.account, self.desk.scope(identity)
+            if request.method in SETTINGS:
+                slot.start = lambda: self._task(self._widened(call, request, slot, identity))
+                self._append(slot)
+                self._flush()
+                return
         self._append(slot)
         self._gated(call, request, slot, identity)
 
@@ -203,11 +220,17 @@ class Tunnel:
         self, call: Call, request: Envelope, slot: Slot, identity: Identity, own: str, text: str
     ) -> None:
         try:
-            slot.text = swapped(text, own, await self.desk.token(identity))
+            slot.text = swapped(text, own, await self.desk.token(identity, request.method))
         except (Unreachable, VenueError, RpcError) as error:
             self.drop(slot)
             call.fail(error if isinstance(error, RpcError) else RpcError(13028, reason=f"the venue: {error}"))
             return
+        self._gated(call, request, slot, identity)
+
+    async def _widened(self, call: Call, request: Envelope, slot: Slot, identity: Identity) -> None:
+        """A call that needs more than a login is given; the connection has it from then on."""
+        with contextlib.suppress(Unreachable, VenueError, RpcError):  # the venue says to the call itself what it needs
+            await self.logged_in(identity, request.method)
         self._gated(call, request, slot, identity)
 
     def _gated(self, call: Call, request: Envelope, slot: Slot, identity: Identity | None) -> None:
@@ -311,7 +334,7 @@ class Tunnel:
         self._wake.set()
 
     def _may_leave(self, slot: Slot) -> bool:
-        if slot.who is not None and self._account is not None and slot.who != (self._account, self._scope):
+        if slot.who is not None and self._who is not None and slot.who != self._who:
             # The login before it failed, and the venue would take it for the one's who was logged in before that.
             slot.refuse(RpcError(13009, reason="the login before this call failed"))
             return False
@@ -369,13 +392,14 @@ class Tunnel:
             self.session.push(document.decode())
         self.drop(slot)
 
-    async def logged_in(self, identity: Identity) -> None:
-        """Log the venue's connection in as a bot's account. Raises Unreachable, VenueError, RpcError."""
-        scope = self.desk.scope(identity)
+    async def logged_in(self, identity: Identity, method: str = "") -> None:
+        """Log the venue's connection in as a bot's account, for a call. Raises Unreachable, VenueError, RpcError."""
+        scope = self.desk.scope(identity, method)
         if (identity.account, scope) == (self._account, self._scope):
             return
         await self._authenticate(self.desk.credentials(identity), scope)
         self._account, self._scope = identity.account, scope
+        self._who = identity.account, self.desk.scope(identity)
 
     async def _authenticate(self, credentials: Credentials, scope: str) -> None:
         found = await self.venue.log_in(credentials, f"connection {scope}")
