@@ -8,7 +8,7 @@ from desk_script import ALICE, BOB, Script
 
 from seawall.api.desk.shadow import Ghost
 from seawall.api.errors import RpcError
-from seawall.vocabulary.records import Kind, Limit, Scope, command
+from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
 
 
 async def ghost(script, id_="BTC-1"):
@@ -251,3 +251,53 @@ def test_what_enforce_would_refuse_unweighed_is_in_the_journal_of_observe(tmp_pa
 
     run(observed, tmp_path / "observe", enforce=False)
     run(enforced, tmp_path / "enforce")
+
+
+# -- breaks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+def test_an_execution_in_what_is_not_weighed_is_a_break_told_once(tmp_path, enforce):
+    async def trip(script):
+        spot = script.trade("t1", "S-1", 10, 1.0, instrument_name="BTC_USDC")
+        for _ in range(3):
+            await script.look()
+        assert [kind for kind, _ in script.alerts] == ["break"]
+        await script.again()
+        await script.look()
+        assert [kind for kind, _ in script.alerts] == ["break"]
+        (note,) = script.notes("differs")
+        assert (note["kind"], note["account"], note["about"]) == ("break", "main", "BTC_USDC") and note["why"]
+        states = [script.venue.view.states.get((Scope.ACCOUNT, account)) for account in (ALICE, BOB)]
+        assert states == ([VenueState.REDUCE_ONLY] * 2 if enforce else [None] * 2)
+        if enforce:
+            with pytest.raises(RpcError) as refused:
+                await script.call("private/buy", instrument_name="BTC-PERPETUAL", amount=10, price=59_000)
+            assert refused.value.data["control"] == "REDUCE_ONLY"
+        script.tell_trade(spot)
+        assert len(script.alerts) == 1
+
+    run(trip, tmp_path, enforce=enforce)
+
+
+def test_what_people_are_alerted_to_is_in_the_journal_with_its_numbers(tmp_path):
+    async def trip(script):
+        script.desk.broken("main", "BTC-PERPETUAL", {"theirs": 7, "ours": 5, "unit": "lots"})
+        for number in range(20):
+            script.tell_order(script.row(f"X-{number}"))
+        script.copy._blind("the connection ended")
+        await script.settle()
+        script.desk.tell_counts(now=True)
+        await script.settle()
+        differs = [{name: value for name, value in note.items() if value} for note in script.notes("differs")]
+        assert [note.pop("note") for note in differs] == ["differs"] * 4
+        outside = {"kind": "order_from_outside", "account": "main", "about": "BTC-PERPETUAL"}
+        assert differs == [
+            {"kind": "break", "account": "main", "about": "BTC-PERPETUAL", "theirs": 7, "ours": 5, "unit": "lots",
+             "count": 1},
+            {**outside, "count": 1},
+            {"kind": "drop_copy_lost", "account": "main", "why": "the connection ended", "count": 1},
+            {**outside, "count": 19},
+        ]  # fmt: skip
+
+    run(trip, tmp_path)

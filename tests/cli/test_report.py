@@ -9,7 +9,7 @@ from test_cli import run
 
 from seawall.api.desk.latency import Held
 from seawall.api.desk.shadow import Ghost, Note
-from seawall.api.desk.tally import Unweighed
+from seawall.api.desk.tally import Differs, Unweighed
 from seawall.cli.bench_ordinary import instrument
 from seawall.node import Configuration, Node
 from seawall.risk import Seawall
@@ -88,7 +88,12 @@ def journal(tmp_path_factory):
     desk.tell(Kind.UNKNOWN, account=desk.ben, order_id=never)
     desk.tell(Kind.BOOKED, Note("BTC-9", "t-9"), account=desk.ben, instrument=0, side=SELL, price=120_000, quantity=7)
     desk.tell(Kind.BOOKED, account=desk.ben, instrument=0, side=SELL, price=120_000, quantity=9)  # taken over
+    desk.tell(Kind.TIME, Differs("break", "main", "BTC", 998, 1_000, "atoms"))
+    outside = Differs("order_from_outside", "main", NAMES[0])
+    desk.tell(Kind.TIME, outside)
     desk.now += DAY
+    desk.tell(Kind.TIME, msgspec.structs.replace(outside, count=6))
+    desk.tell(Kind.TIME, Differs("drop_copy_lost", "main", why="the connection ended"))
     desk.tell(Kind.TIME, Held([(120, 2), (30_000, 1)]))
     desk.tell(Kind.STATE, state=VenueState.REDUCE_ONLY, type=Scope.ACCOUNT, account=desk.ben)
     option, taken = desk.order(desk.ben, BUY, 20, 500, instrument=1)  # 2 coins of 60,000 dollars
@@ -131,6 +136,14 @@ def test_figures_are_those_counted_by_hand(journal):
     ]  # fmt: skip
     assert (ann["unweighed"], ben["unweighed"]) == (41, 1)
     assert "not weighed: ann private/mass_quote, 41: 10033 adds risk" in run("report", data).stdout
+    broken, placed, lost = found["breaks"]
+    assert (broken["kind"], broken["account"], broken["about"], broken["count"]) == ("break", "main", "BTC", 1)
+    assert (broken["theirs"], broken["ours"], broken["unit"]) == (998, 1_000, "atoms")
+    assert (placed["kind"], placed["about"], placed["count"]) == ("order_from_outside", "BTC-PERPETUAL", 7)
+    assert placed["time"][:10] == "2026-06-01" and placed["last"][:10] == "2026-06-02"
+    assert (lost["kind"], lost["why"]) == ("drop_copy_lost", "the connection ended")
+    text = run("report", data).stdout
+    assert "breaks found: 1" in text and "break main BTC: theirs 998, ours 1,000 atoms" in text
     first, second = found["unknown"]
     assert (first["seq"], first["ended"], first["seconds"]) == (seq["lost"], "it stands at the venue", 1.0)
     assert (second["seq"], second["ended"]) == (seq["never"], "it is still unknown")
@@ -189,7 +202,11 @@ def test_the_page_stands_by_itself(journal, tmp_path):
     data, _ = journal
     assert run("report", data, "--out", tmp_path / "week.html").returncode == 0
     page = (tmp_path / "week.html").read_text()
-    assert page.count("<table>") == 7 and "quantity 2,500 lots is outside 1 to 2,000" in page
+    assert (
+        page.count("<table>") == 8
+        and "the connection ended" in page
+        and "quantity 2,500 lots is outside 1 to 2,000" in page
+    )
     assert "<script src=" not in page
 
 

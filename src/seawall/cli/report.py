@@ -147,6 +147,12 @@ def _text(document: dict[str, Any]) -> str:
         for one in document["unweighed"]
     ]
     lines += [f"unknown outcome of {one['seq']} ({one['bot']}): {one['ended']}" for one in document["unknown"]]
+    lines.append(f"breaks found: {sum(one['count'] for one in document['breaks'] if one['kind'] == 'break'):,}")
+    lines += [
+        f"{one['time']} {one['kind']} {one['account']} {_differed(one)}"
+        + f", {one['count']:,} times" * (one["count"] > 1)
+        for one in document["breaks"]
+    ]
     lines += [
         f"{one['time']} {one['scope']} {one['name']}: {one['before']} to {one['state']} {one['reason']}".rstrip()
         for one in document["restrictions"]
@@ -155,6 +161,13 @@ def _text(document: dict[str, Any]) -> str:
     lines.append(f"called false by people: {false['marked']} of {false['refused']} refusals, {false['rate']:.2%}")
     lines.append(_held(document["latency"]))
     return "\n".join(lines)
+
+
+def _differed(one: dict[str, Any]) -> str:
+    """What a break is about, in words."""
+    if one["theirs"] is None:
+        return ": ".join(part for part in (one["about"], one["why"]) if part)
+    return f"{one['about']}: theirs {one['theirs']:,}, ours {one['ours']:,} {one['unit']}"
 
 
 def _held(latency: dict[str, Any]) -> str:
@@ -211,7 +224,13 @@ def _html(made: "Report", document: dict[str, Any]) -> str:
             ((str(u.seq), u.time, u.bot, u.instrument, u.ended, "" if u.seconds is None else u.seconds)
              for u in made.unknown),
         ),
-        "<h2>Restrictions, breaks among them</h2>",
+        "<h2>Breaks found, and what else differed at the venue</h2>",
+        table(
+            ("time", "last", "what", "account", "about", "theirs", "ours", "unit", "why", "times"),
+            ((b.time, b.last, b.kind, b.account, b.about, "" if b.theirs is None else b.theirs,
+              "" if b.ours is None else b.ours, b.unit, b.why, b.count) for b in made.breaks),
+        ),
+        "<h2>Restrictions</h2>",
         table(
             ("seq", "time", "of", "name", "from", "to", "because"),
             ((str(r.seq), r.time, r.scope, r.name, r.before, r.state, r.reason) for r in made.restrictions),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from seawall.api.desk.tally import Unweighed
+from seawall.api.desk.tally import Counted, Differs, Unweighed
 from seawall.api.listing import Listing
 from seawall.api.view import View
 from seawall.journal import Frame
@@ -40,7 +40,7 @@ class _Note(msgspec.Struct):
     us: list[tuple[int, int]] = []
 
 
-_counted: Final = msgspec.json.Decoder(Unweighed)
+_counted: Final[msgspec.json.Decoder[Counted]] = msgspec.json.Decoder(Unweighed | Differs)
 
 
 class Cost(msgspec.Struct):
@@ -108,6 +108,22 @@ class NotWeighed(msgspec.Struct):
     count: int = 0
 
 
+class Break(msgspec.Struct):
+    """What the venue and the desk did not agree on, `count` times from `time` to `last`: `kind` as the alert is named.
+    `theirs` and `ours` in lots or atoms, where that is what differed."""
+
+    time: str
+    last: str
+    kind: str
+    account: str
+    about: str
+    theirs: int | None
+    ours: int | None
+    unit: str
+    why: str
+    count: int = 0
+
+
 class Restriction(msgspec.Struct):
     """A change of state of the venue, an underlying, an instrument, an account."""
 
@@ -128,6 +144,7 @@ class Report(msgspec.Struct):
     bots: dict[str, Bot] = {}
     unweighed: list[NotWeighed] = []
     unknown: list[Unknown] = []
+    breaks: list[Break] = []
     restrictions: list[Restriction] = []
     days: dict[str, tuple[int, int]] = {}
     held: dict[int, int] = {}
@@ -168,6 +185,7 @@ class Reporter:
         self._shown: dict[int, Refusal] = {}
         self._clients: set[int] = set()
         self._not_weighed: dict[Unweighed, NotWeighed] = {}
+        self._breaks: dict[Differs, Break] = {}
 
     def take(self, frame: Frame, events: Events) -> None:
         """The next frame and its events."""
@@ -194,7 +212,7 @@ class Reporter:
         if kind in _ASKED and record[_C["account"]] in self._clients:
             self._asked(record, refusal)
         elif kind == Kind.TIME and data:
-            self._note(data)
+            self._note(data, said(record[_C["time"]]))
         elif refusal is None and kind == Kind.UNKNOWN:
             self._lost(record)
         elif refusal is None and kind in _ENDS:
@@ -260,13 +278,13 @@ class Reporter:
             return amount
         return amount * listing.price(ticks or self.view.marks.get(listing.number, 0))
 
-    def _note(self, data: bytes) -> None:
+    def _note(self, data: bytes, time: str) -> None:
         """A note may say that a refused order is at the venue all the same, how long orders were held, what was not
-        weighed."""
+        weighed, what differed at the venue."""
         try:
             note = msgspec.json.decode(data, type=_Note)
-            if note.note == "unweighed":
-                self._uncounted(_counted.decode(data))
+            if note.note in ("unweighed", "differs"):
+                self._counted(_counted.decode(data), time)
         except msgspec.MsgspecError:
             return  # not one of ours
         if note.note == "held":
@@ -279,8 +297,11 @@ class Reporter:
         if note.seq in self._shown:
             self._shown[note.seq].went_anyway = True
 
-    def _uncounted(self, told: Unweighed) -> None:
-        """Calls that enforce would have refused, of which there is no command."""
+    def _counted(self, told: Counted, time: str) -> None:
+        """What there is no command of: calls that enforce would have refused, and what differed at the venue."""
+        if isinstance(told, Differs):
+            self._differs(told, time)
+            return
         made = self._not_weighed.get(same := msgspec.structs.replace(told, count=0))
         if made is None:
             made = NotWeighed(self.view.client(told.account).name, told.method, told.code, told.reason)
@@ -288,6 +309,16 @@ class Reporter:
             self.report.unweighed.append(made)
         made.count += told.count
         self._bot(told.account).unweighed += told.count
+
+    def _differs(self, told: Differs, time: str) -> None:
+        found = self._breaks.get(same := msgspec.structs.replace(told, count=0))
+        if found is None:
+            found = self._breaks[same] = Break(
+                time, time, told.kind, told.account, told.about, told.theirs, told.ours, told.unit, told.why
+            )
+            self.report.breaks.append(found)
+        found.count += told.count
+        found.last = time
 
     def _fill(self, record: Record, data: bytes, event: Record) -> None:
         """An execution; positions that were taken over when the desk began are none, and name no trade."""

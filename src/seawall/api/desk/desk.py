@@ -24,7 +24,7 @@ from seawall.api.desk.rows import OrderRow, TradeRow
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live, Shadow
 from seawall.api.desk.statement import Taken
-from seawall.api.desk.tally import Tally, Unweighed
+from seawall.api.desk.tally import Differs, Tally, Unweighed
 from seawall.api.desk.tokens import Tokens, scope_of
 from seawall.api.errors import RpcError
 from seawall.api.listing import Listing
@@ -91,7 +91,7 @@ class Desk:
         self._unwritten: list[tuple[bytes, bytes, Done | None, int]] = []
         self._flushing: asyncio.TimerHandle | None = None
         self.latencies = Latencies(self._note)
-        self._unweighed = Tally(self._note)
+        self._unweighed, self._differs = Tally(self._note), Tally(self._note)
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
 
@@ -242,6 +242,7 @@ class Desk:
         """Tell the journal what is only counted, if it is time."""
         self.latencies.look(now=now)
         self._unweighed.look(now=now)
+        self._differs.look(now=now)
 
     def flush(self) -> None:
         """Give the writer what was asked for so far, in order."""
@@ -313,12 +314,23 @@ class Desk:
     # -- what people hear of -------------------------------------------------------------------------------------------
 
     def outside(self, row: OrderRow | TradeRow, at: str) -> None:
-        """An open order that nobody placed through us, or an execution of one."""
+        """An open order that nobody placed through us, or an execution of one.
+
+        Nobody is restricted for it: a person at the venue's own screen may, and its executions are booked like any.
+        """
+        self._differs.add(Differs("order_from_outside", at, row.instrument_name))
         self.alert("order_from_outside", account=at, order_id=row.order_id, instrument=row.instrument_name)
 
     def unlisted(self, row: TradeRow, at: str) -> None:
-        """An execution in an instrument that the shadow does not know."""
-        self.alert("break", account=at, about=row.instrument_name, why="executed in an instrument that is not weighed")
+        """An execution in an instrument that the shadow does not know: of unknown risk, so its bots only reduce.
+
+        In observe it may be the desk's ordinary flow, which enforce would have refused; it is told of all the same.
+        """
+        why = "executed in an instrument that is not weighed"
+        self.alert("break", account=at, about=row.instrument_name, why=why)
+        self._differs.add(Differs("break", at, row.instrument_name, why=why))
+        if self.gate.enforce:
+            self._restrict(at)
 
     def not_weighed(self, account: int, name: str, error: RpcError) -> None:
         """Observe: a call that the gate would have refused because it cannot weigh it."""
@@ -333,6 +345,15 @@ class Desk:
     def broken(self, at: str, about: str, facts: dict[str, Any]) -> None:
         """A difference that stays: the account's bots may only reduce until people have looked."""
         self.alert("break", account=at, about=about, **facts)
+        self._differs.add(Differs("break", at, about, facts["theirs"], facts["ours"], facts["unit"]))
+        self._restrict(at)
+
+    def blind(self, at: str, why: str) -> None:
+        """The venue's word about an account is not heard any more."""
+        self.alert("drop_copy_lost", account=at, why=why)
+        self._differs.add(Differs("drop_copy_lost", at, why=why[:200]))
+
+    def _restrict(self, at: str) -> None:
         self.ask(
             b"".join(
                 packed(Kind.STATE, state=VenueState.REDUCE_ONLY, type=Scope.ACCOUNT, account=number)

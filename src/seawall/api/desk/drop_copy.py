@@ -137,7 +137,7 @@ class DropCopy:
 
     def _blind(self, why: str) -> None:
         if self.seeing:
-            self.desk.alert("drop_copy_lost", account=self.name, why=why)
+            self.desk.blind(self.name, why)
         self.seeing, self.why = False, why
 
     def _hear(self, text: str) -> None:

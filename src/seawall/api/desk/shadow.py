@@ -32,7 +32,7 @@ SEEN_MAX: Final = 200_000
 
 _TELLING: Final = np.zeros(256, bool)
 _TELLING[[Kind.TIME, Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.BOOKED]] = True
-_KNOWN: Final = ("live", "by_seq", "done", "seen", "wanted", "unsure", "edited_ns")
+_KNOWN: Final = ("live", "by_seq", "done", "seen", "unlisted", "wanted", "unsure", "edited_ns")
 _FIELDS: Final = {name: at for at, name in enumerate(COMMAND.names or ())}
 _KIND, _ACCOUNT, _INSTRUMENT, _ORDER, _SIZE = (
     _FIELDS[name] for name in ("kind", "account", "instrument", "order_id", "attachment")
@@ -70,7 +70,14 @@ class Fired(msgspec.Struct, tag_field="note", tag="fired"):
     trigger: str
 
 
-_notes: Final = msgspec.json.Decoder(Ghost | GhostOver | Fired)
+class Unlisted(msgspec.Struct, tag_field="note", tag="unlisted"):
+    """People were told of an execution in an instrument that is not weighed."""
+
+    upstream: str
+    trade: str
+
+
+_notes: Final = msgspec.json.Decoder(Ghost | GhostOver | Fired | Unlisted)
 
 
 class Live:
@@ -124,6 +131,8 @@ class Shadow:
         self.done: dict[str, Live] = {}
         self.seen: dict[tuple[str, str], None] = {}
         """Executions by trade id and order: the two sides of a trade have one id, and both may be ours."""
+        self.unlisted: dict[tuple[str, str], None] = {}
+        """The same of executions in instruments that are not weighed, of which people were told."""
         self.wanted: set[int] = set()
         """Orders that the engine wants cancelled."""
         self.unsure: set[int] = set()
@@ -175,6 +184,8 @@ class Shadow:
         elif isinstance(note, Fired):
             if note.trigger in self.live:
                 self._become(self.live[note.trigger], note.upstream)
+        elif isinstance(note, Unlisted):
+            self._see(note.trade, note.upstream, self.unlisted)
         elif note.upstream in self.live:
             self._finish(self.live[note.upstream])
 
@@ -242,7 +253,7 @@ class Shadow:
         live.id, live.updated_ms, live.waits = id_, 0, False
         self.live[id_] = live
 
-    def _note(self, note: Ghost | GhostOver | Fired) -> None:
+    def _note(self, note: Ghost | GhostOver | Fired | Unlisted) -> None:
         data = msgspec.json.encode(note)
         self.desk.ask(packed(Kind.TIME, attachment=len(data)), data)
 
@@ -344,7 +355,7 @@ class Shadow:
             return
         listing = self._view.by_name.get(row.instrument_name)
         if listing is None:
-            self.desk.unlisted(row, account)
+            self._unlisted(row, account)
             return
         self._see(row.trade_id, row.order_id)
         owner = live.account if live is not None else self.desk.owner_of(row.label, account)
@@ -368,6 +379,13 @@ class Shadow:
         if live is not None:
             live.filled += fields["quantity"]
             self._maybe_end(live)
+
+    def _unlisted(self, row: TradeRow, account: str) -> None:
+        """Told once; it is asked for again, and booked should the instrument be listed by then."""
+        if (row.trade_id, row.order_id) not in self.unlisted:
+            self._see(row.trade_id, row.order_id, self.unlisted)
+            self._note(Unlisted(row.order_id, row.trade_id))
+            self.desk.unlisted(row, account)
 
     def _executed(self, live: Live, note: Note, fields: dict[str, int]) -> None:
         def refused() -> None:
@@ -405,10 +423,11 @@ class Shadow:
         if len(self.done) > SEEN_MAX:
             del self.done[next(iter(self.done))]
 
-    def _see(self, trade: str, order: str) -> None:
-        self.seen[trade, order] = None
-        if len(self.seen) > SEEN_MAX:
-            del self.seen[next(iter(self.seen))]
+    def _see(self, trade: str, order: str, seen: dict[tuple[str, str], None] | None = None) -> None:
+        seen = self.seen if seen is None else seen
+        seen[trade, order] = None
+        if len(seen) > SEEN_MAX:
+            del seen[next(iter(seen))]
 
     # -- facts ---------------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,25 @@ class Unweighed(msgspec.Struct, tag_field="note", tag="unweighed", frozen=True):
         return msgspec.structs.replace(self, reason=OTHERS)
 
 
-Counted = Unweighed
+class Differs(msgspec.Struct, tag_field="note", tag="differs", frozen=True):
+    """The note: what people were alerted to of an account at the venue. `kind` is the alert's; a break is `about` an
+    instrument in lots or a currency in atoms, `theirs` and `ours`, or says `why` it is one."""
+
+    kind: str
+    account: str
+    about: str = ""
+    theirs: int | None = None
+    ours: int | None = None
+    unit: str = ""
+    why: str = ""
+    count: int = 1
+
+    def others(self) -> Self:
+        """What it is where too much is told apart."""
+        return msgspec.structs.replace(self, about=OTHERS, theirs=None, ours=None, unit="", why="")
+
+
+Counted = Unweighed | Differs
 
 
 class Tally:
