@@ -27,13 +27,14 @@ from seawall.venues import Mirror, Quote
 from seawall.venues import Shadow as Account
 from seawall.venues.connection import VenueError
 from seawall.venues.credentials import Credentials
-from seawall.vocabulary.records import Kind, command
+from seawall.vocabulary.records import Kind, Role, command
 
 AT = "main"
 """The account at the venue; alice and bob, who has the labels b-, are its bots."""
 
-ALICE, BOB = 4, 5
-BOTS = {"alice": Bot(AT), "bob": Bot(AT, labels=("b-",))}
+NAMES = ("alice", "bob", "rates")
+ALICE, BOB, RATES = 4, 5, 6
+BOTS = {"alice": Bot(AT, desk="rates"), "bob": Bot(AT, labels=("b-",))}
 OPEN = ("open", "untriggered")
 
 
@@ -93,7 +94,11 @@ class Script:
     """`async with Script(folder)`."""
 
     def __init__(self, folder, *, enforce=True, bots=None):
-        self.venue, self.folder, self.bots = Venue(folder, opened=False, clients=("", *BOTS)), folder, bots or BOTS
+        self.venue, self.folder, self.bots = (
+            Venue(folder, opened=False, clients=("", "alice", "rates", "bob")),
+            folder,
+            bots or BOTS,
+        )
         self._open()
         self.there = ScriptedVenue()
         self.alerts = []
@@ -106,11 +111,12 @@ class Script:
         """What a desk's journal begins with, and ten bitcoins for each bot."""
         mirror, now = Mirror(Seawall(), 0.1, 0.05, ("BTC",)), self.venue.clock()
         quotes = {PERPETUAL: Quote(60_000.0, 60_000.0, time_ms=now // 10**6)}
-        bots = [Account("alice"), Account("bob")]
+        bots = [Account("alice", {Role.DESK: "rates"}), Account("bob")]
         currencies = [{"currency": "BTC", "decimals": 8}]
         commands, data = mirror.opening(now, currencies, [instrument(PERPETUAL)], quotes, bots)
         self.venue.submit(commands, attachments=data)
-        assert mirror.accounts == {"alice": ALICE, "bob": BOB} and not mirror.left_out
+        numbers = mirror.accounts | mirror.groups
+        assert numbers == {"alice": ALICE, "bob": BOB, "rates": RATES} and not mirror.left_out, numbers
         for account in (ALICE, BOB):
             self.venue.submit(command(Kind.DEPOSIT, account=account, currency=0, amount=10 * 10**8))
 

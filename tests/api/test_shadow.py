@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from desk_script import ALICE, BOB, Script
+from desk_script import ALICE, BOB, RATES, Script
 
 from seawall.api.desk.shadow import Ghost
 from seawall.api.errors import RpcError
@@ -299,5 +299,79 @@ def test_what_people_are_alerted_to_is_in_the_journal_with_its_numbers(tmp_path)
             {"kind": "drop_copy_lost", "account": "main", "why": "the connection ended", "count": 1},
             {**outside, "count": 19},
         ]  # fmt: skip
+
+    run(trip, tmp_path)
+
+
+# -- the kill switch ---------------------------------------------------------------------------------------------------
+
+
+def kill(script, **of):
+    script.desk.ask(command(Kind.KILL, **of).tobytes())
+
+
+def test_a_kill_cancels_what_the_engine_does_not_hold(tmp_path):
+    async def trip(script):
+        await ghost(script)
+        script.tell_order(script.row("X-1", label="of alice"))
+        script.tell_order(script.row("X-2", label="b-2"))
+        script.tell_order(script.row("X-3", instrument_name="BTC_USDC"))
+        kill(script, type=Scope.ACCOUNT, account=ALICE)
+        await script.settle()
+        assert script.there.cancelled == []  # observe cancels nothing
+        await script.again(enforce=True)
+        await script.look()
+        script.copy.venue = None  # the venue is gone just then
+        kill(script, type=Scope.ACCOUNT, account=ALICE)
+        await script.settle()
+        script.copy.venue = script.there
+        await asyncio.sleep(0.6)
+        assert sorted(script.there.cancelled) == ["BTC-1", "X-1", "X-3"]
+        assert [kind for kind, _ in script.alerts] == ["order_from_outside"] * 6  # before the restart, and after
+
+    run(trip, tmp_path, enforce=False)
+
+
+@pytest.mark.parametrize(
+    ("of", "gone"),
+    [
+        ({"type": Scope.ACCOUNT, "account": RATES}, ["X-1", "X-3"]),
+        ({"type": Scope.INSTRUMENT, "instrument": 0}, ["X-1", "X-2"]),
+        ({"type": Scope.UNDERLYING, "instrument": 0}, ["X-1", "X-2"]),
+        ({"type": Scope.VENUE}, ["X-1", "X-2", "X-3"]),
+        ({"type": Scope.INSTRUMENT, "instrument": 77}, []),
+    ],
+)
+def test_a_kill_cancels_orders_from_outside_as_far_as_it_goes(tmp_path, of, gone):
+    async def trip(script):
+        script.tell_order(script.row("X-1", label="of alice, of the desk rates"))
+        script.tell_order(script.row("X-2", label="b-2"))
+        script.tell_order(script.row("X-3", instrument_name="BTC_USDC"))
+        kill(script, **of)
+        await script.settle()
+        assert sorted(set(script.there.cancelled)) == gone
+
+    run(trip, tmp_path)
+
+
+# -- bots of one account -----------------------------------------------------------------------------------------------
+
+
+def test_settings_of_an_account_are_no_bots_that_shares_it(tmp_path):
+    of_all = (
+        ("private/set_mmp_config", {"index_name": "btc_usd", "interval": 1, "frozen_time": 1}),
+        ("private/reset_mmp", {"index_name": "btc_usd"}),
+        ("private/set_self_trading_config", {"mode": "cancel_maker"}),
+        ("private/enable_cancel_on_disconnect", {"scope": "account"}),
+        ("private/disable_cancel_on_disconnect", {"scope": "account"}),
+    )
+
+    async def trip(script):
+        for name, given in of_all:
+            with pytest.raises(RpcError) as refused:
+                await script.call(name, **given)
+            assert refused.value.code == 10033
+        for scope in ({}, {"scope": "connection"}):
+            assert await script.call("private/enable_cancel_on_disconnect", **scope) is None
 
     run(trip, tmp_path)

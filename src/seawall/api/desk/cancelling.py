@@ -109,6 +109,16 @@ async def _cancelled(
     return ended
 
 
+async def cancel_strays(desk: "Desk", account: int, chosen: Chosen) -> None:
+    """Cancel a bot's orders at the venue that the engine does not hold: ghosts, and from outside. Raises RpcError."""
+    shadow, at = desk.shadow, desk.place_of(account)
+    ghosts = {live.id for live in shadow.live.values() if live.account == account and not live.seq}
+    own = {row.order_id for row in shadow.outside.values() if desk.owner_of(row.label, at) == account}
+    strays = ghosts | own
+    if strays:
+        await _sweep(desk, account, lambda row: row.order_id in strays and chosen(row))
+
+
 async def _sweep(desk: "Desk", account: int, chosen: Chosen) -> list[dict[str, Any]]:
     venue = desk.copies[desk.place_of(account)].venue
     if venue is None:

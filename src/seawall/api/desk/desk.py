@@ -6,7 +6,7 @@ several bots may share one. Desks and firms are groups of bots, and limits of gr
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ import structlog
 
 from seawall.api.access import Identity
 from seawall.api.commands import packed
-from seawall.api.desk.cancelling import OVER
+from seawall.api.desk.cancelling import OVER, cancel_strays
 from seawall.api.desk.drop_copy import DropCopy
 from seawall.api.desk.flight import Flight
 from seawall.api.desk.gate import Gate
@@ -289,6 +289,38 @@ class Desk:
         for seq in [seq for seq in self.shadow.wanted if seq in self.shadow.by_seq]:
             self.shadow.wanted.discard(seq)
             self._cancel(self.shadow.by_seq[seq])
+        for kill in group.commands[group.commands["kind"] == Kind.KILL]:
+            if kill["seq"] not in events["seq"][events["kind"] == EventKind.REFUSED]:
+                self._killed(Scope(kill["type"]), int(kill["account"]), int(kill["instrument"]))
+
+    def _killed(self, scope: Scope, account: int, number: int) -> None:
+        """The kill switch: what the engine does not hold goes, too.
+
+        Of an underlying only what is in its instruments; of an account or all also what is in no instrument of ours.
+        """
+        names: set[str] | None = None
+        if scope == Scope.INSTRUMENT:
+            names = {listing.name for listing in self.view.listings.values() if listing.number == number}
+        elif scope == Scope.UNDERLYING:
+            underlyings = self.service.node.fold.engine.catalogue.underlyings
+            names = {row.name for row in self.view.listings.values() if underlyings[row.spec.block] == number}
+
+        def chosen(row: OrderRow) -> bool:
+            return names is None or row.instrument_name in names
+
+        group = self.view.client(account).name if scope == Scope.ACCOUNT else ""
+        for bot, terms in self.bots.items():
+            if scope != Scope.ACCOUNT or bot == account or group in (terms.desk, terms.firm):
+                self._task(self._cancel_strays(bot, chosen))
+
+    async def _cancel_strays(self, account: int, chosen: Callable[[OrderRow], bool]) -> None:
+        while True:
+            try:
+                await cancel_strays(self, account, chosen)
+                return
+            except RpcError as error:
+                self._log.warning("a cancel waits for the venue", account=account, why=str(error))
+                await asyncio.sleep(CANCEL_AGAIN_S)
 
     def _cancel(self, live: Live) -> None:
         copy = self.copies[self.place_of(live.account)]
@@ -307,7 +339,10 @@ class Desk:
                 await asyncio.sleep(CANCEL_AGAIN_S)
                 self.shadow.wanted.add(live.seq)
 
-        task = asyncio.get_running_loop().create_task(cancel())
+        self._task(cancel())
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

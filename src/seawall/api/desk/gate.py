@@ -64,6 +64,16 @@ UNWEIGHED: Final = frozenset(
 )  # fmt: skip
 """They add risk that the gate does not weigh."""
 
+OF_ALL: Final = frozenset(
+    (
+        "private/close_position", "private/cancel_quotes", "private/set_mmp_config", "private/reset_mmp",
+        "private/set_self_trading_config",
+    )
+)  # fmt: skip
+"""They are about everything on an account at the venue, so about the orders of each bot that shares it."""
+
+ON_DISCONNECT: Final = frozenset(("private/enable_cancel_on_disconnect", "private/disable_cancel_on_disconnect"))
+
 RIGHT: Final = "trade:read_write"
 STRATEGY: Final = 1
 """A bot is one strategy: its executions are counted (C07)."""
@@ -81,6 +91,10 @@ class _Edit(Parameters, frozen=True):
 
 class _OrderId(Parameters, frozen=True):
     order_id: str = ""
+
+
+class _OnDisconnect(Parameters, frozen=True):
+    scope: str = "connection"
 
 
 class _Close(Parameters, frozen=True):
@@ -220,7 +234,7 @@ class Gate:
         """Raise RpcError for what concerns other bots of the account."""
         if name == "private/cancel":
             self._check_owner(call.account, read(_OrderId).order_id)
-        elif name in ("private/close_position", "private/cancel_quotes"):
+        elif name in OF_ALL or (name in ON_DISCONNECT and read(_OnDisconnect).scope != "connection"):
             raise RpcError(10033, reason=f"{name} is about all bots of the account: name your own orders")
         elif name in SWEEPS and RIGHT not in call.identity.rights:
             raise RpcError(13021, needed=RIGHT)
