@@ -463,6 +463,10 @@ def test_a_restart_knows_what_waits_what_was_used_and_what_ends(tmp_path):
         kept["waits"] = await d.propose("/halt", scope="account", name="bob", state="open", reason="y")
         kept["withdrawn"] = await d.propose("/halt", scope="account", name="bob", state="open", reason="z")
         await d.post(f"/proposals/{kept['withdrawn'][0]}/withdraw", reason="no")
+        kept["failed"] = await d.propose("/halt", scope="account", name="bob", state="open", reason="f")
+        await d.post("/halt", scope="account", name="bob", reason="after it was proposed")
+        await d.sign(*kept["failed"], "rita", "carl", status=400)
+        assert (await d.get(f"/proposals/{kept['failed'][0]}"))["state"] == "failed"
         record = Record()
         folded = d.service.node.configuration
         for frame in frames(folded.folders):

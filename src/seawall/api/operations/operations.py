@@ -369,11 +369,19 @@ class Operations:
             proposal.state = EXECUTED
         except SeawallError as error:
             proposal.state, proposal.outcome = FAILED, str(error)
+            await self._note_failed(proposal)
             raise
         finally:
             proposal.sealed = ""
             if proposal.state == EXECUTING:
                 proposal.state, proposal.outcome = FAILED, "interrupted"
+
+    async def _note_failed(self, proposal: Proposal) -> None:
+        """Journal that a proposal came to nothing, so that it does not wait again after a restart."""
+        try:
+            await self.note(None, "failed", proposal=proposal.id, reason=proposal.outcome)
+        except SeawallError as error:
+            self._log.error("a failed proposal could not be journalled", proposal=proposal.id, why=str(error))
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
