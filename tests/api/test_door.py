@@ -16,6 +16,7 @@ from dev_venue import dev_venue
 
 from seawall.api import door as doors
 from seawall.api.door import Door
+from seawall.api.serving import _litestar
 from seawall.api.session import OUTBOX_BYTES, Session
 from seawall.api.sockets import free_port, until_listening
 from seawall.api.web import WebServer
@@ -213,6 +214,35 @@ def test_tls_and_who_may_come_in(venue, tmp_path):
 
     asyncio.run(scenario("", None, ()))
     asyncio.run(scenario(str(tmp_path / "ours.pem"), "client", (None, "stranger")))
+
+
+def test_nothing_below_tls_1_3_is_taken_at_either_door(venue, tmp_path):
+    ours = certificate(tmp_path, "ours", authority=True)
+    certificate(tmp_path, "server", ours)
+    tls = Tls(str(tmp_path / "server.pem"), str(tmp_path / "server.key"))
+
+    async def handshake(port, version):
+        shown = ssl.create_default_context(cafile=tmp_path / "ours.pem")
+        shown.minimum_version = shown.maximum_version = version
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=shown)
+        writer.close()
+
+    async def app(scope, receive, send):
+        raise AssertionError("nobody asks")
+
+    async def scenario(make):
+        port = free_port("127.0.0.1")
+        server = make(Listening("127.0.0.1", port, tls))
+        serving = asyncio.create_task(server.serve())
+        await until_listening("127.0.0.1", port)
+        await handshake(port, ssl.TLSVersion.TLSv1_3)
+        with pytest.raises(OSError):
+            await handshake(port, ssl.TLSVersion.TLSv1_2)
+        server.stop()
+        await serving
+
+    asyncio.run(scenario(lambda door: WebServer(Door(venue.service), door)))
+    asyncio.run(scenario(lambda door: _litestar(app, door)))
 
 
 def test_an_address_is_counted_by_its_host(venue):

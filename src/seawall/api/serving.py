@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from granian.constants import Interfaces
+from granian.constants import Interfaces, SSLProtocols
 from granian.server.embed import Server
 
 import seawall.api.methods
@@ -330,7 +330,13 @@ class Venue:
 
 def _litestar(app: Any, door: Listening) -> Server:
     return Server(
-        app, address=door.host, port=door.port, interface=Interfaces.ASGI, log_enabled=False, **door.tls.server()
+        app,
+        address=door.host,
+        port=door.port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+        ssl_protocol_min=SSLProtocols.tls13,
+        **door.tls.server(),
     )
 
 

@@ -128,6 +128,7 @@ def encryption(door: Listening) -> ssl.SSLContext | None:
     if not door.tls.on:
         return None
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.minimum_version = ssl.TLSVersion.TLSv1_3
     made.load_cert_chain(door.tls.certificate, door.tls.key)
     if door.tls.mutual:
         made.load_verify_locations(door.tls.client_ca)
