@@ -361,6 +361,47 @@ def test_at_a_restart_what_was_to_go_with_a_connection_goes(venue):
     assert state(venue, kept)["order_state"] == "open"
 
 
+def test_a_dead_man_timer_is_armed_refreshed_fires_and_is_off(venue):
+    def after(milliseconds):
+        return venue.result("private/cancel_all_after", ALICE, timeout_ms=milliseconds)
+
+    mine, others = order_on(venue.socket(ALICE)), order_on(venue.socket(BOB))
+    armed = after(10_000)
+    assert (armed["timeout_ms"], armed["cancels_at"] - venue.service.clock_ms()) == (10_000, 10_000)
+    venue.pass_time(9)
+    after(10_000)
+    venue.pass_time(9)
+    assert state(venue, mine)["order_state"] == "open"
+    assert restarted(venue).arrangements.timers == venue.view.arrangements.timers != {}
+    venue.pass_time(2)
+    assert state(venue, mine)["order_state"] == "cancelled"
+    assert state(venue, others, BOB)["order_state"] == "open"
+    again = order_on(venue.socket(ALICE))
+    venue.pass_time(60)
+    assert state(venue, again)["order_state"] == "open"  # it fires once
+    after(10_000)
+    assert after(0) == {"timeout_ms": 0, "cancels_at": 0}
+    venue.pass_time(60)
+    assert state(venue, again)["order_state"] == "open" and not venue.view.arrangements.timers
+
+
+def test_who_may_set_a_dead_man_timer_and_to_what(venue):
+    for wrong in (-1, 1, 999, 86_400_001, "x", None):
+        error = venue.error("private/cancel_all_after", ALICE, timeout_ms=wrong)
+        assert (error["code"], error["data"]["param"]) == (-32602, "timeout_ms")
+    assert venue.error("private/cancel_all_after", timeout_ms=5_000)["code"] == 13009
+    reader = venue.session()
+    reader.identity = venue.identity(ALICE, trade="read")
+    assert venue.call("private/cancel_all_after", session=reader, timeout_ms=5_000)["error"]["code"] == 13021
+
+
+def test_the_venue_sees_that_a_timer_ran_out_while_nothing_else_happened(venue):
+    venue.result("private/cancel_all_after", ALICE, timeout_ms=10_000)
+    due, now = venue.view.arrangements.timer_due, venue.view.now_ns
+    assert [due(now, now + seconds * 10**9) for seconds in (0, 9, 11)] == [False, False, True]
+    assert not due(now + 11 * 10**9, now + 12 * 10**9)  # the journal's time is past it, so it has fired
+
+
 def test_scopes_and_doors_of_cancel_on_disconnect(venue):
     assert venue.error("private/enable_cancel_on_disconnect", ALICE)["code"] == 10030
     assert venue.error("private/enable_cancel_on_disconnect", ALICE, scope="venue")["data"]["param"] == "scope"

@@ -24,6 +24,8 @@ class Arrangements:
         """(account, block): nanoseconds until which its quotes are frozen, NO_LIMIT: until reset."""
         self.at_disconnect: set[int] = set()
         """Accounts whose orders are to go when a connection of theirs does."""
+        self.timers: dict[int, int] = {}
+        """Until when (nanoseconds) an account is to set its dead-man timer again; one that ran out may stand here."""
         self._self_trading: dict[int, tuple[str, bool]] = {}
         self._freezes: dict[tuple[int, int], int] = {}
         self._owners: set[int] = set()
@@ -53,6 +55,11 @@ class Arrangements:
             return None
         return until if until < NO_LIMIT else 0
 
+    def timer_due(self, heard_ns: int, now_ns: int) -> bool:
+        """Whether a dead-man timer ran out that the journal, whose time is `heard_ns`, does not know of."""
+        self.timers = {account: until for account, until in self.timers.items() if until > heard_ns}
+        return any(until <= now_ns for until in self.timers.values())
+
     # -- the fold ------------------------------------------------------------------------------------------------------
 
     def noted(self, note: dict[str, Any]) -> None:
@@ -70,7 +77,7 @@ class Arrangements:
                 self.protections[key] = note["config"]
 
     def defined(self, kind: int, account: int, number: int, freeze: int, window: int, role: int) -> None:
-        """A command was taken. `number` is a block, or the group that an account joined."""
+        """A command was taken. `number` is a block, or the group joined; `window` of a timer its end."""
         if kind == Kind.ACCOUNT:
             if role == Role.OWNER:
                 self._owners.add(account)
@@ -82,6 +89,10 @@ class Arrangements:
             self._freezes[account, number] = freeze
             if not window:
                 del self._freezes[account, number]
+        elif kind == Kind.DEAD_MAN:
+            self.timers[account] = window
+            if not window:
+                del self.timers[account]
         elif kind == Kind.PROTECT_RESET:
             self.frozen.pop((account, number), None)
 

@@ -238,7 +238,9 @@ class Venue:
                 if why := await self._keeper.look():
                     self.operations.alerts.tell("memory_unwritten", why=why)
                 await self.operations.tick()
-                if time.monotonic() - self._last_frame > TIME_S:
+                view = self.service.view
+                due = view.arrangements.timer_due(view.now_ns, time.time_ns())
+                if due or time.monotonic() - self._last_frame > TIME_S:
                     await self.service.write(packed(Kind.TIME))
         except asyncio.CancelledError:
             raise

@@ -22,6 +22,8 @@ from seawall.vocabulary.bounds import NO_LIMIT
 from seawall.vocabulary.records import Kind
 
 _S: Final = 10**9
+TIMEOUT_MS: Final = (1_000, 86_400_000)
+"""The least and the most of a dead-man timer: the venue looks at its clock once a second."""
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=10**6)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Group = Annotated[str, msgspec.Meta(max_length=64)]
@@ -239,6 +241,28 @@ def get_cancel_on_disconnect(service: Service, call: Call, asked: Scope) -> Any:
     if asked.scope == "connection":
         enabled = service.takes_orders_along(call.session, call.account)
     return {"scope": asked.scope, "enabled": enabled}
+
+
+class After(Parameters, frozen=True):
+    """Of cancel_all_after."""
+
+    timeout_ms: Annotated[int, msgspec.Meta(ge=0, le=TIMEOUT_MS[1])]
+
+
+@method("private/cancel_all_after", After, scope="trade:read_write")
+def cancel_all_after(service: Service, call: Call, asked: After) -> Any:
+    """Cancel all orders of the account unless asked again within timeout_ms; 0: off. An extension of the dialect."""
+    if 0 < asked.timeout_ms < TIMEOUT_MS[0]:
+        raise invalid("timeout_ms", f"must be 0, or {TIMEOUT_MS[0]:,} at least")
+    now = max(service.clock_ms(), service.view.now_ms)
+    until_ms = now + asked.timeout_ms if asked.timeout_ms else 0
+
+    def then(seq: int) -> dict[str, int]:
+        service.checked(seq)
+        return {"timeout_ms": asked.timeout_ms, "cancels_at": until_ms}
+
+    service.command(call, packed(Kind.DEAD_MAN, account=call.account, until=until_ms * 10**6), then, urgent=True)
+    return None
 
 
 def _arrange(service: Service, call: Call, asked: Scope, *, enabled: bool) -> Any:
