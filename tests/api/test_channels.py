@@ -1,6 +1,7 @@
 """Subscriptions: which names there are, what is told at once, what follows, to whom, and to whom no more."""
 
 import asyncio
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -622,6 +623,19 @@ def test_a_token_in_the_request_says_who_reads_and_lasts_as_long_as_its_login(ve
     venue.keys[ALICE].revoked = True
     venue.submit(packed(Kind.ORDER, account=ALICE, instrument=0, side=SELL, price=120_100, quantity=1))
     assert len(socket.told(name)) == 1
+
+
+def test_what_a_token_with_an_end_of_its_own_began_ends_with_it(venue):
+    socket, name, book = venue.socket(), "user.orders.any.any.raw", f"book.{PERPETUAL}.100ms"
+    asked = {"client_id": venue.keys[ALICE].id, "client_secret": venue.keys[ALICE].secret, "scope": "expires:30"}
+    token = venue.result("public/auth", grant_type="client_credentials", **asked)["access_token"]
+    assert socket.request("private/subscribe", channels=[name, book], access_token=token)["result"] == [name, book]
+    venue.sell(ALICE, 10, 60_010.0)
+    assert len(socket.told(name)) == 1
+    venue.service.access.bearer(token, time.time()).ends = 0.0
+    venue.sell(ALICE, 10, 60_010.0)
+    assert len(socket.told(name)) == 1
+    assert list(socket.session.channels) == [book]
 
 
 def test_a_socket_that_logs_in_as_another_hears_the_other(venue):

@@ -109,6 +109,8 @@ class Identity:
     ends: float
     login: Login | None = None
     network: Any = None
+    limited: bool = False
+    """Whether `expires:` was asked for: then all that it began ends with it."""
 
     @property
     def account(self) -> int:
@@ -227,7 +229,8 @@ class Access:
             self._count_session(login.key.id, asked.session, now)
             login.session, login.connection = asked.session, None
             login.sid = login.sid or secrets.token_hex(8)
-        return Identity(login.key, rights, now + (asked.lifetime_s or LIFETIME_S), login, network)
+        ends = now + (asked.lifetime_s or LIFETIME_S)
+        return Identity(login.key, rights, ends, login, network, bool(asked.lifetime_s))
 
     def check(self, identity: Identity, now: float, client: str = "") -> None:
         """Raise RpcError 13009 unless an identity holds now and may come from there."""
@@ -289,7 +292,8 @@ class Access:
         asked = Scope.parse(scope)
         rights = old.rights if asked.rights is None else old.rights & asked.rights
         network = _network(asked.address) if asked.address else old.network
-        return Identity(old.key, rights, now + (asked.lifetime_s or LIFETIME_S), old.login, network)
+        ends = now + (asked.lifetime_s or LIFETIME_S)
+        return Identity(old.key, rights, ends, old.login, network, bool(asked.lifetime_s))
 
     def fork(self, old: Identity, session: str, now: float) -> Identity:
         """A named session beside the one of a refresh token. Raises RpcError 12003 for too many."""

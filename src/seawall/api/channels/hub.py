@@ -111,12 +111,15 @@ class Hub:
         self._beating.pop(session, None)
 
     def _reading(self, call: Call) -> Identity | None:
-        """Who is to read, None unless logged in now. What a token began ends with its login, not with the token."""
+        """Who is to read, None unless logged in now. What a token began ends with its login.
+
+        Not with the token, unless `expires:` was asked for.
+        """
         identity: Identity | None = call.identity
         if identity is None or identity.until < time.time():
             return None
         session: Session = call.session
-        if identity is session.identity:
+        if identity is session.identity or identity.limited:
             return identity
         return Identity(identity.key, identity.rights, NEVER, identity.login, identity.network)
 
