@@ -1,9 +1,11 @@
 """ccxt, the client most people have, against a dev venue with a simulated market: keys and one URL, nothing else."""
 
 import time
+from urllib.parse import parse_qsl, urlsplit
 
 import ccxt
 import pytest
+from api_venue import START_NS, Venue
 from desk_venue import MODES, desk_venue
 from dev_venue import dev_venue
 
@@ -125,8 +127,35 @@ def test_funding_rate_and_its_history(alice):
     rate = alice.fetch_funding_rate(PERPETUAL)
     assert rate["symbol"] == PERPETUAL and abs(rate["fundingRate"]) < 0.01
     since = alice.milliseconds() - 3 * 3_600_000
-    history = alice.fetch_funding_rate_history(PERPETUAL, since)
+    history = alice.fetch_funding_rate_history(PERPETUAL, since)  # empty, unless an hour ended just now
     assert all(row["timestamp"] >= since and abs(row["fundingRate"]) < 0.01 for row in history)
+
+
+def test_a_history_of_funding_is_read_as_it_was_paid(tmp_path):
+    """ccxt's own requests and its own reading, of a venue that stood for ten hours; only the wire is left out."""
+    aged = Venue(tmp_path)
+    try:
+        for hour in range(10):
+            aged.note(note="funding", instrument=0, rate_8h=0.0008, rate_1h=0.0001 * (hour + 1))
+            aged.pass_time(3600)
+        exchange = ccxt.deribit()
+
+        def fetch(url, *rest):
+            asked = urlsplit(url)
+            given = {name: int(value) if value.isdigit() else value for name, value in parse_qsl(asked.query)}
+            return aged.call(asked.path.removeprefix("/api/v2/"), **given)
+
+        exchange.fetch = fetch
+        start, hour = START_NS // 10**6, 3_600_000
+        history = exchange.fetch_funding_rate_history(PERPETUAL, start + 3 * hour, params={"until": start + 7 * hour})
+        assert [(row["timestamp"], row["symbol"]) for row in history] == [
+            (start + n * hour, PERPETUAL) for n in range(3, 8)
+        ]
+        paid = [float(row["info"]["interest_1h"]) for row in history]
+        assert paid == pytest.approx([0.0001 * (n + 1) for n in range(3, 8)])
+        assert all(row["fundingRate"] == pytest.approx(0.0008) for row in history), history[0]
+    finally:
+        aged.stop()
 
 
 # -- account -----------------------------------------------------------------------------------------------------------
