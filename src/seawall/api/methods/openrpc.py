@@ -6,6 +6,7 @@ import msgspec
 
 import seawall
 from seawall.api.errors import WORDS
+from seawall.api.methods.results import result_of, schemas
 from seawall.api.rpc import METHODS, Call, Method, Nothing, method
 
 VERSION: Final = "1.3.2"
@@ -23,7 +24,10 @@ def document() -> dict[str, Any]:
         "openrpc": VERSION,
         "info": {"title": "Seawall trading door", "version": seawall.__version__, "license": {"name": "Apache-2.0"}},
         "methods": [_described(METHODS[name]) for name in sorted(METHODS)],
-        "components": {"errors": {word: {"code": code, "message": word} for code, word in sorted(WORDS.items())}},
+        "components": {
+            "errors": {word: {"code": code, "message": word} for code, word in sorted(WORDS.items())},
+            "schemas": schemas(),
+        },
     }
 
 
@@ -39,7 +43,7 @@ def _described(row: Method) -> dict[str, Any]:
             {"name": name, "required": name in required, "schema": properties}
             for name, properties in schema.get("properties", {}).items()
         ],
-        "result": {"name": "result", "schema": {}},
+        "result": {"name": "result", "schema": result_of(row.name)},
     }
     if row.scope:
         found["x-scope"] = row.scope
