@@ -7,7 +7,7 @@ import pytest
 
 from seawall.node import Configuration
 from seawall.node.configuration import setting_names
-from seawall.risk import MODELS
+from seawall.risk import MODELS, MarketView, Seawall
 from seawall.vocabulary.errors import ConfigurationError
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -106,3 +106,32 @@ def test_the_documented_defaults_are_the_defaults():
             assert default.strip().strip("`") == (value if isinstance(value, str) else f"{value}") or (
                 value == "" and default.strip() == "none"
             ), name
+
+
+def test_a_model_that_is_plugged_in_publishes(tmp_path, monkeypatch):
+    """By an entry point, as `seawall margin` finds it; one that cannot publish is refused."""
+    (tmp_path / "houses.py").write_text(
+        "from seawall.risk import Seawall\n"
+        "class House:\n"
+        "    name = 'house'\n"
+        "    def publish(self, market):\n"
+        "        return Seawall().publish(market)\n"
+        "class Silent:\n"
+        "    name = 'silent'\n"
+    )
+    folder = tmp_path / "houses-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: houses\nVersion: 1\n")
+    points = "[seawall.margin_models]\nhouse = houses:House\nsilent = houses:Silent\n"
+    (folder / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = read(tmp_path, '[margin]\nmodel = "house"').model()
+    view = MarketView(1_790_000_000 * 10**9, {}, {}, {})
+    assert made.name == "house" and made.publish(view) == Seawall().publish(view)
+    for text, field in (
+        ('[margin]\nmodel = "silent"', "margin.model"),
+        ('[margin]\nmodel = "house"\n[margin.published]\nmm_factor = 1.0', "margin.published"),
+    ):
+        with pytest.raises(ConfigurationError) as refused:
+            read(tmp_path, text)
+        assert refused.value.field == field

@@ -15,6 +15,8 @@ from seawall.journal.layout import PAGE_BYTES
 from seawall.node.listening import Tls, check_listening
 from seawall.risk import MODELS, MarginModel, StandardParameters
 from seawall.risk.cadence import Cadence
+from seawall.risk.margin.models import model as plugged_in
+from seawall.risk.margin.models import names
 from seawall.risk.margin.rules import PublishedRules
 from seawall.vocabulary.errors import ConfigurationError, InputError
 
@@ -23,22 +25,11 @@ GROUP_MAX: Final = 65_536
 SNAPSHOT_FRAMES_MAX: Final = 2**31
 _FOLDERS: Final = ("data", "mirror", "home", "archive")
 
-Model = Literal[
-    "seawall",
-    "standard",
-    "deribit-standard",
-    "deribit-portfolio",
-    "paradex",
-    "derive-pmrm",
-    "derive-pmrm-2",
-    "span",
-]
-
 
 class Margin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Margin model and its parameters; haircut and markup as fractions for coins that are not dollars."""
 
-    model: Model = "seawall"
+    model: str = "seawall"
     coin_haircut: float = 0.10
     coin_markup: float = 0.05
     standard: StandardParameters = msgspec.field(default_factory=StandardParameters)
@@ -218,7 +209,9 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 field = ".".join(filter(None, ("margin.published", field)))
                 raise ConfigurationError(field, error.value, error.rule) from error
         elif self.margin.published:
-            rule = "is for models with a data file: standard has a table of its own"
+            rule = (
+                "is for models with a data file: standard has a table of its own, and what is plugged in its defaults"
+            )
             raise ConfigurationError("margin.published", list(self.margin.published), rule)
 
     @property
@@ -238,10 +231,26 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, **doors)
 
     def model(self) -> MarginModel:
-        """The margin model with its parameters."""
-        kind: Any = MODELS[self.margin.model]
-        made: MarginModel = kind(parameters=getattr(self.margin, self.margin.model, self.margin.published))
-        return made
+        """The margin model with its parameters. Raises ConfigurationError for one that is not there.
+
+        One plugged in is constructed without arguments, but with `margin.published` where it is a `PublishedRules`.
+        """
+        name = self.margin.model
+        if name in MODELS:
+            kind: Any = MODELS[name]
+            made: MarginModel = kind(parameters=self.margin.standard if name == "standard" else self.margin.published)
+            return made
+        try:
+            plugged: Any = plugged_in(name)
+        except InputError as error:
+            rule = f"must be one of {sorted({*MODELS, *names()})}"
+            raise ConfigurationError("margin.model", name, rule) from error
+        if not callable(getattr(plugged, "publish", None)):
+            raise ConfigurationError("margin.model", name, "publishes nothing: it has no publish(market)")
+        if isinstance(plugged, PublishedRules):
+            plugged = type(plugged)(parameters=self.margin.published)
+        publishing: MarginModel = plugged
+        return publishing
 
     def toml(self) -> str:
         """The settings as a TOML file that reads back the same."""
