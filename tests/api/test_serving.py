@@ -142,6 +142,20 @@ def test_a_real_venue_has_no_market_of_its_own(tmp_path, monkeypatch):
     asyncio.run(scenario())
 
 
+def test_shedding_names_the_account_that_sent_most(tmp_path, monkeypatch):
+    async def scenario():
+        venue = serving.Venue(Configuration.of({"data": str(tmp_path / "venue"), "engine": "reference"}))
+        await venue.start()
+        venue.service.edge.shed.update({(9, 10047): 3, (8, 10047): 5, (9, 10028): 70, (7, 0): 90})
+        await venue._count_shed()
+        (told,) = [one for one in venue.operations.alerts.ring if one.kind == "shedding"]
+        assert told.facts == {"account": "account-8", "count": 5, "all": 8}
+        await venue.stop()
+
+    monkeypatch.setattr(serving, "_collect_rarely", gc.enable)
+    asyncio.run(scenario())
+
+
 def test_a_second_writer_on_a_data_folder_is_impossible(tmp_path):
     with dev_venue(tmp_path / "venue") as venue:
         command = [sys.executable, "-c", START, "serve", "--dev", "--data", str(tmp_path / "venue"), "--port", "0"]

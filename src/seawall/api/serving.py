@@ -258,8 +258,11 @@ class Venue:
     async def _count_shed(self) -> None:
         shed = self.service.edge.shed
         if shed:
-            if any(code == 10047 for _, code in shed):
-                self.operations.alerts.tell("shedding")
+            full = {account: count for (account, code), count in shed.items() if code == 10047}
+            if full:
+                most = max(full, key=lambda account: full[account])
+                name = self.service.view.client(most).name
+                self.operations.alerts.tell("shedding", account=name, count=full[most], all=sum(full.values()))
             rows = [[account, code, count] for (account, code), count in sorted(shed.items())]
             shed.clear()
             note = msgspec.json.encode({"note": "shed", "rows": rows})
