@@ -245,6 +245,45 @@ def test_nothing_below_tls_1_3_is_taken_at_either_door(venue, tmp_path):
     asyncio.run(scenario(lambda door: _litestar(app, door)))
 
 
+def test_whatever_is_refused_is_refused_by_a_document(venue, monkeypatch):
+    """An unknown method before who asks for it; a handshake with what is wrong with it."""
+    basic = {"Authorization": "Basic bm9ib2R5Om5vdGhpbmc="}
+    bearer = {"Authorization": "Bearer none"}
+
+    async def scenario():
+        door = Door(venue.service)
+        port = free_port("127.0.0.1")
+        server = WebServer(door, Listening("127.0.0.1", port))
+        serving = asyncio.create_task(server.serve())
+        await until_listening("127.0.0.1", port)
+        http = f"http://127.0.0.1:{port}"
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+
+        async def asked(path, headers, **how):
+            async with client.request("POST" if how else "GET", http + path, headers=headers, **how) as answer:
+                document = await answer.json()
+                assert document["jsonrpc"] == "2.0"
+                return answer.status, document["error"]["code"]
+
+        async with aiohttp.ClientSession() as client:
+            for headers in (basic, bearer):
+                assert await asked("/api/v2/private/nothing", headers) == (404, -32601)
+                body = {"jsonrpc": "2.0", "id": 1, "method": "private/nothing"}
+                assert await asked("/api/v2", headers, json=body) == (404, -32601)
+                assert (await asked("/api/v2/private/get_positions", headers))[0] == 401
+                assert (await asked("/ws/api/v2", upgrade | headers))[0] == 401
+            assert (await asked("/ws/api/v3", upgrade))[0] == 404
+            monkeypatch.setattr(door, "_crowded", lambda client: True)
+            assert await asked("/ws/api/v2", upgrade) == (429, 10028)
+            door.draining = True
+            assert (await asked("/ws/api/v2", upgrade))[0] == 503
+        server.stop()
+        await serving
+
+    asyncio.run(scenario())
+
+
 def test_an_address_is_counted_by_its_host(venue):
     async def scenario():
         venue.service.rates = SimpleNamespace(settings=SimpleNamespace(connections=1))

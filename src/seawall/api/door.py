@@ -86,7 +86,9 @@ class Door:
     def check(
         self, asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None
     ) -> None:
-        """Raise RpcError for an HTTP request that is not to be looked at any further."""
+        """Raise RpcError for an HTTP request that is not to be looked at any further, whoever asks."""
+        if name not in self.service.methods:
+            raise RpcError(-32601, name=name[:100])
 
     async def pass_on(
         self, asked: Asked, call: Call, body: bytes, name: str, query: dict[str, str]
@@ -105,16 +107,16 @@ class Door:
 
     async def _websocket(self, asked: Asked, request: BaseRequest) -> web.StreamResponse:
         if asked.path.rstrip("/") != "/ws" + PREFIX:
-            return web.Response(status=404)
+            return _refused(404, RpcError(-32601, name=asked.path[:100]))
         session = Session(asked.client, websocket=True)
         try:
             session.identity = from_header(self.service, asked, b"", "", {})  # a socket may log in by header, too
-        except RpcError:
-            return web.Response(status=401)
+        except RpcError as error:
+            return _refused(401, error)
         if self.draining:
-            return web.Response(status=503)
+            return _refused(503, RpcError(13028, reason="the venue stops"))
         if self._crowded(asked.client):
-            return web.Response(status=429)
+            return _refused(429, RpcError(10028, reason="an address has no more connections than it has now"))
         # it answers a goodbye when the place is free again: who connects anew on hearing it is not one too many
         socket = web.WebSocketResponse(compress=False, timeout=CLOSE_S, autoclose=False)
         session.heard_at = time.monotonic()
@@ -122,11 +124,11 @@ class Door:
         self.sessions.add(session)
         try:
             if status := await self.admitted(session):
-                return web.Response(status=status)
+                return _refused(status, RpcError(13028, reason="the venue upstream"))
             await socket.prepare(request)
             await self._converse(session, socket)
         except web.HTTPException as refused:  # no handshake of a WebSocket
-            return web.Response(status=refused.status)
+            return _refused(refused.status, RpcError(-32600, reason="no handshake of a WebSocket"))
         except ConnectionError:
             self._log.debug("a connection ended in its handshake", address=session.address)
         finally:
@@ -232,6 +234,13 @@ class Door:
             if session.heard_at < now - SILENT_S and self.service.takes_orders_along(session, account):
                 session.close(1000, "silent")
         return len(stalled)
+
+
+def _refused(status: int, error: RpcError) -> web.Response:
+    """The answer to a WebSocket's handshake that is not taken."""
+    made: list[bytes] = []
+    Call(Session("", websocket=False), None, lambda document, _: made.append(document)).fail(error)
+    return web.Response(body=made[0], status=status, headers=JSON)
 
 
 async def read_body(request: BaseRequest) -> bytes:
