@@ -113,7 +113,7 @@ class Connection:
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(repr(error)) from error
 
-    async def tell(self, method: str, /, **parameters: Any) -> None:
+    async def say(self, method: str, /, **parameters: Any) -> None:
         """Say something that is not answered, or whose answer nobody waits for. Raises Unreachable."""
         number = f"{self._mark}{next(self._numbers)}"
         await self.send(_encode({"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}).decode())
