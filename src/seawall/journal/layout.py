@@ -109,9 +109,12 @@ class Position:
     seq: int
 
 
-def blank_pages(count: int, unit: int = PAGE_BYTES) -> Pages:
-    """Zeroed pages in memory aligned to `unit` bytes: to a page at least, as writing past the cache demands."""
-    space = np.zeros(count * PAGE_BYTES + unit, np.uint8)
+def blank_pages(count: int, space: npt.NDArray[np.uint8] | None = None, unit: int = PAGE_BYTES) -> Pages:
+    """Zeroed pages in memory aligned to `unit` bytes: to a page at least, as writing past the cache demands.
+
+    They are put into `space` if given, zeroed bytes and a unit more than they need.
+    """
+    space = np.zeros(count * PAGE_BYTES + unit, np.uint8) if space is None else space
     start = -space.ctypes.data % unit
     return space[start : start + count * PAGE_BYTES].reshape(count, PAGE_BYTES)
 

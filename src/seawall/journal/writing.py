@@ -1,8 +1,9 @@
 """The single writer: stamps nothing, decides nothing, makes frames durable in both copies or says it does not know."""
 
+import mmap
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
@@ -44,8 +45,8 @@ from seawall.vocabulary.records import COMMAND, Commands
 Folders = tuple[Path, Path]
 ROOM_PAGES: Final = 512
 HUGE_BYTES: Final = 2 << 20
-"""Of the system's large pages, in which NumPy asks to have arrays of 4 MiB and more. Frames are written from them: for
-a write past the cache the system pins each page and tells the disk of it, 33 small ones for a group of 1,000, or one.
+"""Of the system's large pages. Frames are written from them: for a write past the cache the system pins each page and
+tells the disk of it, 33 small ones for a group of 1,000, or one.
 """
 
 SEGMENT_BYTES: Final = 64 << 20
@@ -90,7 +91,7 @@ class Journal:
         self._files: list[int] = []
         self._horizon: int | None = None
         self._durable = at
-        self._room = list(blank_pages(2 * ROOM_PAGES, HUGE_BYTES).reshape(2, ROOM_PAGES, PAGE_BYTES))
+        self._room = [_large_pages(ROOM_PAGES), _large_pages(ROOM_PAGES)]
         self._in_flight: PendingCommit | None = None
         self._preparing: tuple[int, Running] | None = None
         self._death: str | None = None
@@ -290,7 +291,7 @@ class Journal:
         """Room for a frame, used again: of two, one is in flight while the other is filled."""
         self._room.reverse()
         if len(self._room[0]) < count:
-            self._room[0] = blank_pages(2 * count, HUGE_BYTES)
+            self._room[0] = _large_pages(2 * count)
         return self._room[0][:count]
 
     def _begin(self, at: Position, pages: Pages, end: Position) -> PendingCommit:
@@ -382,6 +383,14 @@ class Journal:
         except OSError:
             self._disk.close(self._horizon)
             self._horizon = None
+
+
+def _large_pages(count: int) -> Pages:
+    """Blank pages in the system's large ones where it has them: memory of its own, as what malloc has used is small."""
+    memory = mmap.mmap(-1, count * PAGE_BYTES + HUGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(AttributeError, OSError):  # a system without
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return blank_pages(count, np.frombuffer(memory, np.uint8), HUGE_BYTES)
 
 
 def holds_journal(folders: tuple[Path, ...], *, disk: Disk | None = None) -> bool:
