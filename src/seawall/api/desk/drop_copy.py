@@ -243,12 +243,7 @@ class DropCopy:
 
     async def _placed_by(self, venue: Connection, stop: OrderRow) -> tuple[OrderRow | None, Any]:
         """What a stop that fired has placed, and is over: where that is not found for long, it placed nothing."""
-        past = order_rows(
-            await venue.ask(
-                "private/get_order_history_by_instrument", instrument_name=stop.instrument_name, count=PAGE,
-                include_unfilled=True, include_old=True,
-            )
-        )  # fmt: skip
+        past = await self._past(venue, stop.instrument_name)
         shadow = self.desk.shadow
         for row in past:
             if row.trigger_order_id == stop.order_id:
@@ -260,6 +255,15 @@ class DropCopy:
             return None, []
         stop.order_state = "cancelled"
         return stop, []
+
+    async def _past(self, venue: Connection, instrument: str) -> list[OrderRow]:
+        """Orders of an instrument that are no longer open, those without a fill among them."""
+        return order_rows(
+            await venue.ask(
+                "private/get_order_history_by_instrument", instrument_name=instrument, count=PAGE,
+                include_unfilled=True, include_old=True,
+            )
+        )  # fmt: skip
 
     async def _ask_order(self, venue: Connection, id_: str) -> tuple[OrderRow | None, Any]:
         """An order and its executions; None for one that neither side knows."""
@@ -295,12 +299,7 @@ class DropCopy:
         if sent.edits is not None:
             await self._settle_edit(venue, sent, began)
             return
-        past = order_rows(
-            await venue.ask(
-                "private/get_order_history_by_instrument", instrument_name=sent.listing.name, count=PAGE,
-                include_unfilled=True, include_old=True,
-            )
-        )  # fmt: skip
+        past = await self._past(venue, sent.listing.name)
         if sent.state != "lost" or any(_alike(sent, one) for one in self.desk.unbound if one.state != "lost"):
             return  # answered meanwhile; or one that is yet to be answered might be taken for it
         shadow = self.desk.shadow

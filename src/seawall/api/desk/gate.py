@@ -132,7 +132,6 @@ class Gate:
     def take(self, tunnel: "Tunnel", call: Call, request: Envelope, slot: "Slot") -> None:
         """Let a call of a WebSocket go, now or when it is known that it may. Raises RpcError to refuse it."""
         name, began = request.method, time.perf_counter()
-        self._permit(name)
         if self._own_only(call, name, lambda kind: parameters(kind, request.params)) is not None:
             tunnel.drop(slot)
             return
@@ -181,7 +180,6 @@ class Gate:
         if identity is None or not name.startswith("private/"):
             return None
         call.identity, call.account = identity, identity.account
-        self._permit(name)
 
         def read(kind: type[Parameters]) -> Any:
             return from_query(kind, query) if query or not body else parameters(kind, parse(body).params)
@@ -200,10 +198,6 @@ class Gate:
                 raise error
         return sent
 
-    def _permit(self, name: str) -> None:
-        if self.enforce:
-            _check_weighed(name)
-
     # -- one account, several bots -------------------------------------------------------------------------------------
 
     def _shared(self, account: int) -> bool:
@@ -212,11 +206,12 @@ class Gate:
     def _own_only(self, call: Call, name: str, read: Callable[[type[Parameters]], Any]) -> "asyncio.Task[None] | None":
         """Keep a bot from the orders of others on its account: the work that is done instead of a call, if any.
 
-        Raises RpcError for what cannot be had without them.
+        Raises RpcError for what cannot be had without them, and for what nobody can have: it is not weighed.
         """
         if not self.enforce:
             self._observe(call, name, read)
             return None
+        _check_weighed(name)
         if not self._shared(call.account):
             return None
         self._check_own(call, name, read)

@@ -10,8 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
-NOTED_S: Final = 60.0
-"""How long the same is counted before it is told again."""
+from seawall.api.desk.latency import NOTED_S
 
 KINDS_MAX: Final = 100
 """Told apart within that time."""
