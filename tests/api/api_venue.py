@@ -5,6 +5,7 @@ other: `call` sends a request and runs what comes in until it is answered. A `So
 keeps what was sent to it. Time stands still unless `pass_time` moves it.
 """
 
+import dataclasses
 import queue
 import time
 
@@ -24,6 +25,7 @@ from seawall.sim import Prices, SimulatedClock
 from seawall.sim.dev_catalogue import CURRENCIES, carry, contract_of, listed_for, note_of, perpetuals
 from seawall.vocabulary.hours import DAY_NS
 from seawall.vocabulary.instruments import Product
+from seawall.vocabulary.publication import Publication
 from seawall.vocabulary.records import COMMAND, SYSTEM_ACCOUNTS, Kind, command
 
 assert seawall.api.methods  # fills the table of methods
@@ -150,13 +152,17 @@ class Venue:
         data = msgspec.json.encode(note)
         return self.submit(packed(Kind.TIME, attachment=len(data)), attachments=data)
 
-    def publish(self, **index_usd):
-        """Publish marks and risk, and the index of each listing, at new index prices."""
+    def publish(self, *, gain_cap=None, **index_usd):
+        """Publish marks and risk, and the index of each listing, at new index prices; `gain_cap` in atoms, of all."""
         self.index_usd |= index_usd
         now = self.clock()
         self._version += 1
         moving = {number: self._moved(contract, now) for number, contract in self.contracts.items()}
         data = Simulated(self.configuration)(Prices(now, self.index_usd, moving, CURRENCIES))
+        if gain_cap is not None:
+            made = Publication.decode(data)
+            capped = tuple(dataclasses.replace(risk, gain_cap=gain_cap) for risk in made.instruments)
+            data = dataclasses.replace(made, instruments=capped).encode()
         parts = []
         for number, contract in self.contracts.items():
             if contract.spec.product != Product.OPTION:

@@ -28,7 +28,7 @@ def seen(venue, account):
     return venue.node.fold.engine.account_view(account)
 
 
-def trade_at_random(venue, rng, rounds, *, money=True):
+def trade_at_random(venue, rng, rounds, *, money=True, caps=(None,)):
     """Orders of three clients around the marks, with publications, settlements and funding between them."""
     names = [PERPETUAL, ETHER, LINEAR, *options_of(venue)[:3]]
     for _ in range(rounds):
@@ -40,7 +40,7 @@ def trade_at_random(venue, rng, rounds, *, money=True):
         answer = venue.call(f"private/{word}", account, price=listing.price(ticks), **asked)
         assert "result" in answer or answer["error"]["code"] == 10003, answer
         if money and rng.random() < 0.15:
-            venue.publish(BTC=rng.uniform(58_000, 62_000), ETH=rng.uniform(2_900, 3_100))
+            venue.publish(gain_cap=rng.choice(caps), BTC=rng.uniform(58_000, 62_000), ETH=rng.uniform(2_900, 3_100))
         if money and rng.random() < 0.1:
             number = venue.view.by_name[rng.choice(names[:3])].number
             amount = rng.randint(-(2**20), 2**20)
@@ -87,7 +87,7 @@ def test_both_engines_show_an_account_alike(tmp_path):
 def test_quantities_and_money_are_the_engines(venue, seed):
     rng = random.Random(seed)
     for _ in range(4):
-        trade_at_random(venue, rng, 25)
+        trade_at_random(venue, rng, 25, caps=(None, 10**4))
         for account in (ALICE, BOB, CAROL):
             shown, book = seen(venue, account), venue.view.ledger.of(account)
             quantities = {number: held[0] for number, held in shown["positions"].items() if held[0]}
@@ -112,6 +112,26 @@ def test_after_a_settlement_the_log_s_balance_is_the_summary_s(venue):
             summary = venue.result("private/get_account_summary", account, currency=name)
             (last, *_) = venue.result("private/get_transaction_log", account, currency=name, count=1)["logs"]
             assert last["balance"] == pytest.approx(summary["balance"], abs=1e-9)
+
+
+def test_a_gain_above_its_cap_waits_in_the_session_and_comes_cap_by_cap(venue):
+    """60,000 dollars that rise by a sixtieth gain 0.0164 BTC; 0.005 of it is cash a day, also when it is closed."""
+    venue.sell(BOB, 60_000, PRICE)
+    venue.buy(ALICE, 60_000, PRICE)
+    venue.publish(BTC=61_000.0, gain_cap=500_000)
+    gained, waits = 60_000 * (1 / PRICE - 1 / 61_000), []
+    for day in range(5):
+        venue.submit(command(Kind.SETTLE, instrument=0))
+        summary = venue.result("private/get_account_summary", ALICE, currency="BTC")
+        assert summary["equity"] == pytest.approx(summary["balance"] + summary["session_rpl"] + summary["session_upl"])
+        waits.append(summary["session_rpl"])
+        if day == 1:
+            venue.buy(BOB, 60_000, 61_000.0)
+            venue.sell(ALICE, 60_000, 61_000.0)
+    rows = venue.result("private/get_settlement_history_by_currency", ALICE, currency="BTC")["settlements"]
+    paid = [0.005, 0.005, 0.005, gained - 0.015]
+    assert [row["profit_loss"] for row in rows[::-1]] == pytest.approx(paid, abs=3e-8)
+    assert waits == pytest.approx([gained - sum(paid[:day]) for day in range(1, 5)] + [0], abs=3e-8)
 
 
 def test_the_average_of_a_position_survives_settlements(venue):

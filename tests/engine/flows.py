@@ -79,12 +79,12 @@ class Sent(NamedTuple):
 
 
 class RandomFlow:
-    """Random commands of every kind around the marks. One seed in twelve stays under each of the rules before."""
+    """Random commands of every kind around the marks. One seed in 24 stays under each of the rules before."""
 
     def __init__(self, seed: int, accounts: int = 6) -> None:
         self.rng = random.Random(seed)
         older = RULES_FOLDED[:-1]
-        self.rules = older[seed % 12] if seed % 12 < len(older) else NEWEST
+        self.rules = older[seed % 24] if seed % 24 < len(older) else NEWEST
         self.adopts = seed % 4 == 2
         self.script = opening(Script(), accounts, self.rng)
         self.clients = list(range(3, 3 + accounts))

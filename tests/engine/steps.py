@@ -329,6 +329,17 @@ def _cap(world, what, dollars):
     world.caps[getattr(contracts, what)] = int(dollars) * DOLLAR
 
 
+@step(r"(\w+) is settled")
+def _settle(world, what):
+    world.do(Kind.SETTLE, instrument=getattr(contracts, what))
+
+
+@step(r"(\d+) dollars of (\w+) became cash and (\d+) dollars wait")
+def _settled(world, cash, who, wait):
+    (row,) = (e for e in world.events if e.reason == Reason.SETTLED and e.account == world.number(who))
+    assert (row.a, row.quantity) == (int(cash) * DOLLAR, int(wait) * DOLLAR)
+
+
 @step(r"the index of (\w+) becomes (\d+)")
 def _index(world, what, price):
     world.do(Kind.INDEX, instrument=getattr(contracts, what), price=int(price))

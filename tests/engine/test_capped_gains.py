@@ -46,9 +46,9 @@ def book_of(risks):
     return Publication((CurrencyRate(COIN, ONE, ONE),), (BlockRisk(0, count, count),), risks)
 
 
-def hedged(cap, inexact=0):
+def hedged(cap, inexact=0, mark=MARK):
     u = (0, -1000, 1000)
-    return tuple(InstrumentRisk(number, MARK, u, inexact=inexact, gain_cap=cap) for number in (CAPPED, OTHER))
+    return tuple(InstrumentRisk(number, mark, u, inexact=inexact, gain_cap=cap) for number in (CAPPED, OTHER))
 
 
 def asked(venue, account=ANN):
@@ -218,3 +218,60 @@ def test_fills_take_no_more_than_orders_reserved(name):
             assert venue.excess(ANN) >= accepted - formulas.order_reserve(ONE), f"seed {seed}"
             venue.cancel(ANN, order)
             assert venue.excess(ANN) >= accepted, f"seed {seed}"
+
+
+def gained(engine, rules, cap):
+    """Ann bought 10 from Bea; the mark was moved by 1,000 at 07:59."""
+    venue = small(engine, rules, hedged(cap), 10**6)
+    venue.order(BEA, CAPPED, -1, 10, MARK)
+    venue.take(ANN, CAPPED, 1, 10, MARK)
+    venue.publish(book_of(hedged(cap, mark=MARK + 1000)))
+    return venue
+
+
+def settled(venue):
+    """(account, atoms made cash, atoms that wait) of each posting of a settlement."""
+    rows = venue.do(Kind.SETTLE, instrument=CAPPED)
+    return [(row.account, row.a, row.quantity) for row in rows if row.reason == Reason.SETTLED]
+
+
+@pytest.mark.parametrize(("rules", "cash"), [(6, 10_000), (NEWEST, 3_000)])
+def test_a_settlement_makes_no_more_cash_of_a_gain_than_its_cap(engine, rules, cash):
+    """Before rules 7 a gain of a minute before 08:00 was cash a minute later: to trade on, and to withdraw."""
+    venue = gained(engine, rules, 3_000)
+    assert venue.margin(ANN)["equity"] == 10**6 + 3_000
+    waits = 10_000 - cash
+    assert sorted(settled(venue)) == [(ANN, cash, waits), (BEA, -10_000, 0)]
+    assert venue.margin(ANN)["equity"] == 10**6 + cash + min(waits, 3_000)
+    free = 10**6 + cash + min(waits, 3_000) - asked(venue)
+    refused = venue.do(Kind.WITHDRAW, account=ANN, currency=COIN, amount=free + 1)
+    assert venue.refused(Reason.WITHDRAWAL_MARGIN, refused) == (asked(venue), asked(venue) - 1)
+    assert venue.do(Kind.WITHDRAW, account=ANN, currency=COIN, amount=free)[0].reason == Reason.WITHDRAWN
+
+
+def test_what_waits_is_settled_cap_by_cap_also_when_the_position_is_closed(engine):
+    venue = gained(engine, NEWEST, 3_000)
+    assert (ANN, 3_000, 7_000) in settled(venue)
+    venue.order(BEA, CAPPED, 1, 10, MARK + 1000)
+    venue.take(ANN, CAPPED, -1, 10, MARK + 1000)
+    assert [settled(venue) for _ in range(4)] == [[(ANN, 3_000, 4_000)], [(ANN, 3_000, 1_000)], [(ANN, 1_000, 0)], []]
+    assert venue.margin(ANN)["equity"] == 10**6 + 10_000
+
+
+def test_a_fall_takes_of_what_waits_first(engine):
+    """The mark falls back: what was not cash is gone, and only what was made cash is owed again."""
+    venue = gained(engine, NEWEST, 3_000)
+    settled(venue)
+    venue.publish(book_of(hedged(3_000)))
+    assert venue.margin(ANN)["equity"] == 10**6
+    assert sorted(settled(venue)) == [(ANN, -3_000, 0), (BEA, 10_000 - 7_000, 7_000)]
+
+
+def test_gains_without_a_cap_are_cash_at_once(engine):
+    assert (ANN, 10_000, 0) in settled(gained(engine, NEWEST, bounds.NO_CAP))
+
+
+def test_a_cap_of_nothing_keeps_all_of_a_gain(engine):
+    venue = gained(engine, NEWEST, 0)
+    assert sorted(settled(venue)) == [(ANN, 0, 10_000), (BEA, -10_000, 0)]
+    assert venue.margin(ANN)["equity"] == 10**6

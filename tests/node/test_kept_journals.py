@@ -7,6 +7,7 @@ rules-3  the same, with the kinds that rules 3 added
 rules-4  the same, with capped gains and an owner's accounts under rules 4
 rules-5  the same; orders upstream that were let in because they reduce are edited, and refused
 rules-6  the same; drawdown limits whose heights are confirmed, opening orders refused for want of an index
+rules-7  the same; gains above their cap wait in the session
 """
 
 import tarfile
@@ -18,7 +19,7 @@ from seawall.journal import folders_of, verify
 from seawall.node import Configuration, Node, replay
 from seawall.vocabulary.records import RULES_FOLDED, Kind, command
 
-RULES = {"rules-1": 1, "rules-2": 2, "rules-3": 3, "rules-4": 4, "rules-5": 5, "rules-6": 6}
+RULES = {"rules-1": 1, "rules-2": 2, "rules-3": 3, "rules-4": 4, "rules-5": 5, "rules-6": 6, "rules-7": 7}
 
 
 @pytest.fixture(params=RULES)

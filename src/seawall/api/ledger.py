@@ -3,7 +3,8 @@ settlements, average prices. What the engine knows itself is looked up there; wh
 
 Balance. Cash, and what was paid or earned as premium of options: the engine holds a premium in the position's session
 cash, a statement shows it as paid. Within a session a fee that a better price brought with it may be taken from the
-session cash by the engine; here it is in the balance at once. After each settlement the two are the same.
+session cash by the engine; here it is in the balance at once. After each settlement the two are the same, where it left
+nothing of a gain above its cap to wait for the next.
 
 Averages. `average` is the price at which a position was built, untouched by settlements; `session` the same since the
 last settlement, which moves it to the mark. For an inverse contract they are harmonic: the price whose value is that of
@@ -114,6 +115,8 @@ class Ledger:
         self._view = view
         self._books: dict[int, Book] = {}
         self._holders: dict[int, dict[int, Position]] = {}
+        self._waiting: dict[int, int] = {}
+        """Atoms of gain that the settlement at hand left above the cap, by account."""
 
     def of(self, account: int) -> Book:
         """One account's ledger."""
@@ -156,8 +159,10 @@ class Ledger:
         )  # fmt: skip
         return gained
 
-    def posted(self, account: int, currency: int, instrument: int, atoms: int, cause: int) -> None:
-        """A deposit, withdrawal or funding; the rest of the causes follows from the commands themselves."""
+    def posted(self, account: int, currency: int, instrument: int, atoms: int, cause: int, waits: int = 0) -> None:
+        """A deposit, withdrawal or funding, and what a settlement left; the rest follows from the commands."""
+        if cause == Reason.SETTLED and waits:
+            self._waiting[account] = waits
         kind = _PAID.get(Reason(cause))
         if kind is None or account < SYSTEM_ACCOUNTS:
             return
@@ -183,18 +188,19 @@ class Ledger:
         delivery = kind == Kind.EXPIRE
         option = spec.product == Product.OPTION
         at = price if delivery else self._view.marks.get(instrument, 0)
-        holders = self._holders.get(instrument, {})
+        holders, waiting, self._waiting = self._holders.get(instrument, {}), self._waiting, {}
         for account, position in list(holders.items()):
             book = self.of(account)
             quantity, cash = position.quantity, position.cash
             value = formulas.delivered_value(spec, quantity, at) if delivery else 0
             worth = value if delivery else formulas.position_value(spec, quantity, at)
-            change = value if option else cash + worth  # of an option the premium is in the balance already
-            if delivery or not quantity:
+            waits = 0 if option else waiting.get(account, 0)
+            change = value if option else cash + worth - waits  # of an option the premium is in the balance already
+            if delivery or not (quantity or waits):
                 del holders[account], book.positions[instrument]
             elif not option:
-                position.cash = -formulas.position_value(spec, quantity, at)
-                position.session, position.settled, position.realized = float(at), at, 0.0
+                position.cash, position.realized = waits - worth, float(waits)
+                position.session, position.settled = float(at) if quantity else 0.0, at
             if (quantity or change) and not (option and not delivery):
                 self._enter(
                     book, DELIVERY if delivery else SETTLEMENT, spec.currency, change, change, instrument=instrument,

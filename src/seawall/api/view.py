@@ -723,7 +723,7 @@ class View:
 
     def _posted(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:
         account, currency, instrument = event[_E["account"]], event[_E["currency"]], event[_E["instrument"]]
-        self.ledger.posted(account, currency, instrument, event[_E["a"]], event[_E["reason"]])
+        self.ledger.posted(account, currency, instrument, event[_E["a"]], event[_E["reason"]], event[_E["quantity"]])
         self._changes.accounts.add(account)
 
     def _frozen(self, event: tuple[Any, ...], record: tuple[Any, ...], data: bytes) -> None:

@@ -106,17 +106,17 @@ class Kind(IntEnum):
     DEPOSIT = 40  # account, currency, amount
     WITHDRAW = 41
     FUNDING = 42  # instrument, amount per lot * 2^16
-    SETTLE = 43  # instrument: session gains and losses become cash
+    SETTLE = 43  # instrument: session losses become cash, and gains up to their cap
     EXPIRE = 44  # instrument, price = delivery price
 
 
-RULES_FOLDED: Final = (1, 2, 3, 4, 5, 6)
+RULES_FOLDED: Final = (1, 2, 3, 4, 5, 6, 7)
 """Rules this build folds. 1: kinds OPENED to CLOSED, ORDER to CANCEL_ALL and money, plain limit orders. 2: all but what
 3 added: BOOKED, AMENDED, and EDIT of an order open upstream. 4: charges and gain caps by beneficial owner, and no gains
 in V where they are capped. 5: an order upstream that is let in because it reduces is not edited beyond that.
 6: a height of equity is confirmed as a fall is, and both at least twice; a limit on divergence asks for an index; an
 immediate order that reduces passes the bound on positions; a control that changes a state tells its two numbers, and a
-refused limit the one of its parameters that is at fault."""
+refused limit the one of its parameters that is at fault. 7: a settlement makes no more of a gain cash than its cap."""
 
 KINDS_OF_RULES_1: Final = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 40, 41, 42, 43, 44))
 
@@ -266,7 +266,7 @@ class EventKind(IntEnum):
     REFUSED = 2  # reason; a and b are the two numbers of the reason's sentence
     FILL = 3  # price, quantity; a = atoms gained by the price, b = fee paid (negative: rebate); BOOKED: order_id = seq
     CANCELLED = 4  # reason; quantity = what was still open
-    POSTED = 5  # reason = cause, currency; a = atoms, b = position concerned
+    POSTED = 5  # reason = cause, currency; a = atoms, b = position concerned; SETTLED: quantity = atoms that wait
     PUBLISHED = 6  # a = version
     STATE = 7  # reason = cause, currency = Scope, account or instrument; a = new state, b = old; of a control
     # (DRAWDOWN, VELOCITY): price = what was reached, quantity = the limit

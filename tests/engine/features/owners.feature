@@ -48,6 +48,19 @@ Feature: charges and capped gains of a beneficial owner, over all its accounts
     And Ann has 1005 dollars of equity
     And Bea has 1005 dollars of equity
 
+  Scenario: a gain of the minute before a settlement is no cash a minute later, beyond its cap
+    Given gains in PERPETUAL count up to 10 dollars
+    And the marks are published again
+    And Dealer sells 60 PERPETUAL at 60000
+    And Ann buys 60 PERPETUAL at 60000
+    When the mark of PERPETUAL becomes 72000
+    Then Ann has 1010 dollars of equity
+    When PERPETUAL is settled
+    Then 10 dollars of Ann became cash and 62 dollars wait
+    And Ann has 1020 dollars of equity
+    When the mark of PERPETUAL becomes 60000
+    Then Ann has 1000 dollars of equity
+
   Scenario: what a capped contract may gain covers nothing that another may lose
     Given Dealer sells 20 PERPETUAL at 60000
     And Dealer buys 20 FUTURE at 60000

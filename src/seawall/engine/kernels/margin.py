@@ -322,8 +322,13 @@ def equity(h: Header, account: Index) -> Any:
 
 @kernel
 def _counted_gain(h: Header, account: Index, ins: Any, cash: Any, quantity: Any) -> Any:
-    """Atoms of an account's session gain that count for equity: formulas.counted_gain."""
-    gain = cash + ar.position_value(ins, quantity, ins.mark)
+    """Atoms of an account's session gain that count for equity."""
+    return capped(h, account, ins, cash + ar.position_value(ins, quantity, ins.mark))
+
+
+@kernel
+def capped(h: Header, account: Index, ins: Any, gain: Any) -> Any:
+    """formulas.counted_gain of one account's gain in an instrument."""
     if ins.gain_cap == _NO_CAP:
         return gain
     return min(gain, ar.part_of(ins.gain_cap, accounts_of(h)[account].split))

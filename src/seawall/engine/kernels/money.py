@@ -20,13 +20,14 @@ from seawall.engine.kernels.book import (
     watch_maintenance,
 )
 from seawall.engine.kernels.margin import (
+    capped,
     equity,
     fetch_margin,
     move,
     refresh_gain,
     requirement,
 )
-from seawall.engine.kernels.matching import post
+from seawall.engine.kernels.matching import add_cash, post
 from seawall.engine.kernels.trading import instrument_passes
 from seawall.engine.kernels.upstream import end_upstream
 from seawall.engine.kernels.views import (
@@ -74,7 +75,7 @@ _R_HALTED, _R_ACCOUNT_HALTED = int(Reason.VENUE_HALTED), int(Reason.ACCOUNT_HALT
 _R_FORBIDDEN, _R_ROLE, _R_DRAWDOWN = int(Reason.FORBIDDEN), int(Reason.ROLE), int(Reason.DRAWDOWN)
 _HALTED, _REDUCE = int(VenueState.HALTED), int(VenueState.REDUCE_ONLY)
 _DESK, _OWNER, _ACCOUNT = int(Role.DESK), int(Role.OWNER), int(Scope.ACCOUNT)
-_PENDING, _STATE = int(Status.PENDING), int(EventKind.STATE)
+_PENDING, _STATE, _POSTED = int(Status.PENDING), int(EventKind.STATE), int(EventKind.POSTED)
 _NO_LIMIT = bounds.NO_LIMIT
 
 
@@ -263,7 +264,7 @@ def start_settling(h: Header, command: Any) -> None:
 
 @kernel
 def settle(h: Header) -> bool:
-    """Turn session gains into cash: all of a future's, an option's only once it is closed."""
+    """Turn session gains into cash: all of a future's, an option's only once it is closed, up to the cap (rules 7)."""
     ins = instruments_of(h)[h[at.TAKER]]
     scout = _scout(h, _scout(h, h[at.CURSOR]))
     while h[at.CURSOR] >= 0:
@@ -279,9 +280,13 @@ def settle(h: Header) -> bool:
         elif pos.quantity != 0:
             gain = 0
         if gain != 0:
+            waits = gain - capped(h, pos.account, ins, gain) if h[at.RULES] > 6 else 0
+            gain -= waits
             pos.cash -= gain
             refresh_gain(h, p)
-            post(h, pos.account, ins.currency, gain, _R_SETTLED, h[at.TAKER], pos.quantity)
+            add_cash(h, pos.account, ins.currency, gain)
+            where, lots = h[at.TAKER], pos.quantity
+            emit(h, _POSTED, _R_SETTLED, 0, 0, ins.currency, pos.account, where, 0, 0, waits, gain, lots)
     return True
 
 

@@ -108,9 +108,13 @@ class Money(Orders):
                 gain = position.cash if position.quantity == 0 else 0
             else:
                 gain = position.cash + formulas.position_value(spec, position.quantity, listing.risk.mark)
-            if gain:
-                position.cash -= gain
-                self._post(number, spec.currency, gain, Reason.SETTLED, instrument, position.quantity)
+            if not gain:
+                continue
+            now = gain
+            if self.catalogue.rules > 6:
+                now = formulas.counted_gain(gain, listing.risk.gain_cap, self.accounts[number].split)
+            position.cash -= now
+            self._post(number, spec.currency, now, Reason.SETTLED, instrument, position.quantity, waits=gain - now)
 
     def _expire(self, command: Any, attachment: bytes) -> None:
         instrument, price = int(command["instrument"]), int(command["price"])

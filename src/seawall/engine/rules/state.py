@@ -67,9 +67,14 @@ class State:
         """The REFUSED event."""
         self._emit(EventKind.REFUSED, **refused.fields(command, self.seq))
 
-    def _post(self, number: int, currency: int, atoms: int, cause: Reason, instrument: int = 0, b: int = 0) -> None:
+    def _post(
+        self, number: int, currency: int, atoms: int, cause: Reason, instrument: int = 0, b: int = 0, waits: int = 0
+    ) -> None:
         self.accounts[number].balance[currency] += atoms
-        self._emit(EventKind.POSTED, cause, currency=currency, account=number, instrument=instrument, a=atoms, b=b)
+        self._emit(
+            EventKind.POSTED, cause, currency=currency, account=number, instrument=instrument, quantity=waits, a=atoms,
+            b=b,
+        )  # fmt: skip
 
     def _client(self, command: Any) -> Account:
         return self.accounts[self.catalogue.client(command)]
