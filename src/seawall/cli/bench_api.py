@@ -23,7 +23,6 @@ from typing import Any, Final
 
 from seawall.cli.bench_clients import (
     CANCEL_ALL,
-    START,
     Process,
     bid,
     load,
@@ -33,7 +32,7 @@ from seawall.cli.bench_clients import (
     sync_times,
     timed,
 )
-from seawall.cli.bench_rows import Row, at_least, at_most
+from seawall.cli.bench_rows import START, Row, at_least, at_most
 
 CONNECTIONS, IN_FLIGHT, EACH, ROUNDS = 32, 64, 600, 5
 SUBSCRIBERS, CHANGES_PER_S, SECONDS = 500, 200, 10

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from seawall.cli.bench_rows import START
 from seawall.vocabulary.errors import InputError
 
-START: Final = "from seawall.cli.main import main; main()"
 _PAGE: Final = b"\0" * 4096
 
 

@@ -2,6 +2,9 @@
 
 from typing import Final, NamedTuple
 
+START: Final = "from seawall.cli.main import main; main()"
+"""The command line, for a Python of its own."""
+
 BATCH: Final = 2000
 ROUNDS: Final = 5
 STREAM: Final = 200_000
