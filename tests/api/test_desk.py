@@ -326,7 +326,11 @@ def login_of(desk, name, **more):
 def test_a_login_waits_for_what_was_said_before_it(enforced):
     """Carol's order must not leave on a connection that is Dave's by then."""
     before = {name: open_at(enforced.behind, name) for name in ("carol", "dave")}
-    calls = [("x", "private/buy", limit(51_000)), ("y", "public/auth", login_of(enforced, "dave"))]
+    calls = [
+        ("x", "private/buy", limit(51_000)),
+        ("y", "public/auth", login_of(enforced, "dave")),
+        ("z", "private/disable_cancel_on_disconnect", {"scope": "connection"}),  # needs a login with more rights
+    ]
     told = asyncio.run(pipelined(enforced, "carol", *calls))
     assert all("result" in answer for answer in told)
     (mine,) = open_at(enforced.behind, "carol") - before["carol"]
