@@ -21,6 +21,7 @@ from desk_people import SECOND, Told, approved, limit, look, open_orders
 from desk_venue import desk_venue
 from wire import Wire
 
+from seawall.api.desk.gate import UNWEIGHED
 from seawall.journal import folders_of, frames
 from seawall.vocabulary.records import Kind
 
@@ -384,3 +385,19 @@ def test_orders_that_are_more_than_they_say(tmp_path, mode):
         placed = stands(desk, "alice")
         assert [row["amount"] for row in placed] == ([1_000] if mode == "observe" else [])
         assert desk.behind.get("private/get_order_history_by_currency", "alice", currency="any")["result"] == before
+
+
+def test_what_the_gate_does_not_weigh_leaves_in_observe_only(tmp_path, mode):
+    """Over both doors; the venue here knows none of it and says so in its own words."""
+
+    async def over(desk, methods):
+        wire = await Wire().connect(desk, "alice")
+        told = [await wire.ask(method) for method in methods]
+        await wire.close()
+        return told
+
+    with desk_venue(tmp_path, mode) as desk:
+        methods = sorted(UNWEIGHED)
+        told = asyncio.run(over(desk, methods)) + [desk.get(method, "alice") for method in methods]
+        for method, answer in zip(methods * 2, told, strict=True):
+            assert ("gate does not weigh" in json.dumps(answer["error"])) == (mode == "enforce"), (method, answer)

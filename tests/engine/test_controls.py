@@ -373,10 +373,11 @@ def c16_one_bad_tick_is_no_height(venue):
     """Nor does it trip by being far above: what the next good ones have fallen from was never there."""
     trade(venue, ANN, 100)
     gained = 100 * 100 * 600
-    limit(venue, Limit.DRAWDOWN, account=ANN, amount=gained - 1, quantity=2)
-    for mark in (MARK, MARK + 600, MARK, MARK, MARK, MARK + 700, MARK + 600):
-        venue.publish(weighted({PERPETUAL: mark}))
-    states = [[e.kind for e in venue.publish(weighted())].count(EventKind.STATE) for _ in range(2)]
+    limit(venue, Limit.DRAWDOWN, account=ANN, amount=gained, quantity=2)
+    for mark in (MARK, MARK + 600, MARK, MARK, MARK, MARK + 700, MARK + 600, MARK, MARK, MARK):
+        assert venue.publish(weighted({PERPETUAL: mark})) == []
+    lower = weighted({PERPETUAL: MARK - 1})
+    states = [[e.kind for e in venue.publish(lower)].count(EventKind.STATE) for _ in range(2)]
     assert states == [0, 1]
     few = venue.do(Kind.LIMIT, state=Limit.DRAWDOWN, account=BEA, amount=gained, quantity=1)
     assert refusal(venue, few) == (Reason.LIMIT_VALUE, Limit.DRAWDOWN, 1)
