@@ -54,7 +54,7 @@ _COMPARISONS = {
     ast.IsNot: ast.Is,
 }
 _ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr}
-_LIMIT_S = 600
+_LIMIT_S = 1500
 _HINTS = "ahead.py"
 """What it does changes no event, so no test of behaviour could tell."""
 
