@@ -131,6 +131,41 @@ def test_a_short_notice_takes_one_more_person(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_a_steep_rise_takes_one_more_person_also_in_steps(tmp_path):
+    """A range of 16 % to 19 %, and two days later to 22 %: neither is beyond 1.25 times, both together are."""
+
+    async def step_to(d, percent):
+        number = await ready(d, f"[published.underlyings.BTC]\nprice_range = 0.{percent}\n")
+        proposal = (await step(d, "approve", version=number))["proposal"]
+        return number, proposal, words(proposal["payload"].encode())
+
+    async def scenario(d):
+        await order(d, ALICE, "buy", PERPETUAL, 1_000, PRICE)
+        await order(d, BOB, "sell", PERPETUAL, 1_000, PRICE)
+        number, first, told = await step_to(d, 19)
+        assert first["needed"] == 2 and not any("times" in line for line in told)
+        await d.sign(first["id"], first["payload"].encode(), "rita", "carl")
+        await hours(d, 48)
+        assert in_force(d) == number
+        number, second, told = await step_to(d, 22)
+        assert second["needed"] == 3
+        (line,) = (line for line in told if "times" in line)
+        assert "would be 1.3" in line and "beyond 1.25" in line
+        assert "Signatures beyond the usual, for a short notice or a steep rise: 1." in told
+        half = await d.sign(second["id"], second["payload"].encode(), "rita", "carl")
+        assert half["proposal"]["state"] == "pending"
+        await hours(d, 121)
+        number, late, _ = await step_to(d, 23)
+        assert late["needed"] == 2  # five days after the first it is no part of the rise any more
+
+    async def hours(d, count):
+        d.venue.clock.advance(count * HOUR)
+        await feed(d, eth=3_000.0)
+        await d.operations.tick()
+
+    run(scenario, tmp_path)
+
+
 def test_nobody_alone_changes_anything(tmp_path):
     async def scenario(d):
         number = (await step(d, "propose", "rita", changes=DEARER))["version"]

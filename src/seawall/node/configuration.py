@@ -63,10 +63,12 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the operations door: an alert when less than `disk_hours` of disk time are left; margin parameters take effect
-    `notice_h` hours after they were put to signature, sooner with one more; `backup` is the folder of POST /backup."""
+    `notice_h` hours after they were put to signature, sooner with one more, and where the book's margin would be more
+    than `rise_cap` times what it was within days, with one more, too; `backup` is the folder of POST /backup."""
 
     disk_hours: float = 24.0
     notice_h: float = 24.0
+    rise_cap: float = 1.25
     backup: str = ""
 
 
@@ -173,6 +175,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("margin.coin_markup", self.margin.coin_markup, 0, 10),
             ("clearing.funding_cap", self.clearing.funding_cap, 0, 1),
             ("operators.notice_h", self.operators.notice_h, 0, 24 * 365),
+            ("operators.rise_cap", self.operators.rise_cap, 1, 1000),
             ("sim.seed", self.sim.seed, 0, 2**63 - 1),
         ):
             if not low <= value <= high:

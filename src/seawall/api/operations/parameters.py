@@ -4,7 +4,7 @@ proposed    an owner says what changes of the settings in [margin], as TOML, and
 validated   somebody else, with the right to, says by what evidence: a calibration's inputs' hash, a report
 impact run  the venue computes requirements of the present book under both versions; nothing is changed
 approved    people's signatures (`approvals`) under the changes, their impact and the time they take effect, a notice
-            ahead; a shorter notice takes one more person
+            ahead; a shorter notice takes one more person, and so does margin that rises too far within days
 in force    at that time, by the venue's own journalled command; the next publication uses it
 rollback    to the version before, by the same signatures and without notice; or of what is approved, before it begins
 
@@ -46,6 +46,8 @@ ACCOUNTS_AT_ONCE: Final = 200
 """Looked at between two groups of the writer."""
 
 HOUR_MS: Final = 3_600_000
+RISE_DAYS: Final = 5
+"""Over so many days a rise of margin is measured, as `seawall policy` does."""
 
 
 class Version(msgspec.Struct, kw_only=True):
@@ -132,6 +134,21 @@ class Parameters:
     def due(self, now: int) -> list[Version]:
         """What is to take effect now."""
         return [row for row in self.versions.values() if row.state == APPROVED and row.effective <= now]
+
+    def rise(self, number: int, now: int) -> float:
+        """How many times the book's margin would be what it was at its lowest in the last days, this version in force.
+
+        Each version by its own impact run, on the book of then, and by the row that rose more; an empty book rises by
+        nothing.
+        """
+        since = now - RISE_DAYS * 24 * HOUR_MS
+        entered = (IN_FORCE, SUPERSEDED)
+        rows = [row for row in self.versions.values() if row.state in entered and row.base and row.effective >= since]
+        times = most = 1.0
+        for row in (self.versions[number], *sorted(rows, key=lambda row: -row.effective)):
+            times *= max(_times(row.impact, name) for name in ("initial", "maintenance"))
+            most = max(most, times)
+        return most
 
     def get(self, number: int, *states: str) -> Version:
         """A version in one of some states. Raises InputError."""
@@ -245,8 +262,12 @@ class Governance:
         names = ("version", "base", "owner", "changes", "validated_by", "evidence", "impact")
         asked = {name: getattr(row, name) for name in names}
         asked |= {"effective": at, "reason": reason}
-        if at < now + notice:
-            asked["more"] = 1
+        more, rise = int(at < now + notice), self.parameters.rise(number, now)
+        if rise > self.configuration.operators.rise_cap:
+            asked |= {"rise": f"{rise:.3f}", "rise_cap": f"{self.configuration.operators.rise_cap:g}"}
+            more += 1
+        if more:
+            asked["more"] = more
         found: dict[str, Any] = await self.operations.propose(by, "margin", asked, dry_run=dry_run)
         return found
 
@@ -358,6 +379,12 @@ def changed(margin: Margin, changes: str) -> Margin:
         raise InputError("changes", changes[:100], f"must be TOML: {error}") from error
     merged = _merged(msgspec.to_builtins(margin), given)
     return Configuration.of({"margin": merged}).margin
+
+
+def _times(impact: dict[str, Any], row: str) -> float:
+    """How many times what is asked of the book becomes of what it was, in a row."""
+    before, after = (int(atoms) for atoms in impact[row])
+    return after / before if before else 1.0
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

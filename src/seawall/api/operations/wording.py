@@ -49,9 +49,13 @@ def words(payload: bytes) -> list[str]:
     if "until" in parameters:
         said.add("until")
         lines.append(f"It ends by itself at {moment(parameters['until'])}; then what stood before is set again.")
+    if "rise" in parameters:
+        said |= {"rise", "rise_cap"}
+        times, cap = _quoted(parameters["rise"]), _quoted(parameters.get("rise_cap", ""))
+        lines.append(f"The book's margin would be {times} times what it was within days; beyond {cap} takes one more.")
     if "more" in parameters:
         said.add("more")
-        lines.append(f"Its notice is short: {_quoted(parameters['more'])} more signature is needed.")
+        lines.append(f"Signatures beyond the usual, for a short notice or a steep rise: {_quoted(parameters['more'])}.")
     if "reason" in parameters:
         said.add("reason")
         lines.append(f"Reason given: {_quoted(parameters['reason'])}")
