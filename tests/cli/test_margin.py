@@ -82,6 +82,25 @@ def test_the_page_shows_what_the_commands_print():
         assert re.sub("^    ", "", lines, flags=re.MULTILINE).strip() == printed.strip()
 
 
+def test_a_coin_off_its_peg_is_a_case_of_its_own():
+    """12,000 USDC and 6,000 USDT against a long settled in USDC: USDT's fall is a loss, USDC's moves both sides."""
+    market = PORTFOLIO["market"] | {"currencies": {"USDC": {"price": 1.0}, "USDT": {"price": 1.0}}}
+    book = json.dumps(PORTFOLIO | {"market": market, "balances": {"USDC": 8_000.0, "USDT": 6_000.0}})
+    cases = ("--depeg", "USDT=0.95", "--depeg", "USDC=0.9", "--depeg", "USDC=0.9,USDT=0.01")
+    shown = ask("-", "--model", "paradex", *cases, text=book)
+    assert shown.exit_code == 1 and shown.stdout.endswith("above the initial requirement\n")
+    rows = [line for line in shown.stdout.splitlines() if re.match("USD[CT] 0", line)]
+    assert [line.endswith("BELOW") for line in rows] == [False, False, True]
+    document = json.loads(ask("-", "--model", "paradex", *cases, "--json", text=book).stdout)
+    assert document["ok"] is False and document["requirement"]["initial"] == pytest.approx(11_200)
+    found = [(case["equity"], case["initial"], case["above"]) for case in document["depegs"]]
+    assert found == [(pytest.approx(equity), pytest.approx(asked), above) for equity, asked, above in (
+        (13_700, 11_200, True), (13_200, 10_080, True), (7_260, 10_080, False),
+    )]  # fmt: skip
+    plain = json.loads(ask("-", "--model", "paradex", "--json", text=book).stdout)
+    assert plain["ok"] is True and plain["depegs"] == []
+
+
 def test_what_the_engine_enforces_stands_beside():
     """The published number of the positions alone, what the integers ask of them, and the ratio; or why not."""
     document = json.loads(ask("-", "--model", "paradex", "--json", text=json.dumps(PORTFOLIO)).stdout)
@@ -119,6 +138,9 @@ def test_a_date_picks_the_parameters():
     (("missing.json", "--model", "paradex"), None, "PORTFOLIO = 'missing.json'"),
     (("-", "--model", "paradex"), '{"format": 1, "time": NaN}', "must hold finite numbers only"),
     (("-", "--model", "span"), json.dumps(PORTFOLIO), "parameters.products.BTC = None"),
+    (("-", "--depeg", "USDT=0.95"), json.dumps(PORTFOLIO), "depeg = 'USDT': must be held or settled in here: USDC"),
+    (("-", "--depeg", "USDC"), json.dumps(PORTFOLIO), "depeg = 'USDC': must be COIN=PRICE"),
+    (("-", "--depeg", "USDC=0"), json.dumps(PORTFOLIO), "market.currencies.USDC.price = 0.0"),
 ])  # fmt: skip
 def test_bad_input_is_2_and_prints_nothing_on_standard_output(arguments, text, words):
     shown = ask(*arguments, "--json", text=text)

@@ -26,13 +26,22 @@ def margin(
     as_of: Annotated[
         str | None, typer.Option(help="Day whose parameters count, YYYY-MM-DD; without, the portfolio's own day.")
     ] = None,
+    depeg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COIN=PRICE[,...]", help="Also with coins off their peg, USDC=0.87; again for another case."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Margin a portfolio: requirement, scenarios, contributions, distance. Exit 0 at or above the initial, else 1."""
-    answer(as_json, lambda: _margin(portfolio, model, as_of))
+    """Margin a portfolio: requirement, scenarios, contributions, distance. Exit 0 at or above the initial, else 1.
+
+    With coins off their peg exit 0 means above in each of these cases, too.
+    """
+    answer(as_json, lambda: _margin(portfolio, model, as_of, [_prices(case) for case in depeg or ()]))
 
 
-def _margin(portfolio: str, model: str, as_of: str | None) -> Answer:
+def _margin(portfolio: str, model: str, as_of: str | None, depegs: list[dict[str, float]]) -> Answer:
     from datetime import date
 
     from seawall.risk import margin as models
@@ -50,7 +59,38 @@ def _margin(portfolio: str, model: str, as_of: str | None) -> Answer:
     report = chosen.evaluate(book, day)
     enforced, why = _enforced(chosen, book, day)
     document = {**report.document(), "enforced": None if enforced is None else enforced.document, "not_enforced": why}
-    return Answer(document, "\n".join([*_text(report), *_beside(enforced, why), "", _verdict(report)]), report.above)
+    cases = [(prices, chosen.evaluate(book.with_prices(prices), day)) for prices in depegs]
+    document["depegs"] = [
+        {"prices": prices, **{name: getattr(case, name) for name in ("equity", "initial", "maintenance", "above")}}
+        for prices, case in cases
+    ]
+    document["ok"] = report.above and all(case.above for _, case in cases)
+    text = [*_text(report), *_beside(enforced, why), *_depegged(cases), "", _verdict(report)]
+    return Answer(document, "\n".join(text), document["ok"])
+
+
+def _prices(case: str) -> dict[str, float]:
+    """Prices of one case, COIN=PRICE apart by commas. Raises InputError."""
+    found = {}
+    for one in case.split(","):
+        name, _, price = one.partition("=")
+        try:
+            found[name] = float(price)
+        except ValueError as error:
+            raise InputError("depeg", one, "must be COIN=PRICE, such as USDC=0.87") from error
+    return found
+
+
+def _depegged(cases: list[tuple[dict[str, float], "MarginReport"]]) -> list[str]:
+    """Equity and margin of each case, in the currency that the model answers in."""
+    if not cases:
+        return []
+    lines = [f"\n{'off its peg':24}{'equity':>18}{'initial':>18}{'excess':>18}"]
+    for prices, case in cases:
+        name = ", ".join(f"{coin} {price:g}" for coin, price in prices.items())
+        numbers = f"{case.equity:>18,.6f}{case.initial:>18,.6f}{case.equity - case.initial:>18,.6f}"
+        lines.append(f"{name:24}{numbers}{'' if case.above else '  BELOW'}")
+    return lines
 
 
 def _enforced(chosen: Any, book: "Portfolio", day: "date | None") -> tuple["Enforced | None", str | None]:

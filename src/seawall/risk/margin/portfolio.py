@@ -212,6 +212,21 @@ class Portfolio(Struct, frozen=True):
             raise InputError(f"market.instruments.{name}.{field}", value, "must be given: the model reads it")
         return value
 
+    def with_prices(self, prices: dict[str, float]) -> "Portfolio":
+        """The same at other prices of currencies, all else as it was; marks are in the coins that contracts settle in.
+
+        Raises InputError for one that nothing is held or settled in, and for a price that a portfolio may not have.
+        """
+        used = {*self.balances, *(self.instrument(item).currency for item in self.positions)}
+        currencies = dict(self.market.currencies)
+        for name, price in prices.items():
+            if name not in used:
+                raise InputError("depeg", name, f"must be held or settled in here: {', '.join(sorted(used)) or 'none'}")
+            old = currencies.get(name, Currency(self.price_of(name)))
+            currencies[name] = msgspec.structs.replace(old, price=price)
+        changed = msgspec.structs.replace(self, market=msgspec.structs.replace(self.market, currencies=currencies))
+        return convert(msgspec.to_builtins(changed))
+
     def price_of(self, currency: str) -> float:
         """Dollars for one of a currency. Raises InputError where nothing says it."""
         if currency in self.market.currencies:
