@@ -352,6 +352,20 @@ def c15_exposure_by_a_package(venue):
     assert (venue.held(ANN, PERPETUAL), venue.held(ANN, FUTURE)) == (5, 5)
 
 
+def c15_exposure_over_settlement_currencies(venue):
+    """ETHER's block is made one of PERPETUAL's underlying: what is owned in one adds to the other, or takes from it."""
+    limit(venue, Limit.EXPOSURE, account=ANN, amount=10 * LOT)
+    venue.do(Kind.UNDERLYING, instrument=2, amount=0)
+    assert rests(venue.order(ANN, PERPETUAL, BUY, 6, MARK))
+    assert refusal(venue, venue.order(ANN, ETHER, BUY, 5, MARK)) == (Reason.EXPOSURE, 11 * LOT, 10 * LOT)
+    assert rests(venue.order(ANN, ETHER, BUY, 4, MARK))
+    assert rests(venue.order(ANN, ETHER, SELL, 10, MARK + 1))
+    venue.take(DEALER, ETHER, BUY, 10, MARK + 1)
+    assert refusal(venue, venue.order(ANN, PERPETUAL, SELL, 1, MARK + 9)) == (Reason.EXPOSURE, 11 * LOT, 10 * LOT)
+    assert refusal(venue, venue.order(ANN, PERPETUAL, BUY, 11, 100)) == (Reason.EXPOSURE, 11 * LOT, 10 * LOT)
+    assert rests(venue.order(ANN, PERPETUAL, BUY, 10, 100))
+
+
 def c16_drawdown(venue):
     trade(venue, ANN, 100)
     lost = 100 * 100 * 600

@@ -27,6 +27,9 @@ from seawall.vocabulary.records import BUY, FLAG_APPROVED, RULES_FOLDED, SELL, E
 RESERVE = formulas.order_reserve(1 << 20)
 """Value atoms that an open order in USDC reserves."""
 
+LOT_TICK = 100 * LOT // MARK
+"""Value atoms of a tick on 100 lots."""
+
 BITCOIN = 10_000
 """Lots of PERPETUAL in one bitcoin."""
 
@@ -123,6 +126,26 @@ class TestDrains:
         assert venue.refused(Reason.BELOW_OPEN_ORDER, venue.order(ANN, ETHER, SELL, 100, price)) == (1, 0)
         venue.do(Kind.CANCEL_ALL, account=ANN, instrument=-1)
         assert venue.order(ANN, ETHER, SELL, 100, price)[0].kind == EventKind.ACCEPTED
+
+    def test_a_package_spends_what_its_refusal_allows_and_no_more(self, engine):
+        """Ann closes ETHER and what hedges it together, ETHER at a price that gives equity away."""
+        venue = distressed(engine, rules=max(RULES_FOLDED))
+        legs = []
+        for instrument, side in ((ETHER, SELL), (PERPETUAL, SELL), (FUTURE, BUY)):
+            venue.order(DEALER, instrument, -side, 100, MARK)
+            legs.append({"account": ANN, "quantity": 100, "instrument": instrument, "side": side, "price": MARK})
+
+        def refused_at(price):
+            events = venue.package(legs[0] | {"price": price}, *legs[1:])
+            found = [(event.a, event.b) for event in events if event.reason == Reason.BELOW_PRICE]
+            assert events[0].reason == (Reason.BATCH if found else Reason.NONE)
+            return found
+
+        ((spent, allowed),) = refused_at(30_000)
+        assert spent > allowed > 0
+        edge = 30_000 - (allowed - spent) // LOT_TICK  # of 100 lots, rounded up to a tick
+        assert refused_at(edge - 1) == [(spent - (edge - 1 - 30_000) * LOT_TICK, allowed)]
+        assert not refused_at(edge)
 
     def test_nothing_may_open_a_position(self, engine):
         venue = distressed(engine)

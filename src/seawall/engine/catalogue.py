@@ -297,6 +297,12 @@ class Catalogue:
         self.recount = wanted > 3
         return wanted
 
+    def blocks_beside(self, block: int) -> list[int]:
+        """The blocks of a block's underlying, itself among them; before rules 7 itself alone (C15)."""
+        if self.rules < 7:
+            return [block]
+        return [number for number, underlying in enumerate(self.underlyings) if underlying == self.underlyings[block]]
+
     def underlying(self, command: Any) -> tuple[int, int]:
         """Give a block its underlying; returns both. Halting what it had before has no hold on it any more."""
         block, underlying = int(command["instrument"]), int(command["amount"])

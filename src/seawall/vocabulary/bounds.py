@@ -73,6 +73,10 @@ DELIVERY_RATIO_MAX: Final = 2**10
 
 CURRENCIES_MAX: Final = 8
 BLOCKS_MAX: Final = 64
+
+BLOCK_DELTA_MAX: Final = 2**56
+"""Value atoms that one block's net delta counts for, either way, in a sum over an underlying's blocks, which is below
+2^62 + 2^59 then; 72 billion dollars."""
 ACCOUNTS_MAX: Final = 2**20
 INSTRUMENTS_MAX: Final = 2**14
 TIERS_MAX: Final = 64

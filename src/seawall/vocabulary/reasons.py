@@ -237,7 +237,7 @@ REASONS: Final[dict[Reason, Row]] = {
         "open interest could become {a} lots, the limit is {b}", 11030, "other_reject position_limit"
     ),
     Reason.EXPOSURE: Row(
-        "net delta in this block could become {a}, the limit of the event's account is {b} (millionths of a dollar)",
+        "net delta in an underlying could become {a}, the limit of the event's account is {b} (millionths of dollars)",
         11030,
         "other_reject position_limit",
     ),

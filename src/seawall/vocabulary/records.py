@@ -116,7 +116,8 @@ RULES_FOLDED: Final = (1, 2, 3, 4, 5, 6, 7)
 in V where they are capped. 5: an order upstream that is let in because it reduces is not edited beyond that.
 6: a height of equity is confirmed as a fall is, and both at least twice; a limit on divergence asks for an index; an
 immediate order that reduces passes the bound on positions; a control that changes a state tells its two numbers, and a
-refused limit the one of its parameters that is at fault. 7: a settlement makes no more of a gain cash than its cap."""
+refused limit the one of its parameters that is at fault. 7: a settlement makes no more of a gain cash than its cap;
+a limit on exposure counts all blocks of an underlying."""
 
 KINDS_OF_RULES_1: Final = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 40, 41, 42, 43, 44))
 
@@ -212,8 +213,8 @@ class Limit(IntEnum):
         OPEN_ORDERS     amount open orders, waiting stops included                                C11
         OPEN_NOTIONAL   amount value atoms of open orders                                         C11
         POSITION        amount lots, open orders included, of an instrument; also groups          C12
-        EXPOSURE        amount value atoms of net delta in one block, open orders included;
-                        also groups                                                               C15
+        EXPOSURE        amount value atoms of net delta in one underlying (before rules 7 in
+                        one block), open orders included; also groups                             C15
         DRAWDOWN        amount value atoms below the highest equity, at quantity publications
                         in a row                                                                  C16
     Of an instrument:

@@ -21,7 +21,7 @@ LIMITS = {
     "OPEN_ORDERS": "{a} open orders",
     "OPEN_NOTIONAL": "{a} millionths of a dollar of open orders",
     "POSITION": "{a} lots, open orders included",
-    "EXPOSURE": "{a} millionths of a dollar of net delta in one block",
+    "EXPOSURE": "{a} millionths of a dollar of net delta in one underlying",
     "DRAWDOWN": "{a} millionths of a dollar below the highest equity, {q} publications in a row",
     "COLLAR": "{a} millionths of the mark, at least {q} ticks",
     "WINDOW_COLLAR": "{a} millionths of move by one account in {w} ns",

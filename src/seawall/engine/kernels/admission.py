@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from seawall.engine.kernels import layout as at
-from seawall.engine.kernels.book import book_code, deny, find_margin, find_position, position_key
+from seawall.engine.kernels.book import book_code, deny, find_position, position_key
 from seawall.engine.kernels.stops import going_price
 from seawall.engine.kernels.tables import Index, find, next_level
 from seawall.engine.kernels.views import (
     Header,
     accounts_of,
+    blocks_of,
     instruments_of,
     kernel,
     levels_of,
@@ -53,7 +54,7 @@ _WATCHED, _MODES = max(Watched), max(SelfMatch)
 _OLDEST = int(SelfMatch.CANCEL_OLDEST)
 _FLAGS = FLAG_POST_ONLY | FLAG_SLIDE | FLAG_REDUCE_ONLY | FLAG_PROTECTED
 _NO_LIMIT, _PARTS = bounds.NO_LIMIT, bounds.PARTS
-_LOOKS = bounds.FILL_OR_KILL_LOOKS
+_LOOKS, _DELTA_MAX = bounds.FILL_OR_KILL_LOOKS, bounds.BLOCK_DELTA_MAX
 _BY_NAME = {reason.name: int(reason) for reason in Reason}
 _R_FORM, _R_TRIGGER, _R_DISPLAY, _R_UNTIL = (_BY_NAME[n] for n in ("ORDER_FORM", "TRIGGER", "DISPLAY", "UNTIL"))
 _R_THROTTLED, _R_HALTED = _BY_NAME["THROTTLED"], _BY_NAME["VENUE_HALTED"]
@@ -445,6 +446,23 @@ def _position_limits_pass(h: Header, o: Index) -> bool:
 
 
 @kernel
+def _delta_beside(h: Header, party: Index, block: Index, change: Any) -> Any:
+    """The most that a party's net delta could come to, the way of `change`, in all blocks of a block's underlying."""
+    margins, blocks, reached = margins_of(h), blocks_of(h), 0
+    m = np.int64(accounts_of(h)[party].first_margin)
+    while m >= 0:
+        margin = margins[m]
+        net = margin.net_delta
+        here = net + margin.up_delta if change > 0 else margin.down_delta - net
+        if h[at.RULES] < 7:
+            reached += here if margin.block == block else 0
+        elif blocks[margin.block].underlying == blocks[block].underlying:
+            reached += max(-_DELTA_MAX, min(here, _DELTA_MAX))
+        m = np.int64(margin.next)
+    return reached
+
+
+@kernel
 def _exposures_pass(h: Header, o: Index) -> bool:
     """C15 of the account and of its groups."""
     order = orders_of(h)[o]
@@ -452,16 +470,10 @@ def _exposures_pass(h: Header, o: Index) -> bool:
     change = order.side * order.remaining * ins.delta
     if change == 0:
         return True
-    margins = margins_of(h)
     for index in range(4):
         party = _party(entry, order.account, index)
         if party > 0 and accounts_of(h)[party].limited != 0 and limits_of(h)[party].exposure != _NO_LIMIT:
-            p = _sum_of(h, order.position, index)
-            m = np.int64(positions_of(h)[p].margin) if p >= 0 else find_margin(h, party, ins.block)
-            reached = abs(change)
-            if m >= 0:
-                net = margins[m].net_delta
-                reached += net + margins[m].up_delta if change > 0 else margins[m].down_delta - net
+            reached = abs(change) + _delta_beside(h, party, ins.block, change)
             if reached > limits_of(h)[party].exposure:
                 deny(h, _R_EXPOSURE, reached, limits_of(h)[party].exposure)
                 h[at.D_ACCOUNT] = party

@@ -281,10 +281,18 @@ class Controls(Gate):
         for party in parties:
             row = limit(Limit.EXPOSURE, party)
             if row is not None and change:
-                net, up, down = self._delta_of(party, listing.spec.block)
-                reached = net + up + change if change > 0 else down - net - change
+                blocks = self.catalogue.blocks_beside(listing.spec.block)
+                reached = abs(change) + sum(self._delta_reach(party, block, up=change > 0) for block in blocks)
                 if reached > row.amount:
                     raise Refused(Reason.EXPOSURE, reached, row.amount, account=party)
+
+    def _delta_reach(self, party: int, block: int, *, up: bool) -> int:
+        """The most that a party's net delta in a block could come to, upwards or downwards."""
+        net, rises, falls = self._delta_of(party, block)
+        most = net + rises if up else falls - net
+        if self.catalogue.rules < 7:
+            return most
+        return max(-bounds.BLOCK_DELTA_MAX, min(most, bounds.BLOCK_DELTA_MAX))
 
     def _weight(self, listing: Listing) -> int:
         assert listing.risk is not None
