@@ -15,7 +15,7 @@ from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import BlockRisk, CurrencyRate, InstrumentRisk, Publication
 from seawall.vocabulary.reasons import Reason
-from seawall.vocabulary.records import FLAG_APPROVED, RULES_FOLDED, Kind
+from seawall.vocabulary.records import FLAG_APPROVED, RULES_FOLDED, EventKind, Kind
 
 ANN, BEA = 3, 4
 CAPPED, OTHER = 0, 1
@@ -275,3 +275,45 @@ def test_a_cap_of_nothing_keeps_all_of_a_gain(engine):
     venue = gained(engine, NEWEST, 0)
     assert sorted(settled(venue)) == [(ANN, 0, 10_000), (BEA, -10_000, 0)]
     assert venue.margin(ANN)["equity"] == 10**6
+
+
+@pytest.mark.parametrize(("rules", "given_away"), [(6, True), (NEWEST, False)])
+def test_who_must_come_down_gives_nothing_away_out_of_a_gain_that_does_not_count(engine, rules, given_away):
+    """Ann gained 50,000, of which 3,000 count, and lost more elsewhere; Bea offers her 10,300 for what is worth 15,000.
+
+    Counted up to the cap before and after, a loss of 47,000 was none: the colluder's cash, and the venue's bad debt.
+    """
+    u = (0, -1000, 1000)
+    venue = small(engine, rules, hedged(3_000), 60_000)
+    venue.do(Kind.ACCOUNT, account=5, tier=0)
+    venue.deposit(5, 10**8, COIN)
+    for number in (CAPPED, OTHER):
+        venue.order(5, number, -1, 10, MARK)
+        venue.take(ANN, number, 1, 10, MARK)
+    fallen = (InstrumentRisk(CAPPED, MARK + 5_000, u, gain_cap=3_000), InstrumentRisk(OTHER, MARK - 6_000, u))
+    venue.publish(book_of(fallen))
+    assert venue.excess(ANN) < 0
+    venue.order(BEA, CAPPED, 1, 10, MARK + 300)
+    sold = venue.take(ANN, CAPPED, -1, 10, MARK + 300)
+    if given_away:
+        assert venue.held(ANN, CAPPED) == 0
+        return
+    spent, allowed = venue.refused(Reason.BELOW_PRICE, sold)
+    atoms = spent - 47_000
+    assert 0 <= atoms < formulas.order_reserve(ONE) < allowed < 47_000
+    edge = sold[0].price
+    assert venue.refused(Reason.BELOW_PRICE, venue.order(ANN, CAPPED, -1, 10, edge - 1))[0] > allowed
+    assert venue.order(ANN, CAPPED, -1, 10, edge)[0].kind == EventKind.ACCEPTED
+    left = allowed - atoms
+    assert 10 * (MARK + 5_000 - edge) <= left < 10 * (MARK + 5_001 - edge)
+
+
+def test_a_rebate_above_the_least_fee_of_a_taker_is_refused(engine):
+    """Two accounts of one person would be paid for trading with each other, whatever tiers they are in."""
+    venue = small(engine, NEWEST, hedged(0), 10**6)
+    venue.do(Kind.TIER, tier=0, currency=0, price=0, amount=300)
+    venue.do(Kind.TIER, tier=1, currency=0, price=-300, amount=500)
+    for tier, maker, taker in ((1, -301, 500), (2, 0, 299), (2, -400, 400)):
+        refused = venue.do(Kind.TIER, tier=tier, currency=0, price=maker, amount=taker)
+        rebate, least = min(maker, -300), min(taker, 300)
+        assert venue.refused(Reason.FEE_RATE, refused) == (rebate, -least)

@@ -34,6 +34,7 @@ from seawall.engine.rules.controls import Controls
 from seawall.engine.rules.gate import Gate
 from seawall.engine.rules.margin import Book
 from seawall.engine.rules.matching import Matching
+from seawall.engine.rules.money import Money
 from seawall.engine.rules.orders import Orders
 from seawall.vocabulary import bounds
 from seawall.vocabulary.reasons import Reason
@@ -46,6 +47,7 @@ from seawall.vocabulary.records import (
     FORBID_OPEN,
     FORBID_TRADE,
     FORBID_WITHDRAW,
+    RULES_FOLDED,
     SELL,
     EventKind,
     Kind,
@@ -366,6 +368,48 @@ def c15_exposure_over_settlement_currencies(venue):
     assert rests(venue.order(ANN, PERPETUAL, BUY, 10, 100))
 
 
+def c15_a_close_that_uncovers_more_than_the_limit(venue):
+    """Fewer lots of one leg are more net delta: step by step the limit would bound nothing."""
+    venue.deposit(ANN, 10**12)
+    limit(venue, Limit.EXPOSURE, account=ANN, amount=10 * LOT)
+    for instrument, side in ((PERPETUAL, BUY), (FUTURE, SELL), (PERPETUAL, BUY)):
+        trade(venue, ANN, 10, side=side, instrument=instrument)
+    for more in ({}, {"flags": FLAG_REDUCE_ONLY}, {"tif": TimeInForce.IOC}):
+        refused = refusal(venue, venue.order(ANN, FUTURE, BUY, 1, MARK, **more))
+        assert refused == (Reason.EXPOSURE, 11 * LOT, 10 * LOT)
+    assert rests(venue.order(ANN, PERPETUAL, SELL, 20, MARK))
+
+
+def c12_a_close_that_adds_to_its_desks(venue):
+    """Ann closes a short while the desk is long at its limit: her lots are fewer, the desk's more."""
+    groups(venue)
+    trade(venue, ANN, 5, side=SELL)
+    limit(venue, Limit.POSITION, account=DESK, instrument=PERPETUAL, amount=10)
+    trade(venue, BEA, 15)
+    assert refusal(venue, refused := venue.order(ANN, PERPETUAL, BUY, 1, MARK)) == (Reason.POSITION_LIMIT, 11, 10)
+    assert refused[0].account == DESK
+    assert rests(venue.order(BEA, PERPETUAL, SELL, 15, MARK + 1))
+
+
+def c14_who_must_come_down_may_beyond_every_sum(venue):
+    """Ann is below her requirement: what limits her desk is no reason to keep her there."""
+    venue = distressed(venue.engine.__class__(), rules=max(RULES_FOLDED))
+    groups(venue)
+    limit(venue, Limit.EXPOSURE, account=ANN, amount=0)
+    limit(venue, Limit.POSITION, account=DESK, instrument=ETHER, amount=0)
+    assert rests(venue.order(ANN, ETHER, SELL, 100, MARK * 95 // 100))
+
+
+def c16_a_limit_sent_again_begins_nothing_anew(venue):
+    trade(venue, ANN, 100)
+    limit(venue, Limit.DRAWDOWN, account=ANN, amount=100 * 100 * 500, quantity=2)
+    found = []
+    for fall in (300, 500, 501, 501):
+        found = venue.publish(weighted({PERPETUAL: MARK - fall}))
+        limit(venue, Limit.DRAWDOWN, account=ANN, amount=100 * 100 * 500, quantity=2)
+    assert [(e.kind, e.a) for e in found] == [(EventKind.STATE, VenueState.REDUCE_ONLY)]
+
+
 def c16_drawdown(venue):
     trade(venue, ANN, 100)
     lost = 100 * 100 * 600
@@ -421,6 +465,29 @@ def c17_stale_and_divergent_prices(venue):
     venue.time = published + 3000
     venue.publish(weighted())
     assert refusal(venue, venue.order(ANN, ETHER, BUY, 1, MARK))[0] == Reason.STALE
+
+
+def c17_money_stays_without_a_price(venue):
+    trade(venue, ANN, 5)
+    limit(venue, Limit.STALE, amount=1000)
+    take, published = {"account": ANN, "currency": USDC, "amount": 1}, venue.time
+    venue.publish(weighted())
+    venue.time = published + 1000
+    assert venue.do(Kind.WITHDRAW, **take)[0].reason == Reason.WITHDRAWN
+    refused = venue.do(Kind.WITHDRAW, **take)
+    assert refusal(venue, refused) == (Reason.STALE, 1001, 1000) and refused[0].instrument == PERPETUAL
+    assert venue.do(Kind.WITHDRAW, **take | {"account": BEA})[0].reason == Reason.WITHDRAWN
+    limit(venue, Limit.DIVERGENCE, amount=25 * PERCENT)
+    venue.publish(weighted())
+    assert refusal(venue, venue.do(Kind.WITHDRAW, **take)) == (Reason.NO_PRICE, PERPETUAL, Watched.INDEX)
+
+
+def c18_money_stays_while_what_it_stands_for_is_halted(venue):
+    venue.order(ANN, PERPETUAL, BUY, 1, 100)
+    venue.do(Kind.STATE, type=Scope.INSTRUMENT, instrument=PERPETUAL, state=VenueState.HALTED)
+    refused = [venue.do(Kind.WITHDRAW, account=account, currency=USDC, amount=1) for account in (ANN, BEA)]
+    assert refusal(venue, refused[0]) == (Reason.INSTRUMENT_HALTED, VenueState.HALTED, VenueState.REDUCE_ONLY)
+    assert (refused[0][0].instrument, refused[1][0].reason) == (PERPETUAL, Reason.WITHDRAWN)
 
 
 def c18_the_strictest_state_wins(venue):
@@ -556,7 +623,7 @@ def c22_velocity_halt(venue):
     limit(venue, Limit.VELOCITY, instrument=PERPETUAL, amount=PERCENT, quantity=2, until=10_000)
     trade(venue, ANN, 1)
     order = venue.order(CAT, PERPETUAL, BUY, 1, 100)[0].order_id
-    for price in (60_600, 60_601, 60_600, 60_601):
+    for price in (60_600, 60_601, 60_600):  # one near the old price undoes nothing
         assert EventKind.STATE not in {event.kind for event in trade(venue, ANN, 1, price=price)}
     halt = [e for e in trade(venue, ANN, 1, price=60_601) if e.kind == EventKind.STATE]
     assert [(e.reason, e.instrument, e.a, e.b) for e in halt] == [(Reason.VELOCITY, PERPETUAL, VenueState.HALTED, 0)]
@@ -565,6 +632,16 @@ def c22_velocity_halt(venue):
     assert refused == (Reason.INSTRUMENT_HALTED, VenueState.HALTED, VenueState.REDUCE_ONLY)
     assert rests(venue.order(ANN, FUTURE, BUY, 1, MARK))
     assert ended(venue.cancel(CAT, order), Reason.BY_OWNER)
+
+
+def c22_a_batch_ends_with_the_halt_it_caused(venue):
+    limit(venue, Limit.VELOCITY, instrument=PERPETUAL, amount=PERCENT, quantity=1, until=10_000)
+    for price in (60_000, 60_601, 60_602):
+        venue.order(DEALER, PERPETUAL, SELL, 1, price)
+    leg = {"account": ANN, "instrument": PERPETUAL, "side": BUY, "price": 60_700, "quantity": 1}
+    events = venue.chain(leg, leg, leg, leg | {"instrument": FUTURE, "price": MARK})
+    assert ended(events, Reason.INSTRUMENT_HALTED) == [(ANN, VenueState.HALTED, VenueState.REDUCE_ONLY)]
+    assert (venue.held(ANN, PERPETUAL), events[-1].kind, events[-1].instrument) == (2, EventKind.ACCEPTED, FUTURE)
 
 
 def c22_one_taker_is_measured_from_before_it(venue):
@@ -670,13 +747,14 @@ SWITCHES = {
     "C13": [without(Book, "requirement", 0)],
     "C14": [
         never_below,
+        lambda patch: patch.setattr(Book, "equity", lambda *given: 10**15),
         lambda patch: patch.setattr(formulas, "spends_in_proportion", lambda *given: True),
         lambda patch: patch.setattr(controls, "_IMMEDIATE", ()),
     ],
     "C15": [unlimited(Limit.EXPOSURE)],
     "C16": [unlimited(Limit.DRAWDOWN)],
     "C17": [unlimited(Limit.STALE), unlimited(Limit.DIVERGENCE)],
-    "C18": [unquestioned],
+    "C18": [unquestioned, without(Money, "_check_valued")],
     "C19": [without(Orders, "_clear_books"), without(Catalogue, "set_state")],
     "C20": [without(Conditional, "_clear_account")],
     "C21": [patient, without(Matching, "_count_for_protection")],

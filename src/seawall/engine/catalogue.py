@@ -199,6 +199,11 @@ class Catalogue:
         for rate in (maker, taker):
             if abs(rate) > bounds.FEE_RATE_MAX:
                 raise Refused(Reason.FEE_RATE, rate, bounds.FEE_RATE_MAX)
+        others = [rates for (other, kind), rates in self.tiers.items() if kind == fee_class and other != tier]
+        lowest = min([maker, *(rates[0] for rates in others)])
+        least = min([taker, *(rates[1] for rates in others)])
+        if self.rules > 6 and lowest + least < 0:
+            raise Refused(Reason.FEE_RATE, lowest, -least)  # two accounts would earn by trading with each other
         self.tiers[tier, fee_class] = (maker, taker)
         return tier, fee_class
 
@@ -409,8 +414,9 @@ class Catalogue:
         """The limit in force, None where there is none."""
         return self.limits.get((limit, account, instrument))
 
-    def limit_command(self, command: Any) -> tuple[Limit, int, int, Row]:
-        """Take a limit: which, of which account and instrument (-1: not of any), its parameters."""
+    def limit_command(self, command: Any) -> tuple[Limit, int, int, Row, bool]:
+        """Take a limit: which, of which account and instrument (-1: not of any), its parameters, and whether what it is
+        measured from begins anew: there was none before, or people approved it (before rules 7 always)."""
         number = int(command["state"])
         if number not in SHAPES:
             raise Refused(Reason.LIMIT_VALUE, number, max(Limit))
@@ -419,15 +425,15 @@ class Catalogue:
         row = Row(int(command["amount"]), int(command["quantity"]), int(command["until"]))
         key, none = (limit, account, instrument), 0 if limit in _NONE_IS_ZERO else bounds.NO_LIMIT
         self._check_row(limit, shape, row, none)
-        old = self.limits.get(key)
+        old, approved = self.limits.get(key), bool(int(command["flags"]) & FLAG_APPROVED)
         relaxed = _relaxed(limit, shape, old, row, none) if old is not None else None
-        if old is not None and relaxed is not None and not int(command["flags"]) & FLAG_APPROVED:
+        if old is not None and relaxed is not None and not approved:
             raise Refused(Reason.PEOPLE_REQUIRED, *(relaxed if self.rules > 5 else (row.amount, old.amount)))
         if row.amount == none:
             self.limits.pop(key, None)
         else:
             self.limits[key] = row
-        return limit, account, instrument, row
+        return limit, account, instrument, row, old is None or approved or self.rules < 7
 
     def _limited(self, command: Any, limit: Limit, shape: Shape) -> tuple[int, int]:
         account = int(command["account"]) if shape.account else -1

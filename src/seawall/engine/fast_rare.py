@@ -154,7 +154,7 @@ class Rare(Memory):
     # -- limits and states -----------------------------------------------------------------------------------------
 
     def _limit(self, command: Any, attachment: bytes) -> None:
-        limit, account, instrument, row = self.catalogue.limit_command(command)
+        limit, account, instrument, row, anew = self.catalogue.limit_command(command)
         if limit == Limit.STALE:
             self._header[at.STALE] = row.amount
         elif limit == Limit.DIVERGENCE:
@@ -164,7 +164,7 @@ class Rare(Memory):
             for name, value in zip(_FIELDS[limit], row, strict=False):
                 if name:
                     target[name] = value
-            if limit == Limit.DRAWDOWN:
+            if limit == Limit.DRAWDOWN and anew:
                 target["highest"] = self.kernels.equity(self._header, account)
                 target["drops"] = target["rises"] = 0
         self._emit(

@@ -168,8 +168,8 @@ class Reference(Money):
         self._emit(EventKind.DEFINED, a=Kind.RULES, b=self.catalogue.rules_command(command))
 
     def _limit(self, command: Any, attachment: bytes) -> None:
-        limit, number, instrument, row = self.catalogue.limit_command(command)
-        if limit == Limit.DRAWDOWN:
+        limit, number, instrument, row, anew = self.catalogue.limit_command(command)
+        if limit == Limit.DRAWDOWN and anew:
             account = self.accounts[number]
             account.highest, account.drops, account.rises = self.book.equity(account), 0, 0
         self._emit(EventKind.DEFINED, account=number, instrument=instrument, quantity=limit, a=Kind.LIMIT, b=row.amount)

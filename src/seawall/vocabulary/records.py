@@ -115,9 +115,12 @@ RULES_FOLDED: Final = (1, 2, 3, 4, 5, 6, 7)
 3 added: BOOKED, AMENDED, and EDIT of an order open upstream. 4: charges and gain caps by beneficial owner, and no gains
 in V where they are capped. 5: an order upstream that is let in because it reduces is not edited beyond that.
 6: a height of equity is confirmed as a fall is, and both at least twice; a limit on divergence asks for an index; an
-immediate order that reduces passes the bound on positions; a control that changes a state tells its two numbers, and a
-refused limit the one of its parameters that is at fault. 7: a settlement makes no more of a gain cash than its cap;
-a limit on exposure counts all blocks of an underlying."""
+immediate order that reduces passes the bound on positions; a control that changes a state tells its two numbers, and
+a refused limit the one of its parameters that is at fault. 7: a settlement makes no more of a gain cash than its cap,
+and a loss out of the gain above it is a loss; a limit on exposure counts all blocks of an underlying, and is asked of
+what reduces, too; money stays while what it stands for is halted or without a price; a limit sent again begins no
+drawdown anew; a velocity halt counts takers in a row or not, and ends a batch; no rebate is above the least fee of a
+taker."""
 
 KINDS_OF_RULES_1: Final = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 40, 41, 42, 43, 44))
 
@@ -222,7 +225,7 @@ class Limit(IntEnum):
         WINDOW_COLLAR   amount millionths one account may move the price in `until` nanoseconds   C04
         OPEN_INTEREST   amount lots                                                               C12
         VELOCITY        amount millionths of move in `until` nanoseconds, confirmed by quantity
-                        takers in a row                                                           C22
+                        takers (before rules 7 in a row)                                          C22
     Of the venue:
         STALE           amount nanoseconds since publication or index price                       C17
         DIVERGENCE      amount millionths between mark and index                                  C17

@@ -26,7 +26,7 @@ LIMITS = {
     "COLLAR": "{a} millionths of the mark, at least {q} ticks",
     "WINDOW_COLLAR": "{a} millionths of move by one account in {w} ns",
     "OPEN_INTEREST": "{a} lots",
-    "VELOCITY": "{a} millionths of move in {w} ns, confirmed by {q} takers in a row",
+    "VELOCITY": "{a} millionths of move in {w} ns, confirmed by {q} takers",
     "STALE": "{a} ns since publication or index price",
     "DIVERGENCE": "{a} millionths between mark and index",
 }

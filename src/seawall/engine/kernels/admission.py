@@ -10,6 +10,7 @@ import numpy as np
 
 from seawall.engine.kernels import layout as at
 from seawall.engine.kernels.book import book_code, deny, find_position, position_key
+from seawall.engine.kernels.margin import equity, requirement
 from seawall.engine.kernels.stops import going_price
 from seawall.engine.kernels.tables import Index, find, next_level
 from seawall.engine.kernels.views import (
@@ -185,7 +186,9 @@ def admit(h: Header, o: Index, kind: Any, tif: Any, mode: Any) -> bool:
         most = limits_of(h)[order.account].order_notional
         if notional > most:
             return deny(h, _R_NOTIONAL, notional, most)
-    if not reducing and not _sums_pass(h, o, opened, trimmed):
+    if not reducing and not _count_passes(h, o):
+        return False
+    if not _sums_pass(h, o, opened, reducible if reducing or trimmed else 0):
         return False
     if tif == _FOK and ins.upstream == 0:
         found = _fillable(h, o, mode)
@@ -352,13 +355,20 @@ def _opening_passes(h: Header, o: Index, left: Any) -> bool:
         return deny(h, _R_FORBIDDEN, FORBID_OPEN, forbidden)
     if entry.unknown != 0:
         return deny(h, _R_UNKNOWN, entry.unknown, left)
+    return prices_pass(h, order.instrument)
+
+
+@kernel
+def prices_pass(h: Header, instrument: Index) -> bool:
+    """C17: the instrument's prices are neither stale nor divergent."""
+    ins = instruments_of(h)[instrument]
     if h[at.STALE] != _NO_LIMIT:
         oldest = min(ins.published_at, ins.index_at) if ins.index != 0 else ins.published_at
         age = h[at.CLOCK] - oldest
         if age > h[at.STALE]:
             return deny(h, _R_STALE, age, h[at.STALE])
     if h[at.DIVERGENCE] != _NO_LIMIT and ins.index == 0 and h[at.RULES] > 5:
-        return deny(h, _R_NO_PRICE, order.instrument, _INDEX)
+        return deny(h, _R_NO_PRICE, instrument, _INDEX)
     if h[at.DIVERGENCE] != _NO_LIMIT and ins.index != 0:
         apart = abs(ins.mark - ins.index) * _PARTS // ins.index
         if apart > h[at.DIVERGENCE]:
@@ -379,26 +389,43 @@ def open_orders_pass(h: Header, account: Index) -> bool:
 
 
 @kernel
-def _sums_pass(h: Header, o: Index, opened: Any, trimmed: bool) -> bool:
-    """C11, C12, C15: what an order that does not reduce adds to."""
+def _count_passes(h: Header, o: Index) -> bool:
+    """C11: how many orders that do not reduce are open, and their notional."""
     order = orders_of(h)[o]
-    ins, entry = instruments_of(h)[order.instrument], accounts_of(h)[order.account]
-    if entry.limited != 0:
-        if not open_orders_pass(h, order.account):
-            return False
-        most = limits_of(h)[order.account].open_notional
-        if most != _NO_LIMIT:
-            notional = entry.open_notional + order.remaining * abs(ins.weight)
-            if notional > most:
-                return deny(h, _R_OPEN_NOTIONAL, notional, most)
-    if trimmed:
+    entry = accounts_of(h)[order.account]
+    if entry.limited == 0:
         return True
-    if not _position_limits_pass(h, o):
+    if not open_orders_pass(h, order.account):
+        return False
+    most = limits_of(h)[order.account].open_notional
+    if most != _NO_LIMIT:
+        notional = entry.open_notional + order.remaining * abs(instruments_of(h)[order.instrument].weight)
+        if notional > most:
+            return deny(h, _R_OPEN_NOTIONAL, notional, most)
+    return True
+
+
+@kernel
+def _sums_pass(h: Header, o: Index, opened: Any, reducible: Any) -> bool:
+    """C12, C15: what an order adds to; `reducible` if it may do no more than reduce its account's lots by that.
+
+    Such an order is asked, since rules 7, for its groups' lots and for net delta, unless its account has to come down.
+    """
+    order = orders_of(h)[o]
+    ins = instruments_of(h)[order.instrument]
+    if reducible > 0:
+        if h[at.RULES] < 7:
+            return True
+        quantity = min(order.remaining, reducible)
+        if _position_limits_pass(h, o, quantity, 1) and _exposures_pass(h, o, quantity):
+            return True
+        return equity(h, order.account) < requirement(h, order.account)
+    if not _position_limits_pass(h, o, order.remaining, 0):
         return False
     reached = ins.open_interest + opened + order.remaining
     if ins.interest_max != _NO_LIMIT and reached > ins.interest_max:
         return deny(h, _R_INTEREST, reached, ins.interest_max)
-    return _exposures_pass(h, o)
+    return _exposures_pass(h, o, order.remaining)
 
 
 @kernel
@@ -423,15 +450,15 @@ def _sum_of(h: Header, p: Index, index: Any) -> Index:
 
 
 @kernel
-def _position_limits_pass(h: Header, o: Index) -> bool:
-    """C12 of the account and of its groups."""
+def _position_limits_pass(h: Header, o: Index, quantity: Any, first: Any) -> bool:
+    """C12 of the account and of its groups, of the groups alone with `first` 1."""
     order = orders_of(h)[o]
     entry = accounts_of(h)[order.account]
-    for index in range(4):
+    for index in range(first, 4):
         party = _party(entry, order.account, index)
         pair = _pair(h, party, order.instrument) if party > 0 else -1
         if pair >= 0 and pairs_of(h)[pair].position != _NO_LIMIT:
-            reached = order.remaining
+            reached = quantity
             p = _sum_of(h, order.position, index)
             if p < 0 and index > 0:
                 p = find_position(h, party, order.instrument)
@@ -463,11 +490,11 @@ def _delta_beside(h: Header, party: Index, block: Index, change: Any) -> Any:
 
 
 @kernel
-def _exposures_pass(h: Header, o: Index) -> bool:
+def _exposures_pass(h: Header, o: Index, quantity: Any) -> bool:
     """C15 of the account and of its groups."""
     order = orders_of(h)[o]
     ins, entry = instruments_of(h)[order.instrument], accounts_of(h)[order.account]
-    change = order.side * order.remaining * ins.delta
+    change = order.side * quantity * ins.delta
     if change == 0:
         return True
     for index in range(4):

@@ -375,6 +375,8 @@ def atoms_after(h: Header, p: Index, side: Any, quantity: Any, limit: Any, deare
     ins = instruments_of(h)[pos.instrument]
     cash = pos.cash + ar.posting_at_limit(ins, side, quantity, limit)
     change = _counted_gain(h, pos.account, ins, cash, pos.quantity + side * quantity) - pos.gain
+    if ins.gain_cap != _NO_CAP and h[at.RULES] > 6:  # a loss out of the gain above the cap is a loss
+        change = min(change, 0, ar.gain_at_limit(ins, side, quantity, limit, ins.mark))
     return change - ar.fee_at_limit(ins, quantity, limit, dearer) - bounds.ORDER_ATOMS
 
 

@@ -65,6 +65,7 @@ _FILL, _POSTED, _EDITED = int(EventKind.FILL), int(EventKind.POSTED), int(EventK
 _STATE, _STOPPED, _FROZEN = int(EventKind.STATE), int(EventKind.STOPPED), int(EventKind.FROZEN)
 _REPLENISHED, _STATUS = int(EventKind.REPLENISHED), int(EventKind.STATUS)
 _R_OWN_MATCH, _R_REDUCED = int(Reason.SELF_MATCH), int(Reason.REDUCED)
+_R_INSTRUMENT_HALTED, _REDUCE = int(Reason.INSTRUMENT_HALTED), int(VenueState.REDUCE_ONLY)
 _R_IOC, _R_ROUNDED = int(Reason.IMMEDIATE_OR_CANCEL), int(Reason.ROUNDED)
 _R_VELOCITY, _R_PROTECTION = int(Reason.VELOCITY), int(Reason.MAKER_PROTECTION)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
@@ -115,6 +116,10 @@ def begin_match(h: Header, o: Index, tif: Any, mode: Any) -> bool:
     """Match an order that passed the gate; False when the event buffer is full."""
     h[at.TAKER], h[at.TIF], h[at.MODE] = o, tif, mode
     h[at.OPENED], h[at.DONE], h[at.OVER] = orders_of(h)[o].remaining, 0, 0
+    state = instruments_of(h)[orders_of(h)[o].instrument].state
+    if state == _HALTED and h[at.RULES] > 6:  # by a leg before this one, of the same batch
+        announce_cancel(h, o, _R_INSTRUMENT_HALTED, state, _REDUCE)
+        h[at.OVER] = 1
     return match(h)
 
 
@@ -423,12 +428,14 @@ def _begin_windows(h: Header, p: Index) -> None:
 
 @kernel
 def _watch_velocity(h: Header, instrument: Index) -> None:
-    """C22: so many takers in a row that leave the price too far from where its window began halt the instrument."""
+    """C22: so many takers that leave the price too far from where their window began halt the instrument."""
     ins = instruments_of(h)[instrument]
     if ins.velocity == _NO_LIMIT:
         return
     moved = abs(ins.last - ins.window_price) * _PARTS // ins.window_price
-    ins.moves = ins.moves + 1 if moved > ins.velocity else 0
+    if h[at.RULES] < 7 and moved <= ins.velocity:
+        ins.moves = 0
+    ins.moves += 1 if moved > ins.velocity else 0
     if ins.moves >= ins.velocity_takers:
         ins.window_start, ins.moves = -1, 0
         if ins.own_state != _HALTED:

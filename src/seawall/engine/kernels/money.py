@@ -7,6 +7,7 @@ from numba import njit
 
 from seawall.engine.kernels import arithmetic as ar
 from seawall.engine.kernels import layout as at
+from seawall.engine.kernels.admission import prices_pass
 from seawall.engine.kernels.book import (
     clear_instrument,
     close,
@@ -72,6 +73,7 @@ _R_FUNDED, _R_SETTLED, _R_DELIVERED = int(Reason.FUNDED), int(Reason.SETTLED), i
 _R_ROUNDED, _R_UNPUBLISHED = int(Reason.ROUNDED), int(Reason.NOT_PUBLISHED)
 _R_END = int(Reason.INSTRUMENT_EXPIRED)
 _R_HALTED, _R_ACCOUNT_HALTED = int(Reason.VENUE_HALTED), int(Reason.ACCOUNT_HALTED)
+_R_INSTRUMENT_HALTED, _R_UNKNOWN = int(Reason.INSTRUMENT_HALTED), int(Reason.OUTCOME_UNKNOWN)
 _R_FORBIDDEN, _R_ROLE, _R_DRAWDOWN = int(Reason.FORBIDDEN), int(Reason.ROLE), int(Reason.DRAWDOWN)
 _HALTED, _REDUCE = int(VenueState.HALTED), int(VenueState.REDUCE_ONLY)
 _DESK, _OWNER, _ACCOUNT = int(Role.DESK), int(Role.OWNER), int(Scope.ACCOUNT)
@@ -116,6 +118,28 @@ def _leaving_passes(h: Header, account: Any) -> bool:
     forbidden = limits_of(h)[account].forbidden
     if forbidden & FORBID_WITHDRAW:
         return deny(h, _R_FORBIDDEN, FORBID_WITHDRAW, forbidden)
+    return h[at.RULES] < 7 or _valued(h, account)
+
+
+@kernel
+def _valued(h: Header, account: Any) -> bool:
+    """What an account holds or has open is halted nowhere, priced, and of known outcome: else nobody knows E."""
+    entry, positions = accounts_of(h)[account], positions_of(h)
+    if entry.unknown != 0:
+        return deny(h, _R_UNKNOWN, entry.unknown, 0)
+    p = entry.first_position
+    while p >= 0:
+        pos = positions[p]
+        p = pos.next_position
+        if pos.quantity == 0 and pos.open_buy == 0 and pos.open_sell == 0:
+            continue
+        state = instruments_of(h)[pos.instrument].state
+        if state == _HALTED:
+            deny(h, _R_INSTRUMENT_HALTED, state, _REDUCE)
+        elif prices_pass(h, pos.instrument):
+            continue
+        h[at.D_INSTRUMENT] = pos.instrument
+        return False
     return True
 
 

@@ -112,7 +112,8 @@ class Controls(Gate):
         if row is not None and order.remaining * self._weight(listing) > row.amount:
             raise Refused(Reason.ORDER_NOTIONAL, order.remaining * self._weight(listing), row.amount)
         if not reducing:
-            self._check_sums(account, listing, order, trimmed=trimmed)
+            self._check_count(account, listing, order)
+        self._check_sums(account, listing, order, reducible if reducing or trimmed else 0)
         if order.tif == TimeInForce.FOK and not listing.upstream:
             found = self._fillable(listing, position, order)
             if found < order.remaining:
@@ -234,7 +235,11 @@ class Controls(Gate):
             return Refused(Reason.FORBIDDEN, FORBID_OPEN, forbidden)
         if account.unknown:
             return Refused(Reason.OUTCOME_UNKNOWN, account.unknown, left)
-        index = listing.prices[Watched.INDEX]
+        return self._bad_prices(listing)
+
+    def _bad_prices(self, listing: Listing) -> Refused | None:
+        """C17: what is wrong with an instrument's prices, stale or divergent, if anything is."""
+        catalogue, index = self.catalogue, listing.prices[Watched.INDEX]
         row = catalogue.limit(Limit.STALE)
         if row is not None:
             age = self.clock - (min(listing.published_at, listing.index_at) if index else listing.published_at)
@@ -242,15 +247,15 @@ class Controls(Gate):
                 return Refused(Reason.STALE, age, row.amount)
         row = catalogue.limit(Limit.DIVERGENCE)
         if row is not None and not index and catalogue.rules > 5:
-            return Refused(Reason.NO_PRICE, order.instrument, Watched.INDEX)
+            return Refused(Reason.NO_PRICE, listing.number, Watched.INDEX)
         if row is not None and index:
             apart = abs(listing.prices[Watched.MARK] - index) * bounds.PARTS // index
             if apart > row.amount:
                 return Refused(Reason.DIVERGENT, apart, row.amount)
         return None
 
-    def _check_sums(self, account: Account, listing: Listing, order: Order, *, trimmed: bool) -> None:
-        """C11, C12, C15: what an order that does not reduce adds to."""
+    def _check_count(self, account: Account, listing: Listing, order: Order) -> None:
+        """C11: how many orders that do not reduce are open, and their notional."""
         limit = self.catalogue.limit
         row = limit(Limit.OPEN_ORDERS, order.account)
         count = len(account.orders) + len(account.waiting) + 1
@@ -261,24 +266,33 @@ class Controls(Gate):
             notional = self._open_notional(account) + order.remaining * self._weight(listing)
             if notional > row.amount:
                 raise Refused(Reason.OPEN_NOTIONAL, notional, row.amount)
-        if trimmed:
+
+    def _check_sums(self, account: Account, listing: Listing, order: Order, reducible: int) -> None:
+        """C12, C15: what an order adds to; `reducible` if it may do no more than reduce its account's lots by that.
+
+        Such an order may add to the net delta, and to what its desk, firm or owner holds: since rules 7 it is asked for
+        those, unless its account has to come down (C14).
+        """
+        opens = reducible == 0
+        if not opens and (self.catalogue.rules < 7 or self.book.equity(account) < self.book.requirement(account)):
             return
-        parties = (order.account, *(group for group in account.groups if group))
-        for party in parties:
+        limit, quantity = self.catalogue.limit, order.remaining if opens else min(order.remaining, reducible)
+        groups = [group for group in account.groups if group]
+        for party in (order.account, *groups) if opens else groups:
             row = limit(Limit.POSITION, party, order.instrument)
             if row is not None:
                 held, buys, sells = self._held_by(party, order.instrument)
-                reached = order.side * held + (buys if order.side > 0 else sells) + order.remaining
+                reached = order.side * held + (buys if order.side > 0 else sells) + quantity
                 if reached > row.amount:
                     raise Refused(Reason.POSITION_LIMIT, reached, row.amount, account=party)
         row = limit(Limit.OPEN_INTEREST, -1, order.instrument)
         _, buys, sells = self._held_by(order.account, order.instrument)
-        reached = listing.open_interest + (buys if order.side > 0 else sells) + order.remaining
-        if row is not None and reached > row.amount:
+        reached = listing.open_interest + (buys if order.side > 0 else sells) + quantity
+        if opens and row is not None and reached > row.amount:
             raise Refused(Reason.OPEN_INTEREST, reached, row.amount)
         assert listing.risk is not None
-        change = order.side * order.remaining * listing.risk.delta
-        for party in parties:
+        change = order.side * quantity * listing.risk.delta
+        for party in (order.account, *groups):
             row = limit(Limit.EXPOSURE, party)
             if row is not None and change:
                 blocks = self.catalogue.blocks_beside(listing.spec.block)

@@ -92,8 +92,10 @@ class Gate(State):
         for order in orders:
             spec, price = self.book.listings[order.instrument].spec, order.price if limit is None else limit
             position = account.positions[order.instrument]
+            counted = self.book.listings[order.instrument].gain(position, account.split)
             position.quantity += order.side * order.remaining
             position.cash += formulas.posting_at_limit(spec, order.side, order.remaining, price)
+            account.balance[spec.currency] -= self._uncounted_loss(account, order, price, counted)
             fee = formulas.fee_at_limit(spec, order.remaining, price, order.dearer_rate)
             account.balance[spec.currency] -= fee + bounds.ORDER_ATOMS
         equity = self.book.equity(account)
@@ -102,6 +104,19 @@ class Gate(State):
             position = account.positions[order.instrument]
             position.quantity, position.cash = quantity, cash
         return equity
+
+    def _uncounted_loss(self, account: Account, order: Order, price: int, counted: int) -> int:
+        """Atoms lost at the limit that a cap hides: taken from the gain above it, they would cost nothing (rules 7).
+
+        `counted` is the gain that counted before; the position is as after the fill. No gain at the limit is counted.
+        """
+        listing = self.book.listings[order.instrument]
+        assert listing.risk is not None
+        if self.catalogue.rules < 7 or listing.risk.gain_cap == bounds.NO_CAP:
+            return 0
+        gained = formulas.gain_at_limit(listing.spec, order.side, order.remaining, price, listing.risk.mark)
+        change = listing.gain(account.positions[order.instrument], account.split) - counted
+        return max(0, change - min(0, gained))
 
     def _leg(self, account: Account) -> int:
         """The position whose close at the mark would leave the lowest requirement; ties go to the oldest."""

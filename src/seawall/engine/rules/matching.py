@@ -46,6 +46,10 @@ class Matching(Controls):
         self._protect_makers()
 
     def _match(self, listing: Listing, order: Order) -> None:
+        if self.catalogue.rules > 6 and self._halted(listing.number):  # by a leg before this one, of the same batch
+            state = self.catalogue.instrument_state(listing.number)
+            self._close(order, Reason.INSTRUMENT_HALTED, state, VenueState.REDUCE_ONLY)
+            return
         traded = False
         while order.remaining:
             best = listing.best(-order.side)
@@ -315,13 +319,15 @@ class Matching(Controls):
             listing.window_start, listing.window_price, listing.moves = self.clock, self._going_price(listing), 0
 
     def _watch_velocity(self, listing: Listing) -> None:
-        """C22: so many takers in a row that leave the price too far from where its window began halt the instrument."""
+        """C22: so many takers that leave the price too far from where their window began halt the instrument."""
         row = self.catalogue.limit(Limit.VELOCITY, -1, listing.number)
         if row is None:
             return
         price = listing.prices[Watched.LAST]
         moved = abs(price - listing.window_price) * bounds.PARTS // listing.window_price
-        listing.moves = listing.moves + 1 if moved > row.amount else 0
+        if self.catalogue.rules < 7 and moved <= row.amount:
+            listing.moves = 0  # one small trade near the old price undid the count
+        listing.moves += moved > row.amount
         old = self.catalogue.state_of(Scope.INSTRUMENT, listing.number)
         if listing.moves >= row.quantity:
             listing.window_start, listing.moves = -1, 0

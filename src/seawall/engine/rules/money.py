@@ -4,6 +4,7 @@ from typing import Any
 
 from seawall.engine import formulas
 from seawall.engine.catalogue import Refused
+from seawall.engine.rules.margin import Account
 from seawall.engine.rules.orders import Orders
 from seawall.vocabulary import bounds
 from seawall.vocabulary.instruments import Product
@@ -80,6 +81,23 @@ class Money(Orders):
         forbidden = self._forbidden(number, -1)
         if forbidden & FORBID_WITHDRAW:
             raise Refused(Reason.FORBIDDEN, FORBID_WITHDRAW, forbidden)
+        if self.catalogue.rules > 6:
+            self._check_valued(self.accounts[number])
+
+    def _check_valued(self, account: Account) -> None:
+        """What an account holds or has open is halted nowhere, priced, and of known outcome: else nobody knows E."""
+        if account.unknown:
+            raise Refused(Reason.OUTCOME_UNKNOWN, account.unknown, 0)
+        for instrument, position in account.positions.items():
+            if not (position.quantity or position.open_buy or position.open_sell):
+                continue
+            state = self.catalogue.instrument_state(instrument)
+            refused = self._bad_prices(self.book.listings[instrument])
+            if state == VenueState.HALTED:
+                refused = Refused(Reason.INSTRUMENT_HALTED, state, VenueState.REDUCE_ONLY)
+            if refused is not None:
+                refused.instrument = instrument
+                raise refused
 
     def _funding(self, command: Any, attachment: bytes) -> None:
         listing, instrument = self._listing(command), int(command["instrument"])
