@@ -4,6 +4,7 @@ Restricting acts at once, by one person; what the engine calls relaxing becomes 
 the engine's to say (`judge`), so there is one rule. Each command carries who asked and why, or the approval.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -85,6 +86,8 @@ class Operations:
         self.venue = Mirror(configuration.folders, OsDisk()).identity.journal.hex()
         self.proposals = Proposals(self.venue, self.registry)
         self._ending: set[tuple[Any, ...]] = set()
+        self._changing = asyncio.Lock()
+        """Held from the look that allows or numbers a change until it is done: the next is checked against it."""
         self._certificates_at = 0.0
         self._log = structlog.get_logger()
         for document, payload, seq in record.proposed.values():
@@ -221,16 +224,17 @@ class Operations:
         check_reason(reason)
         if not name or not name.isprintable() or len(name) > 64 or name.isdigit():
             raise InputError("name", name[:64], "must be 1 to 64 printable characters, not digits alone")
-        if any(client.name == name for client in self.service.view.clients.values()):
-            raise InputError("name", name, "must be new")
-        number = await self.writer.look(lambda: self._catalogue.accounts)
-        if dry_run:
-            return {"dry_run": True, "would": "account", "account": number, "name": name, "tier": tier}
-        note = canonical.encode({"note": "account", "account": number, "name": name})
-        acts = [Act(Kind.TIME, {}), Act(Kind.ACCOUNT, {"account": number, "tier": tier}), Act(Kind.TIME, {}, note)]
-        facts = {"account": number, "name": name, "tier": tier, "reason": reason}
-        seq = await self.writer.write(acts, operation(by, "account", facts))
-        return {"done": True, "seq": seq, **facts}
+        async with self._changing:
+            if any(client.name == name for client in self.service.view.clients.values()):
+                raise InputError("name", name, "must be new")
+            number = await self.writer.look(lambda: self._catalogue.accounts)
+            if dry_run:
+                return {"dry_run": True, "would": "account", "account": number, "name": name, "tier": tier}
+            note = canonical.encode({"note": "account", "account": number, "name": name})
+            acts = [Act(Kind.TIME, {}), Act(Kind.ACCOUNT, {"account": number, "tier": tier}), Act(Kind.TIME, {}, note)]
+            facts = {"account": number, "name": name, "tier": tier, "reason": reason}
+            seq = await self.writer.write(acts, operation(by, "account", facts))
+            return {"done": True, "seq": seq, **facts}
 
     async def feed(self, by: Operator, report: Report, *, dry_run: bool = False) -> Answered:
         """Take a report of prices. What is refused or doubted is told to people, too."""
@@ -252,8 +256,6 @@ class Operations:
     ) -> dict[str, Any]:
         """Register the first approvers and the sealed key. Once: later changes are proposals."""
         check_reason(reason)
-        if self.registry.approvers:
-            raise InputError("approvers", len(self.registry.approvers), "are registered; changes are proposals")
         scratch = Registry()
         for one in approvers:
             scratch.approvers.append(check_approver(scratch, one.person, one.role, one.key))
@@ -267,15 +269,18 @@ class Operations:
             "break_glass": break_glass,
             "reason": reason,
         }
-        if dry_run:
-            return {"dry_run": True, "would": "setup", **facts}
-        seq = await self.note(by, "setup", **facts)
 
         def edit(registry: Registry) -> None:
             registry.approvers[:] = msgspec.convert(msgspec.to_builtins(scratch.approvers), list[Approver])
             registry.break_glass = BreakGlass(break_glass) if break_glass else None
 
-        await self._change(edit)
+        async with self._changing:
+            if self.registry.approvers:
+                raise InputError("approvers", len(self.registry.approvers), "are registered; changes are proposals")
+            if dry_run:
+                return {"dry_run": True, "would": "setup", **facts}
+            seq = await self.note(by, "setup", **facts)
+            await self._change(edit)
         return {"done": True, "seq": seq, **facts}
 
     async def review(self, by: Operator, text: str, *, dry_run: bool = False) -> dict[str, Any]:
@@ -326,14 +331,15 @@ class Operations:
 
     async def sign(self, id_: str, key: str, signature: str) -> dict[str, Any]:
         """Take a signature; the last one that is needed carries the proposal out."""
-        try:
-            proposal, complete = self.proposals.sign(id_, key, signature, self.now_ms)
-        except InputError as error:
-            self.alerts.tell("bad_signature", proposal=id_[:64], why=f"{error.field}: {error.rule}")
-            raise
-        if complete:
-            await self._execute(proposal)
-        return {"signed": True, "proposal": describe(proposal, self.registry.needed)}
+        async with self._changing:  # what is being carried out may change who counts, and how many are needed
+            try:
+                proposal, complete = self.proposals.sign(id_, key, signature, self.now_ms)
+            except InputError as error:
+                self.alerts.tell("bad_signature", proposal=id_[:64], why=f"{error.field}: {error.rule}")
+                raise
+            if complete:
+                await self._execute(proposal)
+            return {"signed": True, "proposal": describe(proposal, self.registry.needed)}
 
     async def withdraw(self, by: Operator, id_: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """End a proposal that waits: that only restricts, so anybody who may propose may."""
@@ -345,7 +351,7 @@ class Operations:
         return {"withdrawn": True, "proposal": describe(proposal, self.registry.needed)}
 
     async def _execute(self, proposal: Proposal) -> None:
-        """Carry an approved proposal out. It is used up, whatever becomes of it."""
+        """Carry an approved proposal out, `_changing` held. It is used up, whatever becomes of it."""
         glass = BREAK_GLASS in proposal.people
         try:
             if glass:
