@@ -3,8 +3,12 @@
 import asyncio
 import json
 
+import pytest
 from test_approvals import halted, run
+from test_operations import CHANGES
 
+from seawall.api.operations.actions import deed
+from seawall.api.operations.journalling import Denied
 from seawall.vocabulary.records import VenueState
 
 
@@ -72,5 +76,32 @@ def test_two_accounts_made_at_once_have_two_numbers(tmp_path):
         numbers = {row["name"]: row["account"] for row in made}
         assert numbers["north"] + 1 == numbers["south"]
         assert [d.view.client(number).name for number in numbers.values()] == ["north", "south"]
+
+    run(scenario, tmp_path)
+
+
+def test_what_the_engine_refused_to_define_names_nothing(tmp_path):
+    """Two definitions under one number: the second is refused, and what the first is called stays."""
+
+    async def scenario(d):
+        spec = CHANGES["/instruments"]
+        asked = [("currency", {"name": name, "decimals": decimals}) for name, decimals in (("AAA", 4), ("BBB", 8))]
+        asked += [("instrument", {**spec, "name": name}) for name in ("SOL-PERPETUAL", "XRP-PERPETUAL")]
+        world, writer = await d.operations.world(), d.operations.writer
+        for first, second in (asked[:2], asked[2:]):
+            deeds = [deed(world, action, parameters) for action, parameters in (first, second)]
+            await writer.write(deeds[0].acts)
+            with pytest.raises(Denied, match="already defined"):
+                await writer.write(deeds[1].acts)
+        assert list(d.view.currencies.values())[-1] == ("AAA", 4)
+        assert d.view.listings[world.instruments].name == "SOL-PERPETUAL" and "XRP-PERPETUAL" not in d.view.by_name
+        look, names = writer.look, {client.name for client in d.view.clients.values()}
+
+        async def older(see):
+            return await look(see) - 1
+
+        writer.look = older
+        await d.post("/accounts", action="create", name="south", reason="x", status=409)
+        assert {client.name for client in d.view.clients.values()} == names
 
     run(scenario, tmp_path)

@@ -105,3 +105,6 @@ class Arrangements:
 
 NOTES: Final = frozenset(("disconnect", "self_trading", "protection"))
 """The notes that `noted` reads."""
+
+BEHIND: Final = {**dict.fromkeys(NOTES, 0), "account": 1, "currency": 1, "listing": 0}
+"""Notes that belong to commands just before them: how many, where a note has no `after` that says so."""

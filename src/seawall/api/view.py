@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import structlog
 
-from seawall.api.arrangements import NOTES, Arrangements
+from seawall.api.arrangements import BEHIND, NOTES, Arrangements
 from seawall.api.client_ids import ClientIds, unpacked
 from seawall.api.funding import Accrued
 from seawall.api.ledger import Ledger
@@ -390,6 +390,9 @@ class View:
             return
         kind = note.get("note")
         self._changes.notes.append(note)
+        after = note.get("after", BEHIND[kind]) if kind in BEHIND else 0
+        if any(self.seq - back in self.refused for back in range(1, after + 1)):
+            return  # what it is of was not done
         if kind == "listing" and note.get("instrument") in self._specs:
             try:
                 listing = Listing.of(self._specs[note["instrument"]], note)
@@ -417,7 +420,7 @@ class View:
             for number in note["orders"]:
                 if number in self.orders:
                     self.orders[number].along = bool(note["enabled"])
-        elif kind in NOTES and not any(self.seq - back in self.refused for back in range(1, note.get("after", 0) + 1)):
+        elif kind in NOTES:
             self.arrangements.noted(note)
 
     def _options_of(self, prices: dict[str, Any], indexes: dict[str, Any]) -> None:

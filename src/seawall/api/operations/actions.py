@@ -149,7 +149,7 @@ def _instrument(world: World, p: dict[str, Any]) -> Deed:
     if p["name"] in world.view.by_name:
         raise InputError("name", p["name"], "must be new")
     number = world.instruments
-    note = {**p["units"], "note": "listing", "instrument": number, "name": p["name"]}
+    note = {**p["units"], "note": "listing", "instrument": number, "name": p["name"], "after": 1}
     note["created_ms"] = int(world.now * 1000)
     Listing.of(spec, note)  # once journalled, whoever folds it reads it
     listed = Act(Kind.INSTRUMENT, {"instrument": number}, spec.encode())
