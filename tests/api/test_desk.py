@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from desk_people import alerts, open_orders
+from desk_people import alerts, approved, open_orders
 from desk_people import limit as set_limit
 from desk_venue import DeskVenue, desk_venue, write_keys
 from dev_venue import ENVIRONMENT, START, dev_venue
@@ -520,6 +520,35 @@ def test_without_keys_or_a_venue_nothing_starts(tmp_path):
     keys.chmod(0o600)
     with pytest.raises(AssertionError, match="Unreachable"):
         DeskVenue(tmp_path / "third", "http://127.0.0.1:1", "observe", keys)
+
+
+def test_what_became_of_the_venues_own_keys_stays_so_over_a_restart(tmp_path):
+    """With `same_keys`: one revoked, one rotated, both at the desk, which is given them once."""
+    config = tmp_path / "desk.toml"
+    config.write_text("[operations]\nport = 0\n[upstream]\nsame_keys = true\n")
+    with dev_venue(tmp_path / "venue") as venue:
+
+        def started(keys=None):
+            desk = DeskVenue(tmp_path / "desk", venue.ready["http"], "enforce", keys, "--config", config)
+            desk.accounts = {name: dict(row) for name, row in venue.accounts.items()}
+            return desk
+
+        def login(desk, account):
+            return desk.get("private/get_positions", account, currency="BTC").get("error", {}).get("code", "in")
+
+        desk = started(write_keys(venue, tmp_path / "keys.toml"))
+        try:
+            keys = {name: row["key"] for name, row in venue.accounts.items()}
+            desk.operate("keys", "rita", action="revoke", id=keys["alice"], reason="stolen")
+            rotated = approved(desk, "keys", "olivia", action="rotate", id=keys["bob"], overlap_s=0)["secret"]
+            assert desk.stop() == 0
+            desk = started()
+            found = [login(desk, name) for name in ("alice", "bob", "carol")]
+            desk.accounts["bob"]["secret"] = rotated
+            assert [*found, login(desk, "bob")] == [13004, 13004, "in", "in"]
+            assert desk.stop() == 0
+        finally:
+            desk.kill()
 
 
 FULL = """

@@ -105,7 +105,8 @@ class DeskVenue(Venue):
                     self.mirror.accounts[name], name, rights)
                 for name in alone
             ]  # fmt: skip
-            store.change_now(lambda registry: registry.keys.update((key.id, key) for key in same))
+            new = [key for key in same if key.id not in store.registry.keys]  # a revoked or rotated one stays so
+            store.change_now(lambda registry: registry.keys.update((key.id, key) for key in new))
         folder = self.configuration.home_folder / "bots"
         for key in self._make_keys(store, self.bots):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
