@@ -558,6 +558,25 @@ def test_a_lost_key_is_replaced_by_the_others(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_who_signed_with_a_key_that_was_replaced_signs_anew(tmp_path):
+    async def scenario(d):
+        id_, payload = await halted(d)
+        await d.sign(id_, payload, "rita")
+        new = SigningKey.of("rita/new", Ed25519PrivateKey.generate())
+        asked = {"action": "approver.replace", "person": "rita", "key": new.public.vkey, "reason": "lost"}
+        await d.sign(*await d.propose("/people", **asked), "carl", "rob")
+        d.people.keys["rita"] = new
+        answer = await d.sign(id_, payload, "rita")
+        assert (answer["proposal"]["signed_by"], d.view.venue) == (["rita"], VenueState.HALTED)
+        await d.sign(id_, payload, "rita", status=400)  # it counts once still
+        await d.sign(id_, payload, "carl")
+        assert d.view.venue == VenueState.OPEN
+        _, signatures = check_approval([data for _, data in journalled(d) if b'"note":"approval"' in data][-1])
+        assert {one.key for one in signatures} == {new.public.vkey, d.people.keys["carl"].public.vkey}
+
+    run(scenario, tmp_path)
+
+
 def test_enough_people_stay(tmp_path):
     async def scenario(d):
         for person in ("rob", "olivia"):

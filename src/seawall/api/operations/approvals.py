@@ -5,7 +5,8 @@ Rules, each with its test:
     a signature counts if a registered approver's key made it over exactly these bytes, before they expire
     a person counts once, whatever keys they have or had; whom a change is about does not count
     the role must be one that may sign such an action
-    every signature is checked again when the last one comes: an approver removed meanwhile does not count
+    every signature is checked again when the next one comes: an approver removed meanwhile does not count, and who
+    signed with a key that was replaced may sign again
     what it is about must stand as it stood when it was proposed: a later halt is not lifted by an earlier consent
     an id is good once; bytes of another venue, or altered, are another text, and no signature is of it
     the break-glass key counts as all that are needed, for `state` alone, once
@@ -151,9 +152,10 @@ class Proposals:
         if row.state != PENDING:
             raise InputError("proposal", id_[:64], f"is {row.state}, not pending")
         made = self._counts(row, key, signature)
-        if made.person in row.people:
+        counting = [one for one in row.signatures if self._still_counts(row, one)]
+        if any(one.person == made.person for one in counting):
             raise InputError("person", made.person, "has signed this already, and counts once")
-        row.signatures = [one for one in row.signatures if self._still_counts(row, one)] + [made]
+        row.signatures = [*counting, made]
         complete = made.person == BREAK_GLASS or len(row.signatures) >= row.needed(self.registry.needed)
         if complete:
             row.state = EXECUTING
