@@ -1,12 +1,15 @@
 """What must neither stop a venue nor mislead it: notes that nobody can fold, prices in a hurry, late ones."""
 
 import json
+import re
 import threading
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from api_venue import PERPETUAL, START_NS
+from api_venue import ALICE, PERPETUAL, START_NS
+from test_publish_parameters import order
 from test_publish_prices import believed, feed, journalled, numbers, report, run, units
 
 from seawall.api.listing import Listing
@@ -15,6 +18,7 @@ from seawall.api.operations.prices import Report
 from seawall.api.operations.record import Record
 from seawall.api.operations.roles import SIGNING
 from seawall.api.view import View
+from seawall.cli.main import COMMANDS
 from seawall.node.node import Group, Node
 from seawall.sim.dev_catalogue import note_of, perpetuals
 from seawall.vocabulary.errors import InputError
@@ -233,6 +237,31 @@ def test_index_prices_before_a_refused_publication_stand_and_are_believed(tmp_pa
         assert prices.believed["index", "BTC"] == 60_500.0 and prices.believed["forward", PERPETUAL] == 60_000.0
         prices.writer.look = look
         assert (await feed(d, 60_500.0))["published"] == ["BTC"]
+
+    run(scenario, tmp_path)
+
+
+def test_the_runbook_finds_and_mends_what_a_publication_is_refused_for(tmp_path, monkeypatch):
+    """Orders alone, without a position: the words say so, the exposure names the account, and a cancel is enough."""
+    runbook = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
+    paragraph = runbook.partition("## `prices_refused`")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`seawall ([a-z-]+)", paragraph.replace("\n", " ")))
+    assert named >= {"exposure", "cancel-all", "halt", "parameters"} and named <= dict(COMMANDS).keys()
+
+    async def scenario(d):
+        await believed(d)
+        await order(d, ALICE, "buy", PERPETUAL, 100.0, 50_000.0)
+        catalogue = d.service.node.fold.engine.catalogue
+        monkeypatch.setattr(catalogue, "_position_bound", lambda *given: 5)  # as if risk had grown so much
+        d.venue.clock.advance(10 * SECOND)
+        denied = await feed(d, 60_500.0, status=409)
+        assert (denied["reason"], denied["numbers"]) == ("PUBLICATION_BOUND", [0, 10])
+        assert "10 lots, open orders included" in denied["message"]
+        assert (await d.get("/instruments"))["instruments"][0]["name"] == PERPETUAL
+        own = (await d.get("/exposure"))["underlyings"]["BTC"]["accounts"]
+        assert list(own) == ["alice"] and not own["alice"]["gross"] and own["alice"]["bids"]
+        await d.post("/cancel-all", scope="instrument", name=PERPETUAL, reason="the runbook")
+        assert (await feed(d, 60_500.0, after_ms=1))["published"] == ["BTC"]
 
     run(scenario, tmp_path)
 

@@ -179,7 +179,7 @@ REASONS: Final[dict[Reason, Row]] = {
     ),
     Reason.VERSION: Row("publication version {a} does not follow {b}", 11029, "invalid_arguments"),
     Reason.PUBLICATION_BOUND: Row(
-        "instrument {a}: positions up to {b} lots would leave the bounds", 11029, "invalid_arguments"
+        "instrument {a}: {b} lots, open orders included, would leave the bounds", 11029, "invalid_arguments"
     ),
     Reason.PUBLICATION_INCOMPLETE: Row(
         "instrument {a} of block {b} is missing or does not fit", 11029, "invalid_arguments"
