@@ -22,7 +22,9 @@ from seawall.api.desk import door as doors
 from seawall.api.desk.door import DeskDoor
 from seawall.api.desk.readings import Forbidden
 from seawall.api.desk.sent import Sent
+from seawall.api.desk.serving import same_again
 from seawall.api.errors import RpcError
+from seawall.api.keystore import Key
 from seawall.api.sockets import free_port
 from seawall.vocabulary.records import BUY
 
@@ -336,3 +338,13 @@ def test_the_right_to_write_an_account_is_asked_of_the_venue_only_for_what_needs
             assert [b"account:read_write" in body for body in logins] == [False, True]
 
     asyncio.run(run())
+
+
+def test_a_secret_that_the_venue_changed_is_taken_over_and_nothing_that_was_decided_here():
+    """With `same_keys`, at a start: the venue has new secrets for two keys, of which one was revoked here."""
+    known = {id_: Key(id_, "old", 3) for id_ in ("changed", "revoked", "rotated")}
+    known["revoked"].revoked = True
+    known["rotated"].secret = "of ours"
+    same = [Key(id_, "new", 3) for id_ in ("changed", "revoked", "rotated", "added")]
+    found = same_again(known, same, {"changed", "revoked"})
+    assert {key.id: (key.secret, key.revoked) for key in found} == {"changed": ("new", False), "added": ("new", False)}

@@ -45,6 +45,7 @@ class DeskVenue(Venue):
         super().__init__(configuration, passphrase=passphrase)
         self.upstream = Upstream.of(configuration.upstream.url)
         self.dev, self._credentials = dev, credentials or {}
+        self._changed: set[str] = set()
         # Who only looks on must not be what cuts the bots off: without a journal it still forwards, and says so.
         self.outlives_its_writer = not configuration.upstream.enforce
         self.mirror = self.memory.mirror
@@ -87,7 +88,8 @@ class DeskVenue(Venue):
 
     def _accounts(self, store: Keystore) -> dict[str, Credentials]:
         """Our keys at the venue: those given now are kept, sealed, from now on. Raises InputError where none is."""
-        given = self._credentials
+        given, known = self._credentials, store.registry.upstream
+        self._changed = {new.key for name, new in given.items() if name in known and known[name] != new}
         if given:
             store.change_now(lambda registry: registry.upstream.update(given))
         found = dict(store.registry.upstream)
@@ -105,7 +107,7 @@ class DeskVenue(Venue):
                     self.mirror.accounts[name], name, rights)
                 for name in alone
             ]  # fmt: skip
-            new = [key for key in same if key.id not in store.registry.keys]  # a revoked or rotated one stays so
+            new = same_again(store.registry.keys, same, self._changed)
             store.change_now(lambda registry: registry.keys.update((key.id, key) for key in new))
         folder = self.configuration.home_folder / "bots"
         for key in self._make_keys(store, self.bots):
@@ -182,3 +184,14 @@ def _bots(wanted: dict[str, Bot], accounts: dict[str, Credentials]) -> dict[str,
         if all(bot.account != account for bot in made.values()):
             raise InputError("upstream.bots", sorted(made), f"must have one on account {account}")
     return made
+
+
+def same_again(known: dict[str, Key], same: list[Key], changed: set[str]) -> list[Key]:
+    """Of the venue's own keys those to take now: new ones, and a secret that the venue changed (`changed`, by key).
+
+    One that was revoked here stays so, and so does a secret that was rotated here.
+    """
+    new = [key for key in same if key.id not in known]
+    others = [known[key.id] for key in same if key.id in changed and key.id in known and not known[key.id].revoked]
+    secrets = {key.id: key.secret for key in same}
+    return new + [msgspec.structs.replace(key, secret=secrets[key.id]) for key in others]
