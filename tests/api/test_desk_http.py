@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 from desk_people import open_orders
 from multidict import CIMultiDict
+from raw_http import RawHttp
 from test_desk_bytes import ask, recorded_desk
 from wire import Wire
 
@@ -127,6 +128,45 @@ def test_a_token_goes_with_the_headers_and_never_into_an_address_a_log_or_an_ans
     said = asyncio.run(scenario())
     assert seen == [(f"{BUYS}?amount=10&label=a%20b", f"Bearer {THEIRS}")]
     assert THEIRS not in said and OURS not in said and "access_token" not in said
+
+
+WHOLE = (f"pany://x{BUYS}?amount=10", f"http://venue{BUYS}", f"@venue{BUYS}", "*", BUYS[1:])
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_what_is_put_to_no_path_goes_nowhere(tmp_path, mode):
+    """A target may be a whole address, and be part of another's name where it is put behind the venue's."""
+
+    async def run():
+        async with recorded_desk(tmp_path, mode) as (desk, relay):
+            who = desk.accounts["alice"]
+            basic = base64.b64encode(f"{who['key']}:{who['secret']}".encode()).decode()
+            raw = RawHttp(desk.ready["http"])
+            for target in WHOLE:
+                status, document = await asyncio.to_thread(
+                    raw.document, "GET", target, [("Authorization", f"Basic {basic}")]
+                )
+                assert status in (400, 404) and document["error"]["code"] in (-32600, -32601, -32700), target
+            assert relay.requests == []
+
+    asyncio.run(run())
+
+
+def test_the_venues_token_is_shown_to_no_other_address():
+    seen = []
+
+    async def answer(request):
+        seen.append(request.headers["Authorization"])
+        return web.Response(body=b"{}")
+
+    async def scenario():
+        async with answering(answer) as url, door_to(url[:-1]) as door:  # another port, without its last digit
+            for target in (url[-1] + BUYS, f"@{url.removeprefix('http://')}{BUYS}", "x" + BUYS):
+                with pytest.raises(RpcError, match="-32600"):
+                    await put(door, target, headers={"Authorization": "Basic b"})
+
+    asyncio.run(scenario())
+    assert seen == []
 
 
 @pytest.mark.parametrize("mode", ["observe", "enforce"])

@@ -103,6 +103,8 @@ class DeskDoor(Door):
         self, asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None
     ) -> None:
         """What is forbidden is refused however it is written; in enforce a request must read one way only."""
+        if not asked.target.startswith("/"):  # a whole address, say: put behind the venue's, it may be another's
+            raise RpcError(-32600, reason="a request is put to a path, which begins with /")
         self.desk.gate.check(body.decode(errors="replace"), asked.target)
         if self.desk.gate.enforce:
             _check_plain(asked, name, body, pairs, request)
@@ -128,6 +130,7 @@ class DeskDoor(Door):
                     target = without_token(target, own)
                 elif own:
                     body = swapped(body.decode(), own, token).encode()
+            url = self._address(target)
             sent = await self.desk.gate.take_http(call, name, body, query)
             if call.answered:
                 return None
@@ -136,7 +139,7 @@ class DeskDoor(Door):
         if sent is not None:
             self.desk.latencies.add(began)
         try:
-            answer = await self._exchange(asked.method, target, headers, body, weighed=sent is not None)
+            answer = await self._exchange(asked.method, url, headers, body, weighed=sent is not None)
         except NotSent as error:
             if sent is not None:
                 sent.unsent()
@@ -155,11 +158,22 @@ class DeskDoor(Door):
             sent.heard(answer.body)
         return answer
 
+    def _address(self, target: str) -> URL:
+        """Where a request goes, with the venue's token: to the venue and nobody else. Raises RpcError."""
+        upstream = self.desk.upstream.http
+        try:
+            url = URL(upstream + target, encoded=True)
+            there = url.origin() == URL(upstream).origin()
+        except ValueError:  # no address at all
+            there = False
+        if not there:
+            raise RpcError(-32600, reason="a request is put to a path of the venue")
+        return url
+
     async def _exchange(
-        self, method: str, target: str, headers: Headers, body: bytes, *, weighed: bool = False
+        self, method: str, url: URL, headers: Headers, body: bytes, *, weighed: bool = False
     ) -> web.Response:
         """The venue's answer; `weighed`: to an order. Raises Unreachable, NotSent."""
-        url = URL(self.desk.upstream.http + target, encoded=True)
         timeout = aiohttp.ClientTimeout(total=FORWARD_ELSE_S, connect=CONNECT_ELSE_S)
         if weighed and self.desk.gate.enforce:
             timeout = aiohttp.ClientTimeout(total=FORWARD_S, connect=CONNECT_S)
