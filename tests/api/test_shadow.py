@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 from desk_script import ALICE, BOB, RATES, Script
 
+from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Ghost
+from seawall.api.desk.tunnel import Tunnel
 from seawall.api.errors import RpcError
+from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
 
 
@@ -373,5 +377,60 @@ def test_settings_of_an_account_are_no_bots_that_shares_it(tmp_path):
             assert refused.value.code == 10033
         for scope in ({}, {"scope": "connection"}):
             assert await script.call("private/enable_cancel_on_disconnect", **scope) is None
+
+    run(trip, tmp_path)
+
+
+# -- what never left ---------------------------------------------------------------------------------------------------
+
+BUY = {"id": 7, "method": "private/buy", "params": {"instrument_name": "BTC-PERPETUAL", "amount": 100, "price": 59_000}}
+
+
+def tunnel_of(script, account=ALICE):
+    """A bot's connection, what it was told, and what would leave for the venue."""
+    session, told = script.venue.session(account), []
+    session.push = lambda text: told.append(json.loads(text))
+    tunnel = Tunnel(script.desk, session)
+
+    async def close():
+        pass
+
+    tunnel.venue, tunnel._reading = SimpleNamespace(close=close), asyncio.get_running_loop().create_future()
+    return tunnel, told
+
+
+@pytest.mark.parametrize("why", ["unseen", "full"])
+def test_an_order_refused_before_it_left_is_of_no_unknown_outcome(tmp_path, why, monkeypatch):
+    """Nobody would ever ask what became of it, and while it stands its account is compared no more."""
+
+    def full(*given, **more):
+        raise SeawallError("the queue is full")
+
+    async def trip(script):
+        tunnel, told = tunnel_of(script)
+        with monkeypatch.context() as patch:
+            if why == "unseen":
+                patch.setattr(script.copy, "why", "the connection ended")
+            else:
+                patch.setattr(script.venue.service.sequencer, "submit", full)
+            tunnel.from_bot(json.dumps(BUY))
+        assert told[0]["error"]["code"] == (13028 if why == "unseen" else 10047)
+        assert tunnel.tracked == {} and tunnel._calls == {}
+        await tunnel.close()
+        assert script.desk.lost == [] and not script.desk.busy("main")
+        again, told = tunnel_of(script)
+        again.from_bot(json.dumps(BUY))
+        await script.settle()
+        assert told == [] and [text for text, _ in again._outgoing] == [json.dumps(BUY)]
+
+    run(trip, tmp_path)
+
+
+def test_what_was_never_on_its_way_is_not_lost(tmp_path):
+    async def trip(script):
+        listing = script.venue.view.by_name["BTC-PERPETUAL"]
+        sent = Sent(script.desk, ALICE, "main", listing, 1, 10, "")
+        sent.lost("the connection ended before the answer came")
+        assert sent.state == "done" and script.desk.lost == []
 
     run(trip, tmp_path)

@@ -171,7 +171,11 @@ class Gate:
         slot.began, slot.refuse = began, refused
         if self.enforce:
             slot.may_leave = may_leave
-        self._send(sent, go)
+        try:
+            self._send(sent, go)
+        except RpcError:  # it did not leave, so no answer is waited for
+            tunnel.tracked.pop(request.id, None)
+            raise
 
     async def take_http(self, call: Call, name: str, body: bytes, query: dict[str, str]) -> Sent | None:
         """The same for a request over HTTP; returns what its answer is to be told to. A call that is answered when this

@@ -168,6 +168,9 @@ class Sent:
         """No answer will come: the outcome is unknown until the venue was asked."""
         if self.state in ("done", "lost"):
             return
+        if self not in self.desk.unbound:  # it was never on its way
+            self.finish()
+            return
         _log.warning("outcome unknown", seq=self.seq, instrument=self.listing.name, why=why)
         self.state, self.lost_at = "lost", time.monotonic()
         self.desk.lost.append(self)
