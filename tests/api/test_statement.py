@@ -155,6 +155,14 @@ def test_a_difference_that_stays_is_a_break_told_once():
     assert looks((41, 800, False), (41, 800, False)) == [("BTC-PERPETUAL", 1)]
 
 
+def test_a_break_that_stands_hides_no_other_one_of_the_same():
+    one, more, turned = (41, 800, False), (50_000, 800, False), (-900_000, 700, False)
+    told = looks(one, one, one, more, more, more, turned, turned, turned, one, one)
+    assert told[:2] == [("BTC-PERPETUAL", 1), ("BTC-PERPETUAL", 49_960)]
+    assert sorted(told[2:4]) == [("BTC", -100), ("BTC-PERPETUAL", -900_040)]
+    assert told[4:] == [("BTC-PERPETUAL", 1)]
+
+
 def test_what_moves_while_it_is_asked_is_no_break():
     assert looks((41, 800, False), (42, 800, False), (40, 800, False), (41, 800, False)) == []
     assert looks((41, 800, True), (41, 800, True), (41, 800, True)) == []

@@ -75,7 +75,8 @@ class DropCopy:
         """Differences that stood at the last look, by what they are about."""
         self.compared_ms = 0
         """When positions and balances were compared last, milliseconds since the epoch."""
-        self._broken: set[str] = set()
+        self._broken: dict[str, int] = {}
+        """By how much the breaks that were told of were off, as long as they stand."""
         self._told = 0
         """Messages heard about orders and executions."""
         self._log = structlog.get_logger().bind(account=name)
@@ -343,7 +344,7 @@ class DropCopy:
         yet; one found without it is looked at once more with it, and only that counts.
         """
         statement = self.statement
-        fresh = statement.due or bool(set(self.breaks) - self._broken)
+        fresh = statement.due or self._untold(self.breaks)
         if statement.taken is not None:
             if fresh:
                 await statement.read(venue)
@@ -362,19 +363,27 @@ class DropCopy:
             await statement.adopt(venue, held, summaries)
             return
         found = statement.differences(held, summaries)
-        if set(found) - self._broken and not fresh:
+        if self._untold(found) and not fresh:
             statement.stale()
             await self._compare(venue, told)
             return
         for about, facts in found.items():
             before = self.breaks.get(about)
-            same = before is not None and before["theirs"] - before["ours"] == facts["theirs"] - facts["ours"]
-            if same and about not in self._broken:
-                self._broken.add(about)
+            if before is not None and _off(before) == _off(facts) != self._broken.get(about):
+                self._broken[about] = _off(facts)
                 self.desk.broken(self.name, about, facts)
         self.compared_ms = time.time_ns() // 1_000_000
-        self._broken &= set(found)
+        self._broken = {about: off for about, off in self._broken.items() if about in found}
         self.breaks = found
+
+    def _untold(self, found: dict[str, Any]) -> bool:
+        """Whether there is a difference that was not told of, or is another one now: what stands hides nothing."""
+        return any(self._broken.get(about) != _off(facts) for about, facts in found.items())
+
+
+def _off(facts: dict[str, Any]) -> int:
+    off: int = facts["theirs"] - facts["ours"]
+    return off
 
 
 def _alike(sent: "Sent", other: "Sent") -> bool:
