@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
 from desk_script import ALICE, BOB, RATES, Script
 
+from seawall.api.desk import drop_copy
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Ghost
 from seawall.api.desk.tunnel import Tunnel
@@ -377,6 +379,40 @@ def test_settings_of_an_account_are_no_bots_that_shares_it(tmp_path):
             assert refused.value.code == 10033
         for scope in ({}, {"scope": "connection"}):
             assert await script.call("private/enable_cancel_on_disconnect", **scope) is None
+
+    run(trip, tmp_path)
+
+
+# -- what is not compared ----------------------------------------------------------------------------------------------
+
+
+def test_an_account_that_is_never_at_rest_is_told_of_until_it_was_compared(tmp_path, monkeypatch):
+    async def trip(script):
+        later = [0.0]
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0], time_ns=time.time_ns)
+        monkeypatch.setattr(drop_copy, "time", clock)
+
+        async def told_at(seconds):
+            """Alerts of a look so many seconds after the start."""
+            later[0] = seconds
+            script.alerts.clear()
+            await script.settle()
+            await script.copy._compare(script.there, script.copy._told)
+            return script.alerts[:]
+
+        sent = await script.call("private/buy", **BUY["params"])
+        assert await told_at(0) == await told_at(55) == []
+        for seconds in (70, 90):
+            [(kind, facts)] = await told_at(seconds)
+            assert kind == "not_compared" and seconds <= facts.pop("seconds") < seconds + 5
+            assert facts == {"account": "main"}
+        sent.withdrawn()
+        assert await told_at(92) == []
+        await script.call("private/buy", **BUY["params"])
+        assert await told_at(150) == []
+        assert [kind for kind, _ in await told_at(154)] == ["not_compared"]
+        await script.settle()
+        assert [note["kind"] for note in script.notes("differs")] == ["not_compared"]
 
     run(trip, tmp_path)
 

@@ -388,6 +388,11 @@ class Desk:
         self.alert("drop_copy_lost", account=at, why=why)
         self._differs.add(Differs("drop_copy_lost", at, why=why[:200]))
 
+    def uncompared(self, at: str, seconds: int) -> None:
+        """An account is seen and never at rest, so that a difference would not be found; said until it was compared."""
+        self.alert("not_compared", account=at, seconds=seconds)
+        self._differs.add(Differs("not_compared", at))
+
     def _restrict(self, at: str) -> None:
         self.ask(
             b"".join(

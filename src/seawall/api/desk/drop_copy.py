@@ -42,6 +42,9 @@ OVERLAP_MS: Final = 60_000
 SKEW_MS: Final = 5_000
 """How far the venue's clock may be behind ours: what was placed there longer before an order left is not that order."""
 
+COMPARED_MAX_S: Final = 60.0
+"""An account that was not compared for so long is told of: nothing is looked at while something is on its way."""
+
 PAGE: Final = 1000
 _SCOPE: Final = "connection account:read trade:read_write wallet:read"
 _CHANNELS: Final = ["user.orders.any.any.raw", "user.trades.any.any.raw"]
@@ -75,6 +78,8 @@ class DropCopy:
         """Differences that stood at the last look, by what they are about."""
         self.compared_ms = 0
         """When positions and balances were compared last, milliseconds since the epoch."""
+        self._compared_at = time.monotonic()
+        """The same, or when they could have been for the first time over this connection."""
         self._broken: dict[str, int] = {}
         """By how much the breaks that were told of were off, as long as they stand."""
         self._told = 0
@@ -108,6 +113,7 @@ class DropCopy:
     async def _begin(self, venue: Connection) -> None:
         await venue.log_in(self._credentials, _SCOPE)
         self.desk.forget_tokens()
+        self._compared_at = time.monotonic()
         await venue.ask("private/subscribe", channels=_CHANNELS)
         await self.catch_up(venue)
         while self.statement.taken is None:  # something was on its way while we took over
@@ -352,6 +358,8 @@ class DropCopy:
         theirs = await venue.ask("private/get_positions")
         summaries = (await venue.ask("private/get_account_summaries"))["summaries"]
         if self._told != told or self.desk.busy(self.name):
+            if (since := time.monotonic() - self._compared_at) > COMPARED_MAX_S:
+                self.desk.uncompared(self.name, round(since))
             return  # what came meanwhile makes a difference that is none: at the next look, then
         held: dict[str, int] = {}
         for row in theirs:
@@ -372,7 +380,7 @@ class DropCopy:
             if before is not None and _off(before) == _off(facts) != self._broken.get(about):
                 self._broken[about] = _off(facts)
                 self.desk.broken(self.name, about, facts)
-        self.compared_ms = time.time_ns() // 1_000_000
+        self.compared_ms, self._compared_at = time.time_ns() // 1_000_000, time.monotonic()
         self._broken = {about: off for about, off in self._broken.items() if about in found}
         self.breaks = found
 

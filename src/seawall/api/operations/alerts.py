@@ -54,6 +54,9 @@ KINDS: Final[dict[str, Row]] = {
     "memory_unwritten": Row("warning", "The snapshot that the next start goes on from was not written."),
     "drop_copy_lost": Row("critical", "Desk: the venue's word about our orders is not heard; none is sent (enforce)."),
     "break": Row("critical", "Desk: the venue and the shadow differ, and it stays so; the account's bots only reduce."),
+    "not_compared": Row(
+        "warning", "Desk: an account was not compared with the venue for a minute: it is never at rest."
+    ),
     "order_from_outside": Row("warning", "Desk: an order stands at the venue that nobody placed through Seawall."),
     "facts_unwritten": Row("critical", "Desk: the journal does not take what the venue says; restart Seawall."),
     "certificate_ends": Row("warning", "A certificate of the venue runs out soon."),
