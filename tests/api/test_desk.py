@@ -18,10 +18,12 @@ from desk_venue import DeskVenue, desk_venue, write_keys
 from dev_venue import ENVIRONMENT, START, dev_venue
 from wire import Wire
 
+from seawall.api.access import Access, Identity, Login
 from seawall.api.desk.gate import _edit_of
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live
 from seawall.api.desk.tunnel import UNANSWERED_MAX, Slot, Tunnel
+from seawall.api.keystore import NEVER, Superseded
 from seawall.api.session import Session
 from seawall.journal import folders_of, frames
 from seawall.node import Configuration, Node
@@ -206,6 +208,74 @@ def test_ids_in_flight_are_counted_until_they_are_answered():
     tunnel.track(1, sent)
     tunnel.from_bot('{"id":1,"method":"public/test"}')
     assert json.loads(told[0])["error"]["code"] == -32600 and tunnel.tracked == {1: sent}
+
+
+def key_and_login(**more):
+    """A key of alice's and an identity of its login, as a socket has it."""
+    key = Access.made(4, "alice", **more)
+    return key, Identity(key, frozenset(), NEVER, Login(key, key.secret))
+
+
+def rotated(key, identity):
+    key.before, key.secret = [Superseded(key.secret, time.time() - 0.1)], "another"
+
+
+def revoked(key, identity):
+    key.revoked = True
+
+
+def expired(key, identity):
+    key.expires = time.time() - 0.1
+
+
+def ended(key, identity):
+    identity.login.ended = True
+
+
+@pytest.mark.parametrize("end", [rotated, revoked, expired, ended])
+@pytest.mark.parametrize("by", ["login", "token"])
+@pytest.mark.parametrize("enforce", [True, False])
+def test_who_is_logged_in_no_more_hears_no_more(end, by, enforce):
+    """The venue goes on telling, as its own key is good; so does an answer to an order of before, which is not lost."""
+
+    async def log_in(credentials, scope):
+        return {"access_token": "theirs", "expires_in": 900}
+
+    async def trip():
+        tunnel, _ = tunnel_alone(enforce)
+        tunnel.session.push = Session.push.__get__(tunnel.session)
+        tunnel.desk.scope, tunnel.desk.credentials = lambda identity, method="": "trade:read", lambda identity: None
+        tunnel.venue = SimpleNamespace(log_in=log_in)
+        key, identity = key_and_login()
+        if by == "login":
+            tunnel.session.identity = identity
+            await tunnel.logged_in(identity)
+            tunnel._renewal.cancel()
+        else:
+            tunnel.desk.service.access = SimpleNamespace(bearer=lambda token, now, client: identity)
+            tunnel.desk.token = lambda identity, method: log_in(None, None)
+            params = {"access_token": "ours", "channels": ["user.orders.any.any.raw"]}
+            tunnel.from_bot(json.dumps({"id": 1, "method": "private/subscribe", "params": params}))
+            tunnel._tasks.pop().cancel()
+        heard = []
+        tunnel._count(5)
+        tunnel.track(5, SimpleNamespace(answered=lambda result, error: heard.append(result)))
+        tunnel.from_venue("{}")
+        assert tunnel.session.closing is None and list(tunnel.session.outbox) == ["{}"]
+        end(key, identity)
+        tunnel.from_venue('{"id":5,"result":{}}')
+        assert tunnel.session.closing == (1008, "the login of this connection ended")
+        assert len(heard) == 1 and not tunnel.session.outbox
+
+    asyncio.run(trip())
+
+
+def test_a_login_that_is_just_being_made_is_not_taken_for_the_one_before():
+    tunnel, told = tunnel_alone(True)
+    (key, tunnel._login), (_, tunnel.session.identity) = key_and_login(), key_and_login()
+    key.revoked = True
+    tunnel.from_venue("{}")
+    assert tunnel.session.closing is None and told == ["{}"]
 
 
 BOGUS = {"order_id": "BTC-999999999"}

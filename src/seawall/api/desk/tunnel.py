@@ -23,6 +23,7 @@ from seawall.api.access import Identity
 from seawall.api.desk.plain import check_document, check_name, swapped
 from seawall.api.desk.tokens import EARLY, SETTINGS
 from seawall.api.errors import RpcError
+from seawall.api.keystore import NEVER
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
 from seawall.venues.connection import MESSAGE_MAX, Connection, Unreachable, VenueError
@@ -102,6 +103,10 @@ class Tunnel:
         self._account: int | None = None
         self._who: tuple[int, str] | None = None
         """Account and scope of the last login at the venue; a call may have widened the scope since."""
+        self._login: Identity | None = None
+        """Who the venue's connection was logged in for; what the venue says is for nobody else."""
+        self._readers: list[Identity] = []
+        """Whose tokens were shown to subscribe."""
         self._renewal: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
@@ -199,6 +204,8 @@ class Tunnel:
         slot = Slot(text, number_of(request.id))
         if _TOKEN in text and (own := token_of(request)):
             identity = access.bearer(own, time.time(), self.session.address)
+            if request.method == "private/subscribe":
+                self._read_by(identity)
             if (identity.account, self.desk.scope(identity, request.method)) == (self._account, self._scope):
                 slot.text = swapped(text, own, self._token)
             else:
@@ -343,7 +350,9 @@ class Tunnel:
     # -- from the venue ------------------------------------------------------------------------------------------------
 
     def from_venue(self, text: str) -> None:
-        """One message of the venue's."""
+        """One message of the venue's. The venue knows nothing of our keys: a login that is over here is none there."""
+        if not self._may_hear():
+            self.session.close(1008, "the login of this connection ended")
         self.session.push(text)
         if not self._calls:
             return
@@ -358,6 +367,20 @@ class Tunnel:
         sent = self.tracked.pop(number, None)
         if sent is not None:
             sent.answered(found.result, found.error)
+
+    def _may_hear(self) -> bool:
+        """Whether the login holds, or one that is just being made there, and all that subscribed by a token."""
+        now, login, newer = time.time(), self._login, self.session.identity
+        if any(one.until < now for one in self._readers):
+            return False
+        return login is None or login.until >= now or (newer is not None and newer.until >= now)
+
+    def _read_by(self, identity: Identity) -> None:
+        """What a token began ends with its login; with the token itself only where `expires:` was asked for."""
+        ends = identity.ends if identity.limited else NEVER
+        reader = Identity(identity.key, identity.rights, ends, identity.login, identity.network)
+        if reader not in self._readers:
+            self._readers.append(reader)
 
     # -- logins --------------------------------------------------------------------------------------------------------
 
@@ -396,9 +419,10 @@ class Tunnel:
         """Log the venue's connection in as a bot's account, for a call. Raises Unreachable, VenueError, RpcError."""
         scope = self.desk.scope(identity, method)
         if (identity.account, scope) == (self._account, self._scope):
+            self._login = identity
             return
         await self._authenticate(self.desk.credentials(identity), scope)
-        self._account, self._scope = identity.account, scope
+        self._account, self._scope, self._login = identity.account, scope, identity
         self._who = identity.account, self.desk.scope(identity)
 
     async def _authenticate(self, credentials: Credentials, scope: str) -> None:
