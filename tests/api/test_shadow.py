@@ -367,6 +367,8 @@ def test_settings_of_an_account_are_no_bots_that_shares_it(tmp_path):
     of_all = (
         ("private/set_mmp_config", {"index_name": "btc_usd", "interval": 1, "frozen_time": 1}),
         ("private/reset_mmp", {"index_name": "btc_usd"}),
+        ("private/cancel_all_after", {"timeout_ms": 1000}),
+        ("private/cancel_all_after", {"timeout_ms": 0}),
         ("private/set_self_trading_config", {"mode": "cancel_maker"}),
         ("private/enable_cancel_on_disconnect", {"scope": "account"}),
         ("private/disable_cancel_on_disconnect", {"scope": "account"}),

@@ -66,8 +66,8 @@ UNWEIGHED: Final = frozenset(
 
 OF_ALL: Final = frozenset(
     (
-        "private/close_position", "private/cancel_quotes", "private/set_mmp_config", "private/reset_mmp",
-        "private/set_self_trading_config",
+        "private/close_position", "private/cancel_quotes", "private/cancel_all_after", "private/set_mmp_config",
+        "private/reset_mmp", "private/set_self_trading_config",
     )
 )  # fmt: skip
 """They are about everything on an account at the venue, so about the orders of each bot that shares it."""
