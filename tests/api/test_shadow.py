@@ -385,6 +385,50 @@ def test_settings_of_an_account_are_no_bots_that_shares_it(tmp_path):
     run(trip, tmp_path)
 
 
+# -- what rests though it was to take ----------------------------------------------------------------------------------
+
+
+def test_what_rests_of_a_market_limit_order_is_a_limit_order_that_may_be_edited(tmp_path):
+    async def trip(script):
+        sent = await script.call("private/buy", instrument_name="BTC-PERPETUAL", amount=300, type="market_limit")
+        row = script.row("M-1", amount=300, price=60_100.0, filled_amount=100)
+        trades = [script.trade("T-1", "M-1", 100, 60_100.0)]
+        sent.heard(json.dumps({"result": {"order": row, "trades": trades}}).encode())
+        await script.settle()
+        [order] = script.open()
+        assert (order.price, order.filled, order.remaining) == (60_100 * 2, 10, 20)
+        await edited(script, "M-1", 300, 59_000)
+        await script.look()
+        assert script.alerts == [] and script.position() == 10
+
+    run(trip, tmp_path)
+
+
+def test_a_position_that_is_closed_at_a_limit_is_a_limit_order_that_may_be_edited(tmp_path, monkeypatch):
+    async def trip(script):
+        monkeypatch.setattr(script.desk.gate, "_shared", lambda account: False)
+        script.row("B-1", state="filled", filled_amount=100)
+        script.tell_trade(script.trade("T-1", "B-1", 100, 60_000.0))
+        await script.settle()
+        sent = await script.call("private/close_position", instrument_name="BTC-PERPETUAL", type="limit", price=70_000)
+        row = script.row("C-1", "sell", 100, 70_000.0)
+        sent.heard(json.dumps({"result": {"order": row, "trades": []}}).encode())
+        await script.settle()
+        await edited(script, "C-1", 100, 69_000)
+
+    run(trip, tmp_path)
+
+
+async def edited(script, id_, amount, price):
+    """An edit that the gate lets go, and the venue makes."""
+    sent = await script.call("private/edit", order_id=id_, amount=amount, price=price)
+    there = script.there.orders[id_]
+    row = script.row(id_, there["direction"], amount, float(price), filled_amount=there["filled_amount"])
+    sent.heard(json.dumps({"result": {"order": row, "trades": []}}).encode())
+    await script.settle()
+    assert [order.price for order in script.open()] == [price * 2]
+
+
 # -- what is not compared ----------------------------------------------------------------------------------------------
 
 

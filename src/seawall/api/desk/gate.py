@@ -298,10 +298,22 @@ class Gate:
             sent.ticks = ticks(listing, asked.price)
         if kind not in (OrderType.LIMIT, OrderType.MARKET):
             self._untriggered(sent)
+        rests = asked.type == "market_limit"
+        if rests:
+            sent.ticks = self._furthest(listing, side)
         force = FORCES.get(asked.time_in_force, TimeInForce.GTC)
-        if kind == OrderType.MARKET or force in (TimeInForce.IOC, TimeInForce.FOK):
+        if (kind == OrderType.MARKET and not rests) or force in (TimeInForce.IOC, TimeInForce.FOK):
             sent.force = TimeInForce.IOC
         return sent
+
+    def _furthest(self, listing: Listing, side: int) -> int:
+        """The limit that an order at market is held at whose rest becomes a limit order: the venue will say its price.
+
+        As far as one at market may go (C03), less a tenth, because the mark may have moved when it is weighed.
+        """
+        low, high = self.desk.view.band(listing)
+        edge = high if side == BUY else low
+        return edge - (edge - self.desk.view.marks.get(listing.number, edge)) // 10
 
     def _untriggered(self, sent: Sent) -> None:
         """A trigger order is weighed from now on, since the venue will not ask: as if it stood at the mark.
@@ -323,7 +335,8 @@ class Gate:
         sent = Sent(self.desk, account, self.desk.place_of(account), listing, side, abs(held), "")
         if asked.type == "limit" and asked.price is not None:
             sent.price, sent.ticks = asked.price, ticks(listing, asked.price)
-        sent.force = TimeInForce.IOC
+        else:
+            sent.force = TimeInForce.IOC
         return sent
 
     def _edit(self, account: int, asked: _Edit) -> Sent | None:
