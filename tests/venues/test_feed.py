@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
+import structlog
 from dialect import CURRENCIES, LINEAR, PERPETUAL
 
 from seawall.api.desk import feed as feeds
 from seawall.api.desk.feed import Feed
 from seawall.risk import Seawall
 from seawall.venues import Mirror, Shadow
+from seawall.venues.connection import VenueError
 from seawall.vocabulary.records import Kind
 
 MARKS = {"BTC-PERPETUAL": 60_010.0, "BTC_USDC-PERPETUAL": 60_005.0, "DOGE_USDC-PERPETUAL": 0.1}
@@ -55,3 +58,33 @@ def test_what_the_venue_lists_later_is_listed_here(monkeypatch):
         assert set(mirror.by_name) == {"BTC-PERPETUAL", "BTC_USDC-PERPETUAL"} and not mirror.left_out
 
     asyncio.run(run())
+
+
+class Forgetful(Venue):
+    """Has lost what expired, but for the option whose delivery price it knows."""
+
+    async def ask(self, method, **asked):
+        if method != "public/ticker":
+            return await super().ask(method, **asked)
+        if asked["instrument_name"] == "BTC-1JAN26-50000-C":
+            raise VenueError(method, 13020, "not_found")
+        return {"delivery_price": 61_000.0}
+
+
+def test_what_the_venue_has_lost_takes_no_mark_from_the_rest():
+    names = ("BTC-1JAN26-50000-C", "BTC-1JAN26-60000-C")
+    live = {number: SimpleNamespace(spec=SimpleNamespace(expiry=1, name=name)) for number, name in enumerate(names)}
+    taken = []
+
+    async def run():
+        mirror = SimpleNamespace(live=live, step=lambda now, quotes, delivered: taken.append((set(quotes), delivered)))
+        feed, venue = Feed(mirror, ("BTC",)), Forgetful(PERPETUAL)
+        mirror.listed = lambda *given: None
+        with structlog.testing.capture_logs() as logged:
+            for _ in range(3):
+                await feed.step(venue)
+        return [line for line in logged if line["log_level"] == "warning"]
+
+    [line] = asyncio.run(run())
+    assert line["instrument"] == names[0] and "13020" in line["why"]
+    assert taken == [({"BTC-PERPETUAL"}, {names[1]: 61_000.0})] * 3

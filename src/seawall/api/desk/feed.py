@@ -9,14 +9,14 @@ import structlog
 
 from seawall.sim import Batch
 from seawall.venues import Mirror, Quote, Shadow, quotes_of
-from seawall.venues.connection import Connection
+from seawall.venues.connection import Connection, VenueError
 
 QUOTES_S: Final = 1.0
 CATALOGUE_S: Final = 60.0
 
 
 class Feed:
-    """One venue's. Every method raises VenueError and Unreachable."""
+    """One venue's. Every public method raises VenueError and Unreachable."""
 
     def __init__(self, mirror: Mirror, underlyings: tuple[str, ...]) -> None:
         self.mirror = mirror
@@ -25,6 +25,8 @@ class Feed:
         self._indices: list[str] = []
         self._money: list[str] = []
         self._listed_at = 0.0
+        self._unpriced: set[str] = set()
+        """What expired and has no delivery price, as the venue does not answer for it."""
         self._log = structlog.get_logger()
 
     async def open(self, venue: Connection, accounts: list[Shadow]) -> Batch:
@@ -83,9 +85,18 @@ class Feed:
             spec = terms.spec
             if not spec.expiry or spec.expiry > time.time_ns():
                 continue
-            ticker = await venue.ask("public/ticker", instrument_name=spec.name)
-            price = ticker.get("delivery_price")
+            price = await self._delivery_price(venue, spec.name)
             if price:
                 found[spec.name] = float(price)
                 self._log.info("expired", instrument=spec.name, delivery_price=price)
         return found
+
+    async def _delivery_price(self, venue: Connection, name: str) -> Any:
+        """None where the venue has none, or does not know the instrument any more: all else goes on without it."""
+        try:
+            return (await venue.ask("public/ticker", instrument_name=name)).get("delivery_price")
+        except VenueError as error:
+            if name not in self._unpriced:
+                self._log.warning("no delivery price from the venue", instrument=name, why=str(error))
+            self._unpriced.add(name)
+            return None
