@@ -463,7 +463,7 @@ def test_an_account_that_is_never_at_rest_is_told_of_until_it_was_compared(tmp_p
     run(trip, tmp_path)
 
 
-# -- what never left ---------------------------------------------------------------------------------------------------
+# -- what never left, or has no answer ---------------------------------------------------------------------------------
 
 BUY = {"id": 7, "method": "private/buy", "params": {"instrument_name": "BTC-PERPETUAL", "amount": 100, "price": 59_000}}
 
@@ -514,5 +514,25 @@ def test_what_was_never_on_its_way_is_not_lost(tmp_path):
         sent = Sent(script.desk, ALICE, "main", listing, 1, 10, "")
         sent.lost("the connection ended before the answer came")
         assert sent.state == "done" and script.desk.lost == []
+
+    run(trip, tmp_path)
+
+
+@pytest.mark.parametrize("stepped", [-3600, 3600])
+def test_how_long_an_order_has_no_answer_is_not_counted_by_a_clock_that_steps(tmp_path, stepped, monkeypatch):
+    async def trip(script):
+        later, cut = [0.0], []
+        clock = SimpleNamespace(
+            monotonic=lambda: time.monotonic() + later[0],
+            time_ns=lambda: time.time_ns() + round((stepped + later[0]) * 1e9),
+        )
+        monkeypatch.setattr(drop_copy, "time", clock)
+        sent = await script.call("private/buy", **BUY["params"])
+        sent.cut = lambda: cut.append(sent.state)
+        await script.look()
+        assert sent.state == "sent" and cut == []
+        later[0] = 11.0
+        await script.look()
+        assert cut == ["lost"]
 
     run(trip, tmp_path)

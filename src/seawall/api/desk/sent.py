@@ -38,8 +38,8 @@ class Sent:
     """`seq` is its command in the journal, 0 until that is durable; a ghost was refused here and sent anyway."""
 
     __slots__ = (
-        "account", "alone", "at", "began_ms", "cut", "desk", "edits", "force", "ghost", "known", "label", "listing",
-        "lost_at", "lots", "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
+        "account", "alone", "at", "began", "began_ms", "cut", "desk", "edits", "force", "ghost", "known", "label",
+        "listing", "lost_at", "lots", "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
     )  # fmt: skip
 
     def __init__(self, desk: "Desk", account: int, at: str, listing: Listing, side: int, lots: int, label: str) -> None:
@@ -64,7 +64,9 @@ class Sent:
         """Ends the connection that it goes by: given up, it must not leave later."""
         self.unknown_seq = 0
         """Of the command that says that its outcome is unknown, once that is durable."""
+        self.began = time.monotonic()
         self.began_ms = time.time_ns() // 1_000_000
+        """The same by our clock, which may step: it is for finding the order at the venue, not for counting seconds."""
         self.known = False
         """Whether it is durable what the engine says of it."""
 
