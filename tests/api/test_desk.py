@@ -270,6 +270,22 @@ def test_who_is_logged_in_no_more_hears_no_more(end, by, enforce):
     asyncio.run(trip())
 
 
+def test_a_token_that_runs_out_ends_nobodys_hearing_while_its_login_holds():
+    """Clients log in once, and say it again when they next call: a quarter of an hour later they still hear."""
+    tunnel, told = tunnel_alone(True)
+    key, identity = key_and_login()
+    old = Identity(key, frozenset(), time.time() - 1, identity.login)
+    tunnel._account, tunnel._scope = 4, "trade:read"
+    tunnel.desk.scope = lambda identity, method="": "trade:read"
+    tunnel.session.identity = old
+    asyncio.run(tunnel.logged_in(old))
+    tunnel.from_venue("{}")
+    assert tunnel.session.closing is None and told == ["{}"]
+    tunnel._login = Identity(key, frozenset(), time.time() - 1, identity.login, limited=True)
+    tunnel.from_venue("{}")
+    assert tunnel.session.closing is not None
+
+
 def test_a_login_that_is_just_being_made_is_not_taken_for_the_one_before():
     tunnel, told = tunnel_alone(True)
     (key, tunnel._login), (_, tunnel.session.identity) = key_and_login(), key_and_login()

@@ -376,9 +376,7 @@ class Tunnel:
         return login is None or login.until >= now or (newer is not None and newer.until >= now)
 
     def _read_by(self, identity: Identity) -> None:
-        """What a token began ends with its login; with the token itself only where `expires:` was asked for."""
-        ends = identity.ends if identity.limited else NEVER
-        reader = Identity(identity.key, identity.rights, ends, identity.login, identity.network)
+        reader = _lasting(identity)
         if reader not in self._readers:
             self._readers.append(reader)
 
@@ -419,10 +417,10 @@ class Tunnel:
         """Log the venue's connection in as a bot's account, for a call. Raises Unreachable, VenueError, RpcError."""
         scope = self.desk.scope(identity, method)
         if (identity.account, scope) == (self._account, self._scope):
-            self._login = identity
+            self._login = _lasting(identity)
             return
         await self._authenticate(self.desk.credentials(identity), scope)
-        self._account, self._scope, self._login = identity.account, scope, identity
+        self._account, self._scope, self._login = identity.account, scope, _lasting(identity)
         self._who = identity.account, self.desk.scope(identity)
 
     async def _authenticate(self, credentials: Credentials, scope: str) -> None:
@@ -484,3 +482,9 @@ def token_of(request: Envelope) -> str:
         return msgspec.json.decode(request.params, type=_Token).access_token
     except msgspec.DecodeError:
         return ""
+
+
+def _lasting(identity: Identity) -> Identity:
+    """Whose login must hold for what it began to go on; its token need not, unless `expires:` was asked for."""
+    ends = identity.ends if identity.limited else NEVER
+    return Identity(identity.key, identity.rights, ends, identity.login, identity.network)
