@@ -39,10 +39,11 @@ def bench(
     if unknown:
         raise typer.BadParameter(str(InputError("PART", unknown[0], f"must be one of {', '.join(PARTS)}")))
     send_logs_to_stderr("warning")
-    rows: list[Row] = []
-    for part in chosen:
-        typer.echo(f"measuring {part} ...", err=True)
-        rows += PARTS[part]() if len(chosen) == 1 else _apart(part)
+    if len(chosen) == 1:
+        typer.echo(f"measuring {chosen[0]} ...", err=True)
+        rows = PARTS[chosen[0]]()
+    else:
+        rows = [row for part in chosen for row in _apart(part)]
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     document = {"machine": machine, "commit": _commit(), "rows": [row._asdict() for row in rows]}
     typer.echo(json.dumps(document) if as_json else _table(document, rows))
