@@ -14,11 +14,11 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from seawall.api.errors import RpcError
-from seawall.api.keystore import LEVELS, SCOPES, Key, Keystore, Superseded
+from seawall.api.keystore import LEVELS, NEVER, SCOPES, Key, Keystore, Superseded
 
 __all__ = ["LEVELS", "SCOPES", "Access", "Failures", "Identity", "Key", "Login", "Scope", "Superseded", "host_of"]
 
@@ -128,6 +128,10 @@ class Identity:
         if self.login is not None:
             return min(self.ends, self.login.ends)
         return self.ends if self.key.enabled else 0.0
+
+    def lasting(self) -> "Identity":
+        """Whose login must hold for what it began to go on; its token need not, unless `expires:` was asked for."""
+        return self if self.limited else replace(self, ends=NEVER)
 
     @property
     def scope(self) -> str:

@@ -23,7 +23,6 @@ from seawall.api.access import Identity
 from seawall.api.channels.channel import FAST, RAW, SLOW, Channel, Topic
 from seawall.api.channels.names import find, is_raw
 from seawall.api.errors import RpcError
-from seawall.api.keystore import NEVER
 from seawall.api.rpc import Call
 from seawall.api.session import Session
 from seawall.api.view import Changes
@@ -119,9 +118,7 @@ class Hub:
         if identity is None or identity.until < time.time():
             return None
         session: Session = call.session
-        if identity is session.identity or identity.limited:
-            return identity
-        return Identity(identity.key, identity.rights, NEVER, identity.login, identity.network)
+        return identity if identity is session.identity else identity.lasting()
 
     def _join(self, key: tuple[Any, ...], make: Callable[[Any], Channel]) -> Channel:
         """The channel, made if nobody reads it yet, with nothing left untold."""

@@ -23,7 +23,6 @@ from seawall.api.access import Identity
 from seawall.api.desk.plain import check_document, check_name, swapped
 from seawall.api.desk.tokens import EARLY, SETTINGS
 from seawall.api.errors import RpcError
-from seawall.api.keystore import NEVER
 from seawall.api.rpc import Call, Envelope, parse
 from seawall.api.session import Session
 from seawall.venues.connection import MESSAGE_MAX, Connection, Unreachable, VenueError
@@ -376,7 +375,7 @@ class Tunnel:
         return login is None or login.until >= now or (newer is not None and newer.until >= now)
 
     def _read_by(self, identity: Identity) -> None:
-        reader = _lasting(identity)
+        reader = identity.lasting()
         if reader not in self._readers:
             self._readers.append(reader)
 
@@ -417,10 +416,10 @@ class Tunnel:
         """Log the venue's connection in as a bot's account, for a call. Raises Unreachable, VenueError, RpcError."""
         scope = self.desk.scope(identity, method)
         if (identity.account, scope) == (self._account, self._scope):
-            self._login = _lasting(identity)
+            self._login = identity.lasting()
             return
         await self._authenticate(self.desk.credentials(identity), scope)
-        self._account, self._scope, self._login = identity.account, scope, _lasting(identity)
+        self._account, self._scope, self._login = identity.account, scope, identity.lasting()
         self._who = identity.account, self.desk.scope(identity)
 
     async def _authenticate(self, credentials: Credentials, scope: str) -> None:
@@ -482,9 +481,3 @@ def token_of(request: Envelope) -> str:
         return msgspec.json.decode(request.params, type=_Token).access_token
     except msgspec.DecodeError:
         return ""
-
-
-def _lasting(identity: Identity) -> Identity:
-    """Whose login must hold for what it began to go on; its token need not, unless `expires:` was asked for."""
-    ends = identity.ends if identity.limited else NEVER
-    return Identity(identity.key, identity.rights, ends, identity.login, identity.network)

@@ -2,6 +2,7 @@
 
 import time
 import weakref
+from dataclasses import replace
 from typing import Any, Literal
 
 from seawall.api.access import Access, Identity, Login
@@ -123,5 +124,4 @@ def _log_in(call: Call, identity: Identity, scope: str) -> None:
     """Let a socket act as the identity. It stays logged in after the token's end, unless `expires:` was asked for."""
     if not call.session.websocket:
         return
-    ends = identity.ends if "expires:" in scope else NEVER
-    call.session.identity = Identity(identity.key, identity.rights, ends, identity.login, identity.network)
+    call.session.identity = replace(identity, ends=identity.ends if "expires:" in scope else NEVER)

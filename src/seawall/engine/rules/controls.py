@@ -286,10 +286,11 @@ class Controls(Gate):
                 if reached > row.amount:
                     raise Refused(Reason.POSITION_LIMIT, reached, row.amount, account=party)
         row = limit(Limit.OPEN_INTEREST, -1, order.instrument)
-        _, buys, sells = self._held_by(order.account, order.instrument)
-        reached = listing.open_interest + (buys if order.side > 0 else sells) + quantity
-        if opens and row is not None and reached > row.amount:
-            raise Refused(Reason.OPEN_INTEREST, reached, row.amount)
+        if opens and row is not None:
+            _, buys, sells = self._held_by(order.account, order.instrument)
+            reached = listing.open_interest + (buys if order.side > 0 else sells) + quantity
+            if reached > row.amount:
+                raise Refused(Reason.OPEN_INTEREST, reached, row.amount)
         assert listing.risk is not None
         change = order.side * quantity * listing.risk.delta
         for party in (order.account, *groups):
