@@ -508,6 +508,19 @@ def test_an_order_refused_before_it_left_is_of_no_unknown_outcome(tmp_path, why,
     run(trip, tmp_path)
 
 
+def test_an_order_that_a_control_refused_leaves_its_id_free(tmp_path):
+    async def trip(script):
+        tunnel, told = tunnel_of(script)
+        huge = BUY | {"params": BUY["params"] | {"amount": 10**9}}
+        tunnel.from_bot(json.dumps(huge))
+        await script.settle()
+        assert told[0]["error"]["data"]["control"] and tunnel.tracked == {} and tunnel._calls == {}
+        await tunnel.close()
+        assert script.desk.lost == [] and not script.desk.busy("main")
+
+    run(trip, tmp_path)
+
+
 def test_what_was_never_on_its_way_is_not_lost(tmp_path):
     async def trip(script):
         listing = script.venue.view.by_name["BTC-PERPETUAL"]
