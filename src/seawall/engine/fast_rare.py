@@ -257,7 +257,8 @@ class Rare(Memory):
 
     def _underlying(self, command: Any, attachment: bytes) -> None:
         block, underlying = self.catalogue.underlying(command)
-        self._arrays["blocks"][block]["underlying"] = underlying
+        blocks, of = self._arrays["blocks"], self.catalogue.underlyings
+        blocks["underlying"], blocks["beside"] = of, [of.count(number) - 1 for number in of]
         self._write_instrument_states()
         self._emit(EventKind.DEFINED, instrument=block, a=Kind.UNDERLYING, b=underlying)
         self._look_again()

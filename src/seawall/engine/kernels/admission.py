@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seawall.engine.kernels import layout as at
-from seawall.engine.kernels.book import book_code, deny, find_position, position_key
+from seawall.engine.kernels.book import book_code, deny, find_margin, find_position, position_key
 from seawall.engine.kernels.margin import equity, requirement
 from seawall.engine.kernels.stops import going_price
 from seawall.engine.kernels.tables import Index, find, next_level
@@ -456,8 +456,7 @@ def _position_limits_pass(h: Header, o: Index, quantity: Any, first: Any) -> boo
     entry = accounts_of(h)[order.account]
     for index in range(first, 4):
         party = _party(entry, order.account, index)
-        pair = _pair(h, party, order.instrument) if party > 0 else -1
-        if pair >= 0 and pairs_of(h)[pair].position != _NO_LIMIT:
+        if party > 0 and accounts_of(h)[party].limited != 0 and limits_of(h)[party].pairs != 0:
             reached = quantity
             p = _sum_of(h, order.position, index)
             if p < 0 and index > 0:
@@ -465,7 +464,8 @@ def _position_limits_pass(h: Header, o: Index, quantity: Any, first: Any) -> boo
             if p >= 0:
                 pos = positions_of(h)[p]
                 reached += order.side * pos.quantity + (pos.open_buy if order.side > 0 else pos.open_sell)
-            if reached > pairs_of(h)[pair].position:
+            pair = _pair(h, party, order.instrument) if reached > 0 else np.int64(-1)
+            if pair >= 0 and reached > pairs_of(h)[pair].position:
                 deny(h, _R_POSITION, reached, pairs_of(h)[pair].position)
                 h[at.D_ACCOUNT] = party
                 return False
@@ -473,19 +473,21 @@ def _position_limits_pass(h: Header, o: Index, quantity: Any, first: Any) -> boo
 
 
 @kernel
-def _delta_beside(h: Header, party: Index, block: Index, change: Any) -> Any:
-    """The most that a party's net delta could come to, the way of `change`, in all blocks of a block's underlying."""
+def _delta_beside(h: Header, m: Index, party: Index, block: Index, change: Any) -> Any:
+    """The most that a party's net delta could come to, the way of `change`, in all blocks of a block's underlying.
+
+    `m` is its margin record in that block, -1 for none; only where other blocks have the underlying are more looked at.
+    """
     margins, blocks, reached = margins_of(h), blocks_of(h), 0
-    m = np.int64(accounts_of(h)[party].first_margin)
+    alone = h[at.RULES] < 7 or blocks[block].beside == 0
+    if not alone:
+        m = np.int64(accounts_of(h)[party].first_margin)
     while m >= 0:
         margin = margins[m]
-        net = margin.net_delta
-        here = net + margin.up_delta if change > 0 else margin.down_delta - net
-        if h[at.RULES] < 7:
-            reached += here if margin.block == block else 0
-        elif blocks[margin.block].underlying == blocks[block].underlying:
-            reached += max(-_DELTA_MAX, min(here, _DELTA_MAX))
-        m = np.int64(margin.next)
+        if alone or blocks[margin.block].underlying == blocks[block].underlying:
+            here = margin.net_delta + margin.up_delta if change > 0 else margin.down_delta - margin.net_delta
+            reached += here if h[at.RULES] < 7 else max(-_DELTA_MAX, min(here, _DELTA_MAX))
+        m = np.int64(-1) if alone else np.int64(margin.next)
     return reached
 
 
@@ -500,7 +502,9 @@ def _exposures_pass(h: Header, o: Index, quantity: Any) -> bool:
     for index in range(4):
         party = _party(entry, order.account, index)
         if party > 0 and accounts_of(h)[party].limited != 0 and limits_of(h)[party].exposure != _NO_LIMIT:
-            reached = abs(change) + _delta_beside(h, party, ins.block, change)
+            p = _sum_of(h, order.position, index)
+            m = np.int64(positions_of(h)[p].margin) if p >= 0 else find_margin(h, party, ins.block)
+            reached = abs(change) + _delta_beside(h, m, party, ins.block, change)
             if reached > limits_of(h)[party].exposure:
                 deny(h, _R_EXPOSURE, reached, limits_of(h)[party].exposure)
                 h[at.D_ACCOUNT] = party

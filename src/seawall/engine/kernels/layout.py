@@ -214,8 +214,9 @@ INSTRUMENT: Final = _record(
 """`roots` and `best` by code: 0 asks, 1 bids, 2 + 2 * watched price + (0 rising, 1 falling) the waiting stops. In odd
 codes the highest price is the best."""
 
-BLOCK: Final = _record(_fields("", "scenarios maintenance charged touched underlying"))
-"""`charged`: bit 2 * exposure + row is set where there is such a charge; an instrument's: bit of the row."""
+BLOCK: Final = _record(_fields("", "scenarios maintenance charged touched underlying beside"))
+"""`charged`: bit 2 * exposure + row is set where there is such a charge; an instrument's: bit of the row. `beside`: how
+many other blocks have its underlying."""
 
 CHARGE: Final = _record([("lines", "<i8", (bounds.CHARGE_LINES_MAX + 1, 2))])
 """(rate, intercept) of each line, ended by a rate of 0: flat lines never rise above the charge's floor of 0."""
