@@ -259,17 +259,17 @@ def c11_open_notional(venue):
 
 def c12_position(venue):
     groups(venue)
-    limit(venue, Limit.POSITION, account=ANN, instrument=PERPETUAL, amount=10)
-    limit(venue, Limit.POSITION, account=DESK, instrument=PERPETUAL, amount=15)
+    for who, instrument, lots in ((ANN, PERPETUAL, 10), (DESK, PERPETUAL, 15), (ANN, ETHER, 0)):
+        limit(venue, Limit.POSITION, account=who, instrument=instrument, amount=lots)
     trade(venue, ANN, 4)
     assert rests(venue.order(ANN, PERPETUAL, BUY, 6, MARK - 1))
     assert refusal(venue, venue.order(ANN, PERPETUAL, BUY, 1, MARK)) == (Reason.POSITION_LIMIT, 11, 10)
     assert rests(venue.order(BEA, PERPETUAL, BUY, 5, MARK - 1))
-    of_the_desk = venue.order(BEA, PERPETUAL, BUY, 1, MARK)
-    assert refusal(venue, of_the_desk) == (Reason.POSITION_LIMIT, 16, 15)
+    assert refusal(venue, of_the_desk := venue.order(BEA, PERPETUAL, BUY, 1, MARK)) == (Reason.POSITION_LIMIT, 16, 15)
     assert of_the_desk[0].account == DESK
     assert rests(venue.order(ANN, PERPETUAL, SELL, 14, MARK + 1))
     assert refusal(venue, venue.order(ANN, PERPETUAL, SELL, 1, MARK + 1)) == (Reason.POSITION_LIMIT, 11, 10)
+    assert refusal(venue, venue.order(ANN, ETHER, BUY, 1, MARK)) == (Reason.POSITION_LIMIT, 1, 0)
 
 
 def c12_open_interest(venue):
