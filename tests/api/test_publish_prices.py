@@ -210,10 +210,33 @@ def test_an_index_of_sources_is_their_capped_mean(tmp_path):
             "/prices", "fay", status=400, **report(d) | {"indexes": {}, "sources": sources(1.0, 2.0, 3.0, age=61_000)}
         )
         assert old["field"] == "sources.BTC" and "older than allowed" in old["rule"]
+        last = d.operations.prices.times["BTC"]
+        late = report(d, after_ms=BEHIND_MS) | {
+            "indexes": {},
+            "sources": sources(60_000.0, 60_010.0, 60_020.0, age=5_001),
+        }
+        frozen = await d.post("/prices", "fay", status=400, **late)
+        assert frozen["field"] == "sources.BTC" and d.operations.prices.times["BTC"] == last
         notes = [json.loads(data) for kind, data in journalled(d) if data.startswith(b'{"note":"prices"')]
         assert len(notes) == 1 and not {"sources", "surfaces"} & notes[0].keys()  # what they came to is in it
         both = await d.post("/prices", "fay", status=400, **report(d) | {"sources": sources(1.0, 2.0, 3.0)})
         assert both["field"] == "indexes.BTC"
+
+    run(scenario, tmp_path)
+
+
+def test_sources_may_be_as_far_ahead_as_the_report_they_are_in(tmp_path):
+    async def scenario(d):
+        def given(ahead):
+            one = report(d)
+            times = [one["time"] + ahead, one["time"] + ahead, one["time"]]
+            rows = [{"source": f"s{n}", "price": 60_000.0, "time": time} for n, time in enumerate(times)]
+            return one | {"time": one["time"] + min(ahead, 1_000), "indexes": {}, "sources": {"BTC": rows}}
+
+        assert "doubted" in await d.post("/prices", "fay", **given(300))
+        assert (await d.post("/prices", "fay", **given(1_000)))["published"] == ["BTC"]
+        far = await d.post("/prices", "fay", status=400, **given(1_001))
+        assert far["field"] == "sources.BTC" and "stamped after now" in far["rule"]
 
     run(scenario, tmp_path)
 

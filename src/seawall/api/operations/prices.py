@@ -109,16 +109,17 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     surfaces: dict[str, Any] = {}
     depths: dict[str, float] = {}
 
-    def resolved(self, now_ns: int, late_s: float) -> "Report":
-        """The same with the index of every coin that has sources, of those not older. Raises InputError."""
+    def resolved(self, now_ms: int, behind_ms: int) -> "Report":
+        """The same with the index of every coin that has sources, of those no further behind and no further ahead than
+        the report itself may be: its age counts from the publication. Raises InputError."""
         made = dict(self.indexes)
-        rule = IndexRule(age_max_ns=round(late_s * 1e9), sources_min=SOURCES_MIN)
+        rule = IndexRule(age_max_ns=behind_ms * 1_000_000, sources_min=SOURCES_MIN)
         for coin, sources in self.sources.items():
             if coin in made:
                 raise InputError(f"indexes.{coin}", made[coin], "must not stand beside sources of the coin")
-            given = [Constituent(s.source, s.price, s.time * 1_000_000, s.weight, s.excluded) for s in sources]
+            given = [_constituent(source, now_ms) for source in sources]
             try:
-                made[coin] = index_price(given, now_ns, rule).price
+                made[coin] = index_price(given, now_ms * 1_000_000, rule).price
             except InputError as error:
                 raise InputError(f"sources.{coin[:64]}", error.value, f"{error.field}: {error.rule}") from error
         return msgspec.structs.replace(self, indexes=made, sources={})
@@ -264,7 +265,7 @@ class Prices:
         believed."""
         async with self._lock:
             now_ms = int(self.service.clock_ms())
-            report = self._smiled(report.resolved(now_ms * 1_000_000, self.cadence.late_s), now_ms)
+            report = self._smiled(report.resolved(now_ms, self._behind_ms), now_ms)
             numbers = self.check(report, now_ms)
             report = self._steadied(report)
             told = self._told(report, numbers, now_ms)
@@ -453,6 +454,12 @@ class Prices:
 
     def _past(self, row: Listing, now_ms: int) -> bool:
         return 0 < row.spec.expiry <= now_ms * 1_000_000
+
+
+def _constituent(source: Source, now_ms: int) -> Constituent:
+    """A source for the index; a clock ahead by as much as a report's may be says now."""
+    time = min(source.time, now_ms) if source.time <= now_ms + AHEAD_MS else source.time
+    return Constituent(source.source, source.price, time * 1_000_000, source.weight, source.excluded)
 
 
 def _note(kind: str, report: Report, by: str) -> bytes:
