@@ -27,6 +27,7 @@ from seawall.risk import MODELS
 from seawall.risk.margin import convert, model
 from seawall.risk.margin.enforced import asked, block_lots, compare
 from seawall.risk.margin.enforced_portfolio import enforce
+from seawall.risk.margin.portfolio import Currency
 from seawall.risk.margin.span import Span
 from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Product
@@ -143,6 +144,32 @@ def test_never_less_strict_where_forwards_are_not_the_index(name):
             for published, asked_ in zip((report.initial, report.maintenance), found, strict=True):
                 room = bound(view, block, lots) + 1e-12 * published * dollars
                 assert asked_ >= published * dollars - room, (lots, asked_ / (published * dollars))
+
+
+@pytest.mark.parametrize("price", [0.87, 1.02])
+@pytest.mark.parametrize("name", ["paradex", "span", "derive-pmrm", "derive-pmrm-2", "deribit-linear", "standard"])
+def test_never_less_strict_where_the_dollar_it_settles_in_is_off_its_peg(name, price):
+    """Of books and the peg written out; a rule that counts no options is asked with what they are worth added."""
+    rng = np.random.default_rng(23)
+    made = ENFORCED[name][0] if name in ENFORCED else model("deribit-standard")
+    view = chain(rng, BTC_LINEAR, 8)
+    money = {number: replace(item, price_usd=price) for number, item in view.currencies.items() if item.price_usd == 1}
+    view = replace(view, currencies={**view.currencies, **money})
+    publication = made.publish(view)
+    books = [{number: size} for number in view.instruments for size in (-500_000, 500_000)]
+    for lots in [*books, *(random_lots(rng, view, 5, 1e5) for _ in range(20))]:
+        book = written_out(view, BTC_LINEAR, lots)
+        market_ = msgspec.structs.replace(book.market, currencies={"USDC": Currency(price=price)})
+        book = msgspec.structs.replace(book, market=market_)
+        report = made.evaluate(book)
+        dollars = 1e6 * (1.0 if report.currency == "USD" else price)
+        options = [item for item in book.positions if book.instrument(item).kind == "option" and name == "standard"]
+        worth = sum(item.size * 0.01 * book.mark_of(item.instrument) * 1e6 * price for item in options)
+        found = asked(publication, BTC_LINEAR, lots)
+        for published, asked_ in zip((report.initial, report.maintenance), found, strict=True):
+            needed = published * dollars + worth
+            room = bound(view, BTC_LINEAR, lots) + 1e-6 * abs(needed)  # a conversion rate is rounded to 2^-20
+            assert asked_ >= needed - room, (lots, asked_ / needed)
 
 
 @settings(max_examples=80, deadline=None)

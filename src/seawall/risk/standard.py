@@ -214,7 +214,7 @@ class StandardMargin:
         return weight, (initial, maintenance)
 
     def _schedules(self, market: MarketView, instrument: int, rate: int) -> tuple[Schedule, Schedule]:
-        """The futures formula in lots and value atoms: coins a lot and value a lot put in."""
+        """The futures formula in lots and value atoms: coins a lot, whatever its currency is worth, and value a lot."""
         item = market.instruments[instrument]
         block = market.blocks[item.spec.block]
         size = self.parameters.schedules.get(block.underlying)
@@ -222,8 +222,8 @@ class StandardMargin:
             known = sorted(self.parameters.schedules)
             raise InputError(f"blocks[{item.spec.block}].underlying", block.underlying, f"must be one of {known}")
         value = lot_value(item.spec, item.mark_ticks, rate)
-        settlement = market.currencies[item.spec.currency].value_per_atom / MILLION
-        coins = _lot_atoms(item) * settlement / Fraction(block.index_usd)
+        unit = 10 ** market.currencies[item.spec.currency].decimals
+        coins = _lot_atoms(item) / unit / (1 if item.spec.form == Form.INVERSE else Fraction(block.index_usd))
         quadratic = value * coins * Fraction(size.per_coin_ppm, MILLION)
         return (
             Schedule(value * Fraction(size.initial_ppm, MILLION), quadratic),

@@ -190,11 +190,14 @@ def _charged(
     factors: tuple[float, float],
     pool: ChargePool,
 ) -> InstrumentRisk:
-    """With charges by row on a lot owned and a lot owed: what they cover at the row's factor, a fraction of value."""
-    rows = []
+    """With charges by row on a lot owned and a lot owed: what they cover at the row's factor, a fraction of value.
+
+    What is `asked` of the underlying the rule asks in its stablecoin, which may be worth more than a dollar, or less.
+    """
+    rows, price = [], Fraction(here.portfolio.price_of(here.currency))
     for row in (INITIAL, MAINTENANCE):
         sides = [
-            Fraction(cover) * here.atoms * decimal(factors[row]) / max(1, made.weight) + decimal(rate)
+            Fraction(cover) * here.atoms * decimal(factors[row]) / max(1, made.weight) + decimal(rate) * price
             for cover, rate in zip(covered, asked[row], strict=True)
         ]
         rows.append(pool.index((_rate(sides[0]), 0), (-_rate(sides[1]), 0)))
