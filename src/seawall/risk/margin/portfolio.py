@@ -45,7 +45,8 @@ Confidence = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Rate = Annotated[float, msgspec.Meta(ge=-10, le=10)]
 Size = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 Amount = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=10**13)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=10**11, le=10**13)]
+"""From 1973 on: seconds, read as milliseconds, would be weeks of 1970, and an option of a month one of an hour."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1e3)]
 """A fraction, factor or power of a parameter set that must not be negative."""
 Days = Annotated[float, msgspec.Meta(ge=0, le=1e3)]
@@ -177,6 +178,9 @@ class Portfolio(Struct, frozen=True):
             if position.instrument in held:
                 raise InputError(field, position.instrument, "must be held in one position")
             held.add(position.instrument)
+            if position.unrealised is not None and position.entry_price is not None:
+                rule = "must not be given beside entry_price: each says the profit"
+                raise InputError(f"positions[{number}].unrealised", position.unrealised, rule)
             _check_price(f"positions[{number}].entry_price", position.entry_price, position.instrument, self)
         for number, order in enumerate(self.orders):
             if order.instrument not in self.market.instruments:
@@ -338,10 +342,10 @@ def _check_instrument(where: str, item: Instrument, portfolio: Portfolio) -> Non
             raise InputError(f"{where}.{field}", number, f"must not be given for {item.kind}s")
     if item.expiry is not None and item.expiry < portfolio.time:
         raise InputError(f"{where}.expiry", item.expiry, f"must not be before the portfolio's time, {portfolio.time}")
-    if item.form == "inverse" and item.currency != item.underlying:
-        raise InputError(
-            f"{where}.currency", item.currency, f"must be {item.underlying}: an inverse contract settles so"
-        )
+    if (item.form == "inverse") != (item.currency == item.underlying):
+        inverse = f"must be {item.underlying}: an inverse contract settles so"
+        rule = inverse if item.form == "inverse" else "must not be the underlying: form inverse settles in it"
+        raise InputError(f"{where}.currency", item.currency, rule)
     _check_mark(f"{where}.mark", item.mark, item, index, portfolio)
 
 
