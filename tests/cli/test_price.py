@@ -54,6 +54,38 @@ def test_an_inverse_option_in_both_views():
     assert found["net_delta"] == one.net_delta
 
 
+@pytest.mark.parametrize("view", ["usd", "coin"])
+def test_an_inverse_option_on_a_spot_price_has_greeks_with_the_spot_held(view):
+    """Against differences of the price itself; relative moves of spot and forward are one, so net delta is the same."""
+    carry, days = 0.3, 365.0
+
+    def at(spot=60_000.0, days=days, volatility=0.6):
+        return told(
+            product="inverse",
+            forward=None,
+            spot=str(spot),
+            carry=str(carry),
+            days=str(days),
+            volatility=str(volatility),
+        )
+
+    found, day = at(), 0.01
+    more, less, later, sooner = at(60_001.0), at(59_999.0), at(days=days + day), at(days=days - day)
+    wilder, calmer = at(volatility=0.6001), at(volatility=0.5999)
+    years = 2 * day / 365
+    for name, of, differences in (
+        ("delta", "price", (more, less, 2.0)),
+        ("gamma", "delta", (more, less, 2.0)),
+        ("theta", "price", (sooner, later, years)),
+        ("charm", "delta", (later, sooner, years)),
+        ("veta", "vega", (later, sooner, years)),
+        ("vanna", "delta", (wilder, calmer, 2e-4)),
+    ):
+        high, low, step = differences
+        assert found[view][name] == pytest.approx((high[view][of] - low[view][of]) / step, rel=1e-6), name
+    assert found["net_delta"] == pytest.approx(60_000 * found["coin"]["delta"], rel=1e-12)
+
+
 @pytest.mark.parametrize(("product", "unit"), [("linear", 1.0), ("inverse", 60_000.0)])
 def test_the_volatility_that_a_price_implies(product, unit):
     price = black76.option(60_000, 66_000, 0.6, YEARS, 1).price / unit

@@ -13,7 +13,7 @@ from seawall.cli.output import Answer, Json, answer
 from seawall.vocabulary.errors import InputError
 
 if TYPE_CHECKING:
-    from seawall.risk.black76 import Greeks
+    from seawall.risk.black76 import Float64Array, Greeks
 
 KINDS: Final = {"call": 1.0, "put": -1.0}
 DAYS_PER_YEAR: Final = 365.0
@@ -125,11 +125,24 @@ def _inverse(asked: Asked) -> Answer:
         assert asked.implied_from is not None
         dollars = asked.implied_from * forward
         volatility = implied.volatility(dollars, forward, asked.strike, asked.years, asked.kind)
-    found = inverse.option(forward, asked.strike, volatility, asked.years, asked.kind)
-    views = {"usd": found.usd._asdict(), "coin": found.coin._asdict(), "net_delta": found.net_delta}
-    text = _table(asked, forward, volatility, {"USD": found.usd, "coin": found.coin})
+    found = inverse.greeks(forward, asked.strike, volatility, asked.years, asked.kind)
+    usd, coin = (_floats(asked, forward, view) for view in (found.usd, found.coin))
+    views = {"usd": usd._asdict(), "coin": coin._asdict(), "net_delta": float(found.net_delta)}
+    text = _table(asked, forward, volatility, {"USD": usd, "coin": coin})
     document = {"product": "inverse", **_terms(asked, forward, volatility), **views}
-    return Answer(document, f"{text}\n{'net delta':12}{'':>18}{found.net_delta:>18.8f}")
+    return Answer(document, f"{text}\n{'net delta':12}{'':>18}{float(found.net_delta):>18.8f}")
+
+
+def _floats(asked: Asked, forward: float, held: "Greeks[Float64Array]") -> "Greeks[float]":
+    """Greeks with the forward held as plain floats; with the spot held, where one was asked for."""
+    import numpy as np
+
+    from seawall.risk.black76 import Greeks
+    from seawall.risk.black_scholes import on_spot
+
+    if asked.on_spot:
+        held = on_spot(held, np.asarray(forward), asked.years, asked.carry)
+    return Greeks(*(float(value) for value in held))
 
 
 PRODUCTS: Final[dict[str, Callable[[Asked], Answer]]] = {"linear": _linear, "inverse": _inverse}

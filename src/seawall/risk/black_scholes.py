@@ -46,8 +46,15 @@ def greeks(
     """
     yearly = np.asarray(rate if carry is None else carry, np.float64)
     forward = forward_of(spot, years, yearly)
-    per_forward = black76.greeks(forward, strike, volatility, years, option_type, rate)
-    growth, time = np.exp(yearly * np.asarray(years, np.float64)), np.asarray(years, np.float64)
+    return on_spot(black76.greeks(forward, strike, volatility, years, option_type, rate), forward, years, yearly)
+
+
+def on_spot(
+    per_forward: Greeks[Float64Array], forward: Float64Array, years: Numbers, carry: Numbers
+) -> Greeks[Float64Array]:
+    """Greeks with the spot held, as `greeks` has them, from those with the forward held, of a value in any currency."""
+    yearly, time = np.asarray(carry, np.float64), np.asarray(years, np.float64)
+    growth = np.exp(yearly * time)
     return per_forward._replace(
         delta=per_forward.delta * growth,
         gamma=per_forward.gamma * growth * growth,
