@@ -118,6 +118,25 @@ def test_expired_positions_are_settled():
     assert simulate(Counterparty([BTC], [replace(FORWARD, years=0.25)], DATES), **SMALL).expected[1] == 0
 
 
+def test_a_position_that_no_date_sees_is_refused():
+    """A profile of zeros would say that there is no exposure."""
+    early = [FORWARD, replace(FORWARD, years=0.1)]
+    with pytest.raises(InputError, match=r"positions\[1\]\.years = 0\.1: must be above 0\.1: no date would see it"):
+        simulate(replace(ALONE, positions=early), **SMALL)
+    margined = replace(ALONE, positions=early, collateral=Collateral(10 * DAY))
+    assert simulate(margined, **SMALL).dates == DATES  # its margin has not gone back by the first date
+
+
+def test_a_default_as_good_as_sure_is_no_less_likely_than_a_double_tells():
+    """The latent normal is at the far tail; from 1 - exp(-37) on its quantile was infinite, and exposures NaN."""
+    wrong = replace(
+        ALONE, coins=[replace(BTC, default_correlation=0.2)], positions=[replace(FORWARD, years=5.0)], dates=[4.0]
+    )
+    sure = [simulate(replace(wrong, hazard=hazard), **SMALL) for hazard in (9.0, 10.0)]
+    assert all(math.isfinite(one.wrong_way_expected[0]) for one in sure)
+    assert sure[0].wrong_way_expected[0] < sure[1].wrong_way_expected[0]
+
+
 def test_averages_over_time():
     profile = simulate(ALONE, **SMALL)
     steps = [0.1, 0.15, 0.25, 0.4]

@@ -209,7 +209,7 @@ class _Model:
         after = before + math.sqrt(date - last) * normals[:, count : 2 * count] @ self.root.T
         jump = np.ones(count)
         if defaulted:
-            threshold = float(ndtri(-math.expm1(-self.given.hazard * date)))
+            threshold = _latent_default(self.given.hazard * date)
             latent = after @ self.weights / math.sqrt(date) + math.sqrt(max(self.rest, 0.0)) * normals[:, 2 * count]
             missing = np.outer(threshold - latent, self.loading) / math.sqrt(date)
             before, after = before + last * missing, after + date * missing
@@ -249,6 +249,11 @@ class _Model:
         return total
 
 
+def _latent_default(hazard: float) -> float:
+    """The normal quantile of 1 - exp(-hazard), from whichever tail a double resolves."""
+    return float(ndtri(-math.expm1(-hazard)) if hazard < 1 else -ndtri(math.exp(-hazard)))
+
+
 def _normals(points: int, dimensions: int, seed: np.random.SeedSequence) -> Float64Array:
     """Independent standard normals, shape (points, dimensions), from one scrambled Sobol sequence."""
     sobol = qmc.Sobol(dimensions, scramble=True, bits=62, rng=np.random.default_rng(seed))
@@ -278,8 +283,14 @@ def _check(given: Counterparty) -> None:
     names = {coin.name for coin in given.coins}
     for at, position in enumerate(given.positions):
         _check_position(f"positions[{at}]", position, names)
+    seen_from = given.dates[0]
     if given.collateral is not None:
         _check_collateral(given.collateral, names)
+        seen_from -= given.collateral.margin_period
+    for at, position in enumerate(given.positions):
+        if position.years <= seen_from:
+            rule = f"must be above {seen_from:g}: no date would see it; add an earlier one"
+            raise InputError(f"positions[{at}].years", position.years, rule)
     if given.correlation is not None:
         _check_correlation(given.correlation, len(given.coins))
 
