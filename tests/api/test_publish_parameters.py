@@ -166,6 +166,21 @@ def test_a_steep_rise_takes_one_more_person_also_in_steps(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_an_impact_on_the_book_of_long_ago_is_run_again(tmp_path):
+    """On an empty book nothing rises, and a steep rise months later would take no signature more."""
+
+    async def scenario(d):
+        number = await ready(d)
+        d.venue.clock.advance(24 * HOUR + 10**6)
+        answer = await step(d, "approve", status=400, version=number)
+        assert (answer["field"], answer["value"]) == ("version", number) and "last 24 hours" in answer["rule"]
+        await feed(d, eth=3_000.0)
+        await step(d, "impact", version=number)
+        assert (await step(d, "approve", version=number))["proposal"]["state"] == "pending"
+
+    run(scenario, tmp_path)
+
+
 def test_nobody_alone_changes_anything(tmp_path):
     async def scenario(d):
         number = (await step(d, "propose", "rita", changes=DEARER))["version"]

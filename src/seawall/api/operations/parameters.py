@@ -46,6 +46,9 @@ ACCOUNTS_AT_ONCE: Final = 200
 """Looked at between two groups of the writer."""
 
 HOUR_MS: Final = 3_600_000
+IMPACT_HOURS: Final = 24
+"""How old the impact run may be that signatures are asked for: who signs, and how many, goes by it."""
+
 RISE_DAYS: Final = 5
 """Over so many days a rise of margin is measured, as `seawall policy` does."""
 
@@ -64,6 +67,7 @@ class Version(msgspec.Struct, kw_only=True):
     validated_by: str = ""
     evidence: str = ""
     impact: dict[str, Any] = {}
+    impact_run: int = 0
     effective: int = 0
     approved_by: list[str] = []
     since: int = 0
@@ -112,7 +116,7 @@ class Parameters:
         elif action == "margin.validate":
             row.validated_by, row.evidence = note["by"], given["evidence"]
         elif action == "margin.impact":
-            row.impact = given["impact"]
+            row.impact, row.impact_run = given["impact"], now
         elif action == "margin.withdraw":
             row.state, row.since = WITHDRAWN, now
         elif action == "margin.in_force":
@@ -255,6 +259,9 @@ class Governance:
         if not row.impact:
             raise InputError("version", number, "must have an impact run")
         now = self.operations.now_ms
+        if now - row.impact_run > IMPACT_HOURS * HOUR_MS:
+            rule = f"must have an impact run of the last {IMPACT_HOURS} hours: the book may be another one"
+            raise InputError("version", number, rule)
         notice = round(self.configuration.operators.notice_h * HOUR_MS)
         at = effective or now + notice
         if not now <= at < now + 366 * 24 * HOUR_MS:
