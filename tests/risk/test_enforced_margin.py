@@ -234,6 +234,35 @@ def test_a_portfolio_is_told_what_the_engine_asks(name):
         assert 1 - 1e-9 <= found.asked[row] / found.published[row] < 1.5
 
 
+@pytest.mark.parametrize("sizes", [[-10.0, 0.0], [0.0, -10.0], [10.0, 0.0], [-10.0, 9.0], [5.0, -20.0]])
+def test_what_coin_settled_options_owe_is_asked_beside_what_the_rule_asks_of_it(sizes):
+    """The rule's scenarios move coins that options are worth; the engine's equity holds back what they may move by."""
+    end = 1_797_897_600_000
+    call = {
+        "kind": "option",
+        "underlying": "BTC",
+        "currency": "BTC",
+        "form": "inverse",
+        "expiry": end,
+        "option": "call",
+    }
+    document = {
+        "format": 1, "time": end - 30 * 86_400_000,
+        "market": {
+            "underlyings": {"BTC": {"index": 64_000.0}},
+            "expiries": [{"underlying": "BTC", "time": end, "forward": 64_200.0}],
+            "instruments": {
+                "DEEP": {**call, "strike": 40_000.0, "volatility": 0.6, "mark": 0.38},
+                "FAR": {**call, "strike": 70_000.0, "volatility": 0.5, "mark": 0.025},
+            },
+        },
+        "positions": [{"instrument": n, "size": size} for n, size in zip(("DEEP", "FAR"), sizes, strict=True)],
+    }  # fmt: skip
+    found = enforce(model("seawall"), convert(document))
+    for published, asked_ in zip(found.published, found.asked, strict=True):
+        assert published <= asked_ <= 1.5 * published + 2_000
+
+
 def test_a_portfolio_of_one_of_two_accounts_is_asked_its_share():
     view = SMALL["seawall"]
     made, lots = ENFORCED["seawall"][0], {0: 1_200_000}

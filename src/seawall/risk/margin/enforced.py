@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from seawall.engine import formulas
 from seawall.risk import black76
 from seawall.risk.envelope import charge_value
 from seawall.risk.margin.models import PortfolioModel
@@ -67,7 +68,10 @@ class BlockLots:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """Positions of one block under a model: what its rule publishes and what the engine asks, in value atoms by row."""
+    """Positions of one block under a model: what its rule publishes and what the engine asks, in value atoms by row.
+
+    Where the rule's scenarios move collateral, with what the engine's equity holds back of their options' value.
+    """
 
     published: tuple[float, float]
     asked: Pair
@@ -98,7 +102,26 @@ def compare(
         # Asked of an equity without options. The engine's has them: a long asks its value, a short its value less.
         value = float(here.atoms) * _option_value(here.portfolio)
         published = published[INITIAL] + value, published[MAINTENANCE] + value
-    return Enforcement(published, asked(publication, block, lots, split))
+    found = asked(publication, block, lots, split)
+    if getattr(model, "moves_collateral", False):
+        # Coins that options are worth, or owed for them, fall and rise in the rule's scenarios; the engine's equity
+        # holds back what they may, and that is asked, too.
+        kept = round(report.equity * unit) - _counted(publication, here, lots)
+        found = found[INITIAL] + kept, found[MAINTENANCE] + kept
+    return Enforcement(published, found)
+
+
+def _counted(publication: Publication, here: BlockLots, lots: Mapping[int, int]) -> int:
+    """Value atoms that the engine's equity counts for the options held."""
+    held = {item.spec.currency: 0 for item in here.items}
+    for number, item in zip(here.numbers, here.items, strict=True):
+        if item.spec.product == Product.OPTION:
+            held[item.spec.currency] += lots[number] * item.mark_ticks * item.spec.multiplier
+    rates = {rate.currency: rate for rate in publication.currencies}
+    return sum(
+        formulas.currency_equity(atoms, rates[number].rate_gain, rates[number].rate_loss)
+        for number, atoms in held.items()
+    )
 
 
 def _option_value(portfolio: Portfolio) -> float:

@@ -25,6 +25,8 @@ class PublishedRules(ABC, Generic[T]):
     """Whether the rule knows an owner's other accounts."""
     counts_options: ClassVar[bool] = True
     """Whether its equity holds what options are worth."""
+    moves_collateral: ClassVar[bool] = False
+    """Whether what options are worth moves in the scenarios as collateral; the engine then holds it back."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def evaluate(self, portfolio: Portfolio, as_of: date | None = None) -> MarginReport:

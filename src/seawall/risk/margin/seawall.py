@@ -84,6 +84,7 @@ class Seawall(PublishedRules[SeawallParameters]):
     name: ClassVar[str] = "seawall"
     kind: ClassVar[Any] = SeawallParameters
     by_owner: ClassVar[bool] = True
+    moves_collateral: ClassVar[bool] = True
 
     def publish(self, market: MarketView) -> Publication:
         """What the engine enforces of it. Raises InputError for a bad view."""
