@@ -338,6 +338,29 @@ def test_volatilities_of_a_surface(tmp_path):
     run(scenario, tmp_path, options=True, days=7)
 
 
+def test_a_surface_says_nothing_of_an_option_past_its_expiry(tmp_path):
+    """It is live until it is delivered, and a report that still names it is not refused for it."""
+
+    async def scenario(d):
+        names = [row.name for row in d.view.listings.values() if row.base == "ETH"]
+
+        async def told(status=200):
+            surface = msgspec.to_builtins(calibrate(a_chain(d.venue.clock() + 10**9), "svi"))
+            instruments = {name: {"forward": 3_000.0} for name in names}
+            given = {"indexes": {"ETH": 3_000.0}, "instruments": instruments, "surfaces": {"ETH": surface}}
+            return await d.post("/prices", "fay", status=status, **report(d) | given)
+
+        await told()
+        assert (await told())["published"] == ["ETH"]
+        kept = dict(d.view.volatilities)
+        (expiry,) = {row.spec.expiry for row in d.view.listings.values() if row.option and row.base == "ETH"}
+        d.venue.clock.advance(expiry - d.venue.clock() + 10**9)
+        assert (await told())["published"] == ["ETH"]
+        assert d.view.volatilities == kept
+
+    run(scenario, tmp_path, options=True, days=7)
+
+
 def a_chain(time_ns):
     """Quotes around a smile of 60 % with wings, of the venue's expiry and a later one."""
     rows = []

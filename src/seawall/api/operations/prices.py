@@ -240,6 +240,9 @@ class Prices:
             for row in self._live():
                 price = made.get(row.name)
                 if row.base == coin and row.option and price is not None and price.volatility is None:
+                    if self._past(row, now_ms):
+                        del made[row.name]  # its last price stands until it is delivered
+                        continue
                     forward = _forward(row, price, positive(f"indexes.{coin}", report.indexes.get(coin)))
                     years = (row.spec.expiry - found.time_ns) / YEAR_NS
                     volatility = float(surface.volatility(math.log(row.strike() / forward), years))
