@@ -16,6 +16,7 @@ from seawall.risk.margin import Portfolio, convert, model, names, read
 from seawall.risk.margin.parameter_sets import versions
 from seawall.risk.margin.portfolio import Currency, Expiry, Instrument, Market, Order, Position, Underlying
 from seawall.risk.margin.report import rounded
+from seawall.risk.margin.valuation import term_scale
 from seawall.vocabulary.errors import InputError
 
 NOW = 1_784_500_000_000
@@ -189,6 +190,20 @@ def test_a_missing_number_is_refused_by_the_model_that_reads_it(name, path, matc
     with pytest.raises(InputError, match=match) as error:
         model(name).evaluate(convert(changed(path, None)))
     assert "must be" in error.value.rule
+
+
+@pytest.mark.parametrize(("name", "parameters", "field"), [
+    ("deribit-portfolio", {"extended_moves": [-0.5, 0.0, 0.5]}, "parameters.extended_moves"),
+    ("derive-pmrm-2", {"scenarios": []}, "parameters.scenarios"),
+])  # fmt: skip
+def test_parameters_that_leave_no_number_are_refused(name, parameters, field):
+    """A move of 0 made its entry NaN, and the worst of the table nothing."""
+    portfolio = convert(document())
+    with pytest.raises(InputError) as error:
+        model(name).evaluate(msgspec.structs.replace(portfolio, parameters=parameters))
+    assert error.value.field == field
+    with pytest.raises(InputError, match=r"power = 1000\.0: must leave a scale"):
+        term_scale(1.0, 1.0, 1000.0, 0.1, short_at_switch=False)
 
 
 def test_a_portfolio_survives_json():

@@ -281,6 +281,8 @@ def _moves(parameters: DeribitParameters) -> tuple[list[tuple[int, str]], Sequen
 def position_lines(portfolio: Portfolio, parameters: DeribitParameters, positions: Sequence[Position]) -> list[Line]:
     """Positions in both tables. Raises InputError where a number they need is missing."""
     standard, extended = _moves(parameters)
+    if 0.0 in extended:
+        raise InputError("parameters.extended_moves", 0.0, "must not be 0: no fraction of it ends where the range does")
     tails = np.array(extended)
     options = options_among(portfolio, positions)
     pairs = [pair_of(parameters, portfolio.instrument(item).underlying) for item in positions]

@@ -98,7 +98,7 @@ class DeriveParameters(Struct, frozen=True):
     """Everything; `collateral` by underlying, then by currency."""
 
     cash: str
-    scenarios: tuple[Scenario, ...]
+    scenarios: Annotated[tuple[Scenario, ...], msgspec.Meta(min_length=1)]
     volatility_shock: VolatilityShock
     factors: Factors
     basis: Basis

@@ -43,12 +43,16 @@ def term_scale(days: float, floor: float, short_power: float, long_power: float,
     """(30 / max(days, floor))^power: how much more the volatility of a near expiry is shocked.
 
     The short power below 30 days and the long one above; venues differ at exactly 30 days. Raises InputError where
-    neither days nor floor are left.
+    neither days nor floor are left, or the scale is beyond any number.
     """
     if max(days, floor) <= 0:
         raise InputError("dte_floor", floor, "must be above 0 where something expires now")
     short = days < SHORT_TERM_DAYS or (short_at_switch and days == SHORT_TERM_DAYS)
-    return float((SHORT_TERM_DAYS / max(days, floor)) ** (short_power if short else long_power))
+    power = short_power if short else long_power
+    try:
+        return float((SHORT_TERM_DAYS / max(days, floor)) ** power)
+    except OverflowError as error:
+        raise InputError("power", power, f"must leave a scale that a double holds, at {days:g} days") from error
 
 
 def option_values(
