@@ -396,9 +396,13 @@ def test_a_depth_makes_margin_dearer_and_never_cheaper_than_the_parameter(tmp_pa
         await believed(d)
         alone = asked()  # 60 million dollars are the parameter's
         assert await ask(depths={"BTC": 1e12}) == alone
-        assert d.operations.prices.rows()[0]["depth"] == 1e12
+        assert d.operations.prices.rows()[0]["depth"] == 63e6
         assert await ask() == alone and d.operations.prices.depths == {}
-        assert await ask(depths={"BTC": 40e6}) > alone
+        await ask(depths={"BTC": 1.0})  # the first word is one, too
+        assert d.operations.prices.depths == {"BTC": 57e6}
+        for _ in range(7):
+            await ask(depths={"BTC": 40e6})
+        assert asked() > alone
         (said,) = [line for line in status._lines(await d.get("/status")) if line.startswith("prices of BTC")]
         assert "index 60,000.0, depth 40,000,000 dollars, reported" in said
         before = asked()
@@ -424,8 +428,8 @@ def test_a_depth_makes_margin_dearer_and_never_cheaper_than_the_parameter(tmp_pa
 def test_a_restart_knows_what_was_published(tmp_path):
     async def scenario(d):
         await believed(d)
-        await feed(d, 60_010.0, 3_000.0, depths={"ETH": 20e6})
-        await feed(d, 60_010.0, 3_000.0, depths={"ETH": 20e6})
+        await feed(d, 60_010.0, 3_000.0, depths={"ETH": 23e6})
+        await feed(d, 60_010.0, 3_000.0, depths={"ETH": 23e6})
         d.venue.clock.advance(10**10)
         assert (await feed(d, 60_020.0))["published"] == ["BTC"]
         rates = Publication.decode(list(journalled(d))[-1][1]).currencies
@@ -442,7 +446,7 @@ def test_a_restart_knows_what_was_published(tmp_path):
             assert not refused.prices and not refused.published
         again = Prices(d.service, record)
         assert (again.believed, again.times, again.published) == (known.believed, known.times, known.published)
-        assert again.depths == known.depths == {"ETH": 20e6}
+        assert again.depths == known.depths == {"ETH": 23e6}
 
     run(scenario, tmp_path)
 

@@ -18,8 +18,8 @@ publish: a note "rates" has its price, and accounts that hold it are not valued 
 
 Where the engine refuses a publication, the index prices before it stand, and are believed; marks and risk age.
 
-A depth is no price: nothing waits for a second word of it, and it moves by at most `jump` a report, so a bad one makes
-margin dearer by a little for a second. The model holds it to its parameter.
+A depth is no price: nothing waits for a second word of it, and it moves by at most `jump` a report, the first from the
+model's parameter, so a bad one makes margin dearer by a little for a second. The model holds it to its parameter.
 
 An instrument past its expiry is published at its last price until its delivery is journalled: the engine wants whole
 blocks. A premium below one tick is one tick.
@@ -417,11 +417,14 @@ class Prices:
         return found
 
     def _steadied(self, report: Report) -> Report:
-        """The report with depths no further from the last ones than `jump`."""
-        made, jump = dict(report.depths), self.cadence.jump
-        for coin in made.keys() & self.depths.keys():
-            before = self.depths[coin]
-            made[coin] = min(max(made[coin], before * (1 - jump)), before * (1 + jump))
+        """The report with depths no further than `jump` from the last ones, the first from what the model has."""
+        made, jump = {}, self.cadence.jump
+        most = getattr(self.publisher.model, "depth", None)
+        for coin, depth in report.depths.items():
+            before = self.depths.get(coin)
+            if most is not None:  # what is above it counts as it, and a fall is not to begin higher
+                before = most(coin) if before is None else min(before, most(coin))
+            made[coin] = depth if before is None else min(max(depth, before * (1 - jump)), before * (1 + jump))
         return msgspec.structs.replace(report, depths=made)
 
     def _believe(self, numbers: Mapping[Key, float], report: Report, now_ms: int) -> None:

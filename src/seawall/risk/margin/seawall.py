@@ -92,6 +92,10 @@ class Seawall(PublishedRules[SeawallParameters]):
 
         return publish_seawall(market, self)
 
+    def depth(self, underlying: str) -> float:
+        """Dollars of a block that count as depth at most: where a published one starts from. Raises InputError."""
+        return self.fitted().of(underlying).depth
+
     def known(self, portfolio: Portfolio, as_of: date | None = None) -> ParameterSet[SeawallParameters]:
         """The parameters in force; the first also for the days before it, where nobody published another."""
         day = day_of(portfolio) if as_of is None else as_of
