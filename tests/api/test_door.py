@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import resource
+import socket
 import ssl
 import time
 from contextlib import asynccontextmanager
@@ -15,10 +18,11 @@ from certificates import certificate
 from dev_venue import dev_venue
 
 from seawall.api import door as doors
+from seawall.api import web
 from seawall.api.door import Door
 from seawall.api.serving import _litestar
 from seawall.api.session import OUTBOX_BYTES, Session
-from seawall.api.sockets import free_port, until_listening
+from seawall.api.sockets import connections_most, free_port, until_listening
 from seawall.api.web import WebServer
 from seawall.cli.bench_clients import Process, load
 from seawall.node.configuration import Listening
@@ -302,3 +306,45 @@ def test_a_look_that_fails_is_answered_and_the_venue_goes_on(venue, monkeypatch)
     monkeypatch.undo()
     assert venue.result("private/get_account_summary", ALICE, currency="BTC")["currency"] == "BTC"
     assert venue.service.sequencer.dead is None
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_connections_that_say_nothing_leave_descriptors_to_the_journal(venue, tmp_path, monkeypatch, encrypted):
+    """Whoever only connects could else take every descriptor, and the writer dies when it opens its next segment."""
+    monkeypatch.setattr(web, "connections_most", lambda: 40)
+    ours = certificate(tmp_path, "ours", authority=True)
+    certificate(tmp_path, "server", ours)
+    tls = Tls(str(tmp_path / "server.pem"), str(tmp_path / "server.key")) if encrypted else Tls()
+
+    async def scenario():
+        port = free_port("127.0.0.1")
+        server = WebServer(Door(venue.service), Listening("127.0.0.1", port, tls))
+        serving = asyncio.create_task(server.serve())
+        await until_listening("127.0.0.1", port)
+        before = len(os.listdir("/proc/self/fd"))
+        held = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+        await asyncio.sleep(0.5)
+        assert len(os.listdir("/proc/self/fd")) - before - len(held) <= 20  # half of them are one address's
+        for one in held:
+            one.close()
+        await asyncio.sleep(0.2)
+        shown = ssl.create_default_context(cafile=tmp_path / "ours.pem") if encrypted else None
+        for _ in range(50):  # those that went made room
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=shown)
+            writer.close()
+        async with aiohttp.ClientSession() as client:
+            url = f"http{'s' if encrypted else ''}://127.0.0.1:{port}/api/v2/public/test"
+            async with client.get(url, ssl=shown or True) as answer:
+                assert (await answer.json())["result"]["version"]
+        server.stop()
+        await serving
+
+    asyncio.run(scenario())
+
+
+def test_the_limit_of_descriptors_is_raised_and_half_of_it_is_never_connections(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    told = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
+    assert connections_most() == (4096 - 256) // 2
+    assert told == [(4096, 4096)]

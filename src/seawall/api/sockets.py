@@ -2,9 +2,31 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
+from typing import Final
 
 from seawall.vocabulary.errors import InputError
+
+BACKLOG: Final = 1024
+"""Connections that may wait to be taken."""
+
+KEPT_BACK: Final = 256
+"""Descriptors that connections leave alone."""
+
+
+def connections_most() -> int:
+    """How many connections a door may have at once, once the process may have all descriptors the machine allows it.
+
+    Half of what is not kept back, as one may want another towards a venue behind. The journal opens a file for each of
+    its segments: connections that had every descriptor would be the writer's end.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # a hard limit beyond what the kernel takes
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    allowed = soft if soft != resource.RLIM_INFINITY else 1 << 20
+    return max(allowed - KEPT_BACK, allowed // 2) // 2
 
 
 def free_port(host: str) -> int:
@@ -13,6 +35,20 @@ def free_port(host: str) -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen at each address of a host. Raises InputError where that cannot be."""
+    made: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            made.append(socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG))
+            made[-1].setblocking(False)
+    except OSError as error:
+        for one in made:
+            one.close()
+        raise InputError("host", host, f"cannot be listened at: {error}") from error
+    return made
 
 
 def taken(host: str, port: int) -> bool:

@@ -5,9 +5,12 @@ decision record for what that is worth.
 """
 
 import asyncio
+import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -17,7 +20,7 @@ from msgspec import UNSET
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call
 from seawall.api.session import Session
-from seawall.api.sockets import read_ahead
+from seawall.api.sockets import connections_most, listen, read_ahead
 from seawall.node.configuration import Listening
 
 CLOSE_S: Final = 2.0
@@ -25,6 +28,12 @@ CLOSE_S: Final = 2.0
 
 IDLE_S: Final = 75.0
 """How long a connection may take for the head of a request, its first or the next."""
+
+HANDSHAKE_S: Final = 20.0
+"""How long the handshake of TLS may take."""
+
+BREATH_S: Final = 0.1
+"""Between two tries to take a connection, where one failed."""
 
 TARGET_MAX: Final = 256 << 10
 """Bytes of a path and query: a request may be put there whole, and is answered like any other if it is too long."""
@@ -64,12 +73,21 @@ class Asked:
 class _Connection(web.RequestHandler):
     """What is no HTTP is answered as all else is, and does not fill the log."""
 
-    __slots__ = ()
+    __slots__ = ("_gone",)
+
+    def __init__(self, manager: web.Server, gone: Callable[[], None], **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._gone = gone
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See the base class."""
         super().connection_made(transport)
         read_ahead(transport, AHEAD)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """See the base class."""
+        super().connection_lost(exc)
+        self._gone()
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -91,8 +109,67 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+    def connection(self, gone: Callable[[], None]) -> web.RequestHandler:
+        """What talks to one peer; `gone` is called when it does no more."""
+        return _Connection(self, gone, loop=self._loop, **self._kwargs)
+
+
+class _Taken:
+    """Connections that are there, from the moment they are accepted: so many in all, half of them of one address.
+
+    Each takes a descriptor, be it that nothing is ever said on it, not even the handshake of TLS.
+    """
+
+    def __init__(self, server: _Server, context: ssl.SSLContext | None, most: int) -> None:
+        self._server, self._context, self._most = server, context, most
+        self._hosts: Counter[str] = Counter()
+        self._all = 0
+        self._shaking: set[asyncio.Task[None]] = set()
+
+    async def accept(self, listening: socket.socket) -> None:
+        """Take who comes, or close on it where there are too many."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                peer, address = await loop.sock_accept(listening)
+            except OSError as error:  # gone again, or no descriptor left after all
+                structlog.get_logger().warning("a connection could not be taken", error=repr(error))
+                await asyncio.sleep(BREATH_S)
+                continue
+            host = str(address[0])
+            if self._all >= self._most or self._hosts[host] >= max(1, self._most // 2):
+                peer.close()
+                continue
+            self._all += 1
+            self._hosts[host] += 1
+            task = loop.create_task(self._shake_hands(peer, host))
+            self._shaking.add(task)
+            task.add_done_callback(self._shaking.discard)
+
+    async def _shake_hands(self, peer: socket.socket, host: str) -> None:
+        made: list[web.RequestHandler] = []
+
+        def connection() -> web.RequestHandler:
+            made.append(self._server.connection(partial(self._left, host)))
+            return made[-1]
+
+        seconds = None if self._context is None else HANDSHAKE_S
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                connection, peer, ssl=self._context, ssl_handshake_timeout=seconds
+            )
+        except BaseException as error:
+            peer.close()
+            if not made or made[0].transport is None:  # else it is told that it is lost
+                self._left(host)
+            if not isinstance(error, OSError | asyncio.CancelledError):
+                raise
+
+    def _left(self, host: str) -> None:
+        self._all -= 1
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
 
 
 class WebServer:
@@ -113,9 +190,15 @@ class WebServer:
         )
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await runner.setup()
-        door = self._door
-        await web.TCPSite(runner, door.host, door.port, ssl_context=encryption(door), backlog=1024).start()
+        taken = _Taken(server, encryption(self._door), connections_most())
+        listening = listen(self._door.host, self._door.port)
+        accepting = [asyncio.create_task(taken.accept(one)) for one in listening]
         await self._ended.wait()
+        for task in accepting:
+            task.cancel()
+        await asyncio.gather(*accepting, return_exceptions=True)
+        for one in listening:
+            one.close()
         await runner.cleanup()
 
     def stop(self) -> None:
