@@ -15,9 +15,12 @@ from seawall.api.access import SESSIONS_MAX, TOKENS_MAX, WINDOW_MS, Access, Fail
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
 from seawall.api.keystore import KEY_NAME, STORE_NAME, Key, Keystore, Operator
+from seawall.api.rates import Rates
 from seawall.api.rpc import Call, parse
 from seawall.api.session import Session
 from seawall.api.web import Asked
+from seawall.node.configuration import Rate
+from seawall.node.configuration import Rates as Limits
 from seawall.vocabulary.errors import InputError, JournalError
 
 NOW = 1_772_438_400_000
@@ -165,6 +168,28 @@ def test_repetition_over_http_is_refused_for_what_trades_only(venue):
     assert code(from_header, venue.service, request, b"", "private/buy", {}) == 13004
 
 
+def test_a_signed_request_that_was_overheard_logs_nobody_in(venue):
+    """Its bytes are those of a login whose `data` is the rest of the request; a handshake's are a login as they are."""
+    now, request = venue.clock() // 10**6, Scoped("")
+    text = f"{now}\nn\n{request.method}\n{request.target}\n\n"
+    given = {"client_id": "key-alice", "timestamp": now, "signature": sign("secret-alice", text)}
+    for nonce, data in (("n", text.split("\n", 2)[2]), (text.split("\n", 1)[1][:-1], "")):
+        answer = venue.call("public/auth", grant_type="client_signature", nonce=nonce, data=data, **given)
+        assert (answer["error"]["code"], "line breaks" in answer["error"]["data"]["reason"]) == (-32602, True)
+    request.headers["authorization"] = header("secret-alice", now, request)
+    assert from_header(venue.service, request, b"", "", {}).account == ALICE
+    assert code(from_header, venue.service, request, b"", "", {}) == 13004
+
+
+@pytest.mark.parametrize("token", [5, [], {}, True])
+def test_a_token_that_is_no_text_is_a_wrong_parameter_and_no_defect(venue, token):
+    for name in ("public/get_time", "private/get_positions"):
+        error = venue.call(name, access_token=token)["error"]
+        assert (error["code"], error["data"]["param"]) == (-32602, "access_token")
+    assert venue.call("public/get_time", access_token=None)["result"]
+    assert venue.call("private/get_positions", access_token=None)["error"]["code"] == 13009
+
+
 def test_basic_and_bearer(venue):
     good = base64.b64encode(b"key-alice:secret-alice").decode()
     assert from_header(venue.service, Scoped(f"Basic {good}"), b"", "x", {}).account == ALICE
@@ -277,7 +302,10 @@ def test_a_token_for_an_address_is_good_from_there(access):
     assert code(access.bearer, token, time.time()) == 13009
     refresh = access.issue(access.identity(access.login("id", "secret"), "ip:10.1.2.0/24"))["refresh_token"]
     assert code(access.refresh, refresh, time.time(), "", "10.1.3.3:1234") == 13009
-    assert access.refresh(refresh, time.time(), "", "10.1.2.3:1").network is not None
+    wide = access.refresh(refresh, time.time(), "ip:0.0.0.0/0", "10.1.2.3:1")  # who is let in opens no other door
+    token = access.issue(wide)["access_token"]
+    assert access.bearer(token, time.time(), "10.1.2.3:1").account == ALICE
+    assert code(access.bearer, token, time.time(), "10.1.3.3:1") == 13009
     nowhere = access.issue(access.identity(access.login("id", "secret"), "ip:somewhere"))["access_token"]
     assert code(access.bearer, nowhere, time.time(), "10.1.2.3:1") == 13009
 
@@ -459,6 +487,14 @@ def test_failures_are_forgotten_after_a_minute_and_counted_by_network():
     assert [bool(failures.note("10.0.0.1:9", now)) for now in (0, 1, 2, 3)] == [False, False, False, True]
     assert not failures.note("10.0.0.1:9", 61)
     assert [bool(failures.note(f"[2001:db8::{host}]:1", 0)) for host in (1, 2, 3, 4)] == [False] * 3 + [True]
+
+
+def test_rates_of_those_not_logged_in_are_by_network(venue):
+    rates = Rates(Limits(Rate(), Rate(1e-9, 2)))
+    for address in ("[2001:db8::1]:5", "[2001:db8::2]:5"):
+        rates.take(Session(address, websocket=False), -1, trading=False)
+    assert code(rates.take, Session("[2001:db8::3]:5", websocket=False), -1, trading=False) == 10028
+    rates.take(Session("[2001:db8:1::3]:5", websocket=False), -1, trading=False)
 
 
 def test_memory_of_failures_tokens_and_refreshes_is_bounded(access, monkeypatch):

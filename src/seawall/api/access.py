@@ -36,6 +36,9 @@ SESSIONS_MAX: Final = 16
 TOKENS_MAX: Final = 512
 """Of a key; the oldest dies for the next."""
 
+NETWORKS_MAX: Final = 8
+"""That one login is narrowed to, one after the other."""
+
 SIGNATURES_MAX: Final = 65_536
 """Of a key, remembered against repetition."""
 
@@ -108,7 +111,8 @@ class Identity:
     rights: frozenset[str]
     ends: float
     login: Login | None = None
-    network: Any = None
+    networks: tuple[Any, ...] = ()
+    """It may come from what is in all of them; a token got from a narrowed one is no wider."""
     limited: bool = False
     """Whether `expires:` was asked for: then all that it began ends with it."""
 
@@ -154,7 +158,7 @@ class Failures:
 
     def note(self, client: str, now: float) -> float:
         """Count one; returns the seconds to wait where it was too many, else 0."""
-        address = _counted(host_of(client))
+        address = counted(host_of(client))
         count, since = self._rows.pop(address, (0, now))
         if not 0 <= now - since < self.window_s:
             count, since = 0, now
@@ -228,13 +232,13 @@ class Access:
         asked = Scope.parse(scope)
         held = held_by(login.key)
         rights = held if asked.rights is None else held & asked.rights
-        network = _network(asked.address) if asked.address else None
+        networks = (_network(asked.address),) if asked.address else ()
         if asked.session:
             self._count_session(login.key.id, asked.session, now)
             login.session, login.connection = asked.session, None
             login.sid = login.sid or secrets.token_hex(8)
         ends = now + (asked.lifetime_s or LIFETIME_S)
-        return Identity(login.key, rights, ends, login, network, bool(asked.lifetime_s))
+        return Identity(login.key, rights, ends, login, networks, bool(asked.lifetime_s))
 
     def check(self, identity: Identity, now: float, client: str = "") -> None:
         """Raise RpcError 13009 unless an identity holds now and may come from there."""
@@ -295,16 +299,20 @@ class Access:
         """Another identity of the same login, with at most the rights of the old one."""
         asked = Scope.parse(scope)
         rights = old.rights if asked.rights is None else old.rights & asked.rights
-        network = _network(asked.address) if asked.address else old.network
+        networks = old.networks
+        if asked.address and (network := _network(asked.address)) not in networks:
+            networks = (*networks, network)
+            if len(networks) > NETWORKS_MAX:
+                raise RpcError(13021, reason=f"a login is narrowed to at most {NETWORKS_MAX} networks")
         ends = now + (asked.lifetime_s or LIFETIME_S)
-        return Identity(old.key, rights, ends, old.login, network, bool(asked.lifetime_s))
+        return Identity(old.key, rights, ends, old.login, networks, bool(asked.lifetime_s))
 
     def fork(self, old: Identity, session: str, now: float) -> Identity:
         """A named session beside the one of a refresh token. Raises RpcError 12003 for too many."""
         self._count_session(old.key.id, session, now)
         secret = old.login.secret if old.login is not None else old.key.secret
         login = Login(old.key, secret, session, secrets.token_hex(8))
-        return Identity(old.key, old.rights, now + LIFETIME_S, login, old.network)
+        return Identity(old.key, old.rights, now + LIFETIME_S, login, old.networks)
 
     def end(self, login: Login) -> None:
         """Every token of a login dies."""
@@ -371,9 +379,9 @@ def _good_from(key: Key, client: str) -> bool:
 
 
 def _may_come(identity: Identity, client: str) -> bool:
-    """Both count: the networks of the key, whose tokens are good nowhere else, and the one asked for with a token."""
-    network = identity.network
-    return _good_from(identity.key, client) and (network is None or _within(host_of(client), [network]))
+    """Both count: the networks of the key, whose tokens are good nowhere else, and those asked for with a token."""
+    host = host_of(client)
+    return _good_from(identity.key, client) and all(_within(host, [network]) for network in identity.networks)
 
 
 def host_of(client: str) -> str:
@@ -422,7 +430,8 @@ def _within(host: str, networks: list[Any]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-def _counted(host: str) -> str:
+@functools.lru_cache(maxsize=4_096)
+def counted(host: str) -> str:
     """What failures are counted by: an address, of the sixth version the /64 it is in."""
     address = _address(host)
     if address is None or address.version == 4:

@@ -10,7 +10,7 @@ import structlog
 from seawall.api.access import Access, Identity
 from seawall.api.errors import RpcError
 from seawall.api.rates import Rates
-from seawall.api.rpc import METHODS, Call, Envelope, Method, from_query, parameters
+from seawall.api.rpc import METHODS, Call, Envelope, Method, Parameters, from_query, parameters
 from seawall.api.session import Session
 from seawall.node.sequencer import Withdrawn
 from seawall.vocabulary.errors import SeawallError
@@ -18,10 +18,10 @@ from seawall.vocabulary.errors import SeawallError
 _TOKEN: Final = b'"access_token"'
 
 
-class _Token(msgspec.Struct):
+class _Token(Parameters, frozen=True):
     """The one parameter that any call may carry."""
 
-    access_token: str = ""
+    access_token: str | None = None
 
 
 class Answering:
@@ -82,7 +82,7 @@ class Answering:
         session: Session = call.session
         identity: Identity | None = session.identity
         if _TOKEN in bytes(raw):
-            token = msgspec.json.decode(raw, type=_Token).access_token
+            token = parameters(_Token, raw).access_token
             identity = self.access.bearer(token, time.time(), session.address) if token else identity
         if row.scope:
             self._authorize(identity, row, session)

@@ -38,7 +38,8 @@ def _signed(access: Access, asked: Asked, body: bytes, name: str, rest: str, now
     stamp, nonce = fields.get("ts", ""), fields.get("nonce", "")
     head = f"{stamp}\n{nonce}\n{asked.method}\n{asked.target}\n".encode(errors="surrogatepass")
     row = METHODS.get(name)
-    changes = row is not None and row.scope.endswith(":read_write")
+    # without a name it is the handshake of a WebSocket, which is logged in by it
+    changes = not name or (row is not None and row.scope.endswith(":read_write"))
     return access.signed(
         fields.get("id", ""), stamp, head + body + b"\n", fields.get("sig", ""), now_ms, asked.client, changes=changes
     )

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from seawall.api.access import host_of
+from seawall.api.access import counted, host_of
 from seawall.api.errors import RpcError
 from seawall.node.configuration import Rate
 from seawall.node.configuration import Rates as Limits
@@ -58,7 +58,7 @@ class Rates:
         setting = self.settings.trading if trading else self.settings.other
         if not setting.rate:
             return
-        key = (account if account >= 0 else host_of(session.address), trading)
+        key = (account if account >= 0 else counted(host_of(session.address)), trading)
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = Bucket(setting.rate, setting.burst)

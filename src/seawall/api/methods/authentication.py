@@ -58,6 +58,9 @@ def auth(service: Any, call: Call, params: Auth) -> dict[str, Any]:
         identity = _new(access, call, login, params.scope, now)
     else:
         stamp = str(_given(params, "timestamp"))
+        for name in ("nonce", "data"):  # with line breaks the same bytes would be a signed HTTP request's: see access
+            if "\n" in getattr(params, name):
+                raise invalid(name, "must have no line breaks")
         message = f"{stamp}\n{params.nonce}\n{params.data}".encode(errors="surrogatepass")
         login = access.signed(
             _given(params, "client_id"), stamp, message, _given(params, "signature"), service.clock_ms(), client
