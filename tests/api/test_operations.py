@@ -140,6 +140,17 @@ def test_only_an_operator_asks_for_keys_but_others_revoke(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_a_key_stays_revoked_though_an_older_keystore_comes_back(tmp_path):
+    async def scenario(d):
+        await d.post("/keys", "rita", action="revoke", id="key-alice", reason="stolen")
+        keys = d.service.access.keys
+        keys["key-alice"].revoked = False  # as a file that could not be written, or one from a backup, has it
+        type(d.operations)(d.service, d.operations.settings, d.operations.record)
+        assert (keys["key-alice"].enabled, keys["key-bob"].enabled) == (False, True)
+
+    run(scenario, tmp_path)
+
+
 def test_bad_tokens_are_told_to_wait(tmp_path):
     async def scenario(d):
         codes = []

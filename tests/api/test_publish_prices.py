@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dev_venue import ENVIRONMENT, START
 from operations_venue import desk
 
+from seawall.api.keystore import STORE_NAME
 from seawall.api.operations.prices import BEHIND_MS, Prices
 from seawall.api.operations.record import Record
 from seawall.cli import status
@@ -659,3 +660,26 @@ def test_a_venue_whose_prices_stop_takes_what_reduces_and_nothing_else(tmp_path)
         assert limit["row"][0] == str(round(LATE_S * 10**9))
     finally:
         venue.stop()
+
+
+def test_a_lost_keystore_is_not_begun_anew_by_itself(tmp_path):
+    """Else whoever has the first operator's token registers approvers of their own, and signs what they like."""
+    venue = RealVenue(tmp_path)
+    approvers = [{"person": n, "role": "risk", "key": key.public.vkey} for n, key in venue.keys.items()]
+    assert venue.post("/people", action="setup", approvers=approvers, reason="the first day")["done"]
+    venue.stop()
+    home = tmp_path / "data"
+    kept = (home / STORE_NAME).rename(tmp_path / "elsewhere")
+    command = [sys.executable, "-c", START, "serve", "--config", str(tmp_path / "seawall.toml")]
+    lost = subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    assert lost.returncode == 2 and "keystore" in lost.stderr and "put it back" in lost.stderr
+    assert not (home / STORE_NAME).exists()
+    kept.rename(home / STORE_NAME)
+    venue = RealVenue(tmp_path)  # and the start that was refused was stopped cleanly
+    assert "unclean=True" not in venue.log.read_text() and len(venue.get("/people")["approvers"]) == 3
+    venue.stop()
+    (home / STORE_NAME).unlink()
+    (home / "keystore.anew").touch()
+    venue = RealVenue(tmp_path)
+    assert venue.get("/people")["approvers"] == [] and not (home / "keystore.anew").exists()
+    venue.stop()

@@ -24,7 +24,7 @@ import seawall.api.methods
 from seawall.api.access import SCOPES, Access
 from seawall.api.commands import packed
 from seawall.api.door import Door
-from seawall.api.keystore import Key, Keystore
+from seawall.api.keystore import STORE_NAME, Key, Keystore
 from seawall.api.memory import Memory, resume
 from seawall.api.operations.app import operations_app
 from seawall.api.operations.operations import Operations, Settings
@@ -50,6 +50,9 @@ TICK_S: Final = 1.0
 
 TIME_S: Final = 30.0
 """A quiet venue journals at least this often that time passes, so that timers run out without orders."""
+
+ANEW_NAME: Final = "keystore.anew"
+"""A file that says on purpose, once, that a lost keystore is to be begun anew, with nobody and no keys in it."""
 
 OPENING_STEPS: Final = 10
 """Of the market before the doors open: its makers quote a share of the listings at each."""
@@ -119,7 +122,11 @@ class Venue:
         self.node = await asyncio.to_thread(
             lambda: Node.start(configuration, time.time_ns, witness, listener=hear, resume=resumed)
         )
-        store = Keystore.open(configuration.home_folder, self._passphrase)
+        try:
+            store = self._keystore(configuration.home_folder)
+        except InputError:
+            await asyncio.to_thread(self.node.stop)  # it was sound, and is to come up as it was
+            raise
         self.service = Service(self.node, memory.view, loop.call_soon_threadsafe, Access(store), configuration.rates)
         self.service.listeners.append(self._heard)
         settings = Settings(
@@ -148,6 +155,19 @@ class Venue:
         _collect_rarely()
         await self._listen(WebServer(self.door, self.trading), self.trading)
         await self._listen(_litestar(operations_app(self.operations), self.operations_at), self.operations_at)
+
+    def _keystore(self, home: Path) -> Keystore:
+        """People and keys. Raises InputError where they do not open, and where the journal knows that there were some.
+
+        Whoever comes first to a new one registers all approvers, so one that was lost is not begun anew by itself.
+        """
+        anew = home / ANEW_NAME
+        if self.market is None and self.memory.record.set_up and not (home / STORE_NAME).exists() and not anew.exists():
+            rule = f"is not there, and people were registered: put it back, with its key, or make {ANEW_NAME} beside it"
+            raise InputError("keystore", str(home / STORE_NAME), rule)
+        store = Keystore.open(home, self._passphrase)
+        anew.unlink(missing_ok=True)
+        return store
 
     async def _begin(self, store: Keystore) -> None:
         """What is to be done once the writer runs and before anybody may connect."""

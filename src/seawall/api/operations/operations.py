@@ -97,6 +97,8 @@ class Operations:
         glass = self.registry.break_glass
         if glass is not None and not glass.used:
             glass.used = record.break_glass.get(glass.key, "")  # the journal knows it, whatever became of the file
+        for id_ in record.revoked & self.registry.keys.keys():
+            self.registry.keys[id_].revoked = True
         service.listeners.append(lambda group, _: record.take(group))
         self.prices = Prices(service, record)
         self.governance = Governance(self, record)

@@ -61,6 +61,10 @@ class Record:
         """Proposals that were journalled and not yet executed or withdrawn: document, canonical text, seq."""
         self.break_glass: dict[str, str] = {}
         """Break-glass keys that were used, and for which proposal."""
+        self.set_up = False
+        """Whether approvers were registered: from then on a keystore that is not there was lost."""
+        self.revoked: set[str] = set()
+        """Trading keys that people revoked; a keystore that could not be written, or is older, may not know it."""
         self.published = 0
         """When marks and risk were last published (nanoseconds)."""
         self.prices: dict[bytes, tuple[bytes, int]] = {}
@@ -142,6 +146,9 @@ class Record:
                 self._of_margin(document, people, now)
         elif kind == "operation":
             self.proposed.pop(str(note.get("proposal", "")), None)
+            self.set_up |= note.get("action") == "setup"
+            if note.get("action") == "key.revoke":
+                self.revoked.add(str(note.get("key")))
             self._log(seq, now, str(note.get("action")), str(note.get("by")), note)
             self._of_margin(note, [], now)
 
