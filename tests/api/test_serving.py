@@ -52,6 +52,27 @@ def test_what_was_acknowledged_outlives_a_kill_and_a_client_id_is_placed_once(tm
         assert other["order_id"] != placed["order_id"]
 
 
+def test_a_lost_disk_is_made_anew_from_the_shell(tmp_path):
+    """Not unasked, as it may only be unmounted; and `verify` promises no repair that the start refuses."""
+    data = tmp_path / "venue"
+    DevVenue(data).stop()
+    for file in (data / "b").iterdir():
+        file.unlink()
+
+    def run(*words):
+        command = [sys.executable, "-c", START, *map(str, words)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
+
+    refused = run("serve", "--dev", "--port", 0, "--data", data)
+    assert refused.returncode == 2 and str(data / "b") in refused.stderr
+    told = run("verify", data).stdout
+    assert "--rebuild" in told and "puts this right" not in told
+    with dev_venue(data, "--rebuild") as venue:
+        assert venue.get("public/test")["result"]
+        assert venue.stop() == 0
+    assert verify(folders_of(data)).ok and any((data / "b").iterdir())
+
+
 def test_what_cannot_be_is_answered_with_an_error_document(tmp_path):
     with dev_venue(tmp_path / "venue") as venue:
         assert venue.get("public/nothing")["error"]["code"] == -32601

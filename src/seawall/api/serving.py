@@ -80,6 +80,8 @@ class Venue:
         self._keeper = Keeper(configuration, on=not market)
         self.market: LiveMarket | None = None
         """What a dev venue trades against; a real one makes no prices."""
+        self.rebuild = False
+        """Whether a copy of the journal whose folder is empty is lost, and to be made anew."""
         self.ended = asyncio.Event()
         self.people: list[dict[str, Any]] = []
         self.unclean = False
@@ -120,7 +122,9 @@ class Venue:
             resumed = partial(resume, configuration, memory)
             configuration = msgspec.structs.replace(configuration, snapshot_frames=0)
         self.node = await asyncio.to_thread(
-            lambda: Node.start(configuration, time.time_ns, witness, listener=hear, resume=resumed)
+            lambda: Node.start(
+                configuration, time.time_ns, witness, rebuild=self.rebuild, listener=hear, resume=resumed
+            )
         )
         try:
             store = self._keystore(configuration.home_folder)

@@ -41,6 +41,10 @@ def serve(
     upstream_keys: Annotated[
         Path | None, typer.Option(help="Desk mode: TOML file with our keys at the venue; kept sealed from then on.")
     ] = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Make the copy whose folder is empty anew: its disk is lost, not unmounted."),
+    ] = False,
     passphrase: Passphrase = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
     as_json: Annotated[bool, typer.Option("--json", help="The line that says it is ready is JSON anyway.")] = False,
@@ -54,9 +58,9 @@ def serve(
         settings = _settings(dev, data, config, market, port, ops_port, rate_limits, upstream)
         settings = _behind(settings, upstream, enforce)
         if settings.upstream.url:
-            status = _serve_desk(settings, upstream_keys, passphrase, dev=dev)
+            status = _serve_desk(settings, upstream_keys, passphrase, dev=dev, rebuild=rebuild)
         else:
-            status = _serve(settings, market if dev else "", passphrase)
+            status = _serve(settings, market if dev else "", passphrase, rebuild=rebuild)
     except InputError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -118,7 +122,9 @@ def _behind(settings: "Configuration", upstream: str | None, enforce: bool | Non
     return msgspec.structs.replace(settings, upstream=given)
 
 
-def _serve_desk(settings: "Configuration", keys: Path | None, passphrase: Path | None, *, dev: bool) -> int:
+def _serve_desk(
+    settings: "Configuration", keys: Path | None, passphrase: Path | None, *, dev: bool, rebuild: bool
+) -> int:
     import uvloop
 
     load_kernels(settings.engine)
@@ -130,6 +136,7 @@ def _serve_desk(settings: "Configuration", keys: Path | None, passphrase: Path |
     async def run() -> int:
         credentials = read_credentials(keys) if keys is not None else None
         venue = DeskVenue(settings, credentials, dev=dev, passphrase=first_line(passphrase))
+        venue.rebuild = rebuild
         await venue.run(_ready)
         return 1 if venue.node.dead else 0
 
@@ -141,7 +148,7 @@ def _ready(line: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _serve(settings: "Configuration", market: str, passphrase: Path | None) -> int:
+def _serve(settings: "Configuration", market: str, passphrase: Path | None, *, rebuild: bool) -> int:
     import uvloop
 
     load_kernels(settings.engine)
@@ -151,6 +158,7 @@ def _serve(settings: "Configuration", market: str, passphrase: Path | None) -> i
 
     async def run() -> int:
         venue = Venue(settings, market, passphrase=first_line(passphrase))
+        venue.rebuild = rebuild
         await venue.run(_ready)
         return 1 if venue.node.dead else 0
 

@@ -41,12 +41,14 @@ def _verify(
     if checkpoint is None and (public_key is not None or archive is not None):
         raise InputError("--checkpoint", None, "must be given with --public-key or --archive")
     folders = folders_from(data, mirror, config).folders
-    found = pages(check(folders))
+    found = pages(check(folders), folders)
     return found if checkpoint is None else _against(found, folders, checkpoint, public_key, archive)
 
 
-def pages(found: "Verification") -> Answer:
-    """What a verification found."""
+def pages(found: "Verification", folders: tuple[Path, ...] = ()) -> Answer:
+    """What a verification found; of `folders`, which hold nothing."""
+    from seawall.journal import holds_journal
+
     damage: list[dict[str, Any]] = [
         {
             "folder": str(one.folder),
@@ -75,6 +77,8 @@ def pages(found: "Verification") -> Answer:
     ]
     if found.corrupt:
         lines.append(f"corrupt: {found.corrupt}")
+    elif empty := [str(folder) for folder in folders if damage and not holds_journal((folder,))]:
+        lines.append(f"{', '.join(empty)} holds nothing: mount its disk, or if that is lost start once with --rebuild")
     elif damage:
         lines.append("opening the journal puts this right from the other copy")
     lines.append("both copies are sound" if found.ok else f"first bad frame: {found.first_bad_frame}")
