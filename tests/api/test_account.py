@@ -527,7 +527,7 @@ def test_subaccounts_are_those_of_the_same_owner(venue):
         command(Kind.MEMBER, account=ALICE, order_id=owner),
         command(Kind.MEMBER, account=BOB, order_id=owner),
     )
-    found = venue.result("private/get_subaccounts", BOB, with_portfolio=True)
+    found = venue.result("private/get_subaccounts", ALICE, with_portfolio=True)
     assert [(item["id"], item["type"]) for item in found] == [(ALICE, "main"), (BOB, "subaccount")]
     assert found[0]["portfolio"]["btc"]["balance"] == 100.0
     venue.buy(BOB, 100, 59_000.0)
@@ -536,6 +536,14 @@ def test_subaccounts_are_those_of_the_same_owner(venue):
     assert venue.result("private/get_account_summaries", ALICE, subaccount_id=BOB)["id"] == BOB
     assert venue.error("private/get_account_summaries", ALICE, subaccount_id=CAROL)["code"] == 13021
     assert venue.error("private/get_positions", CAROL, subaccount_id=ALICE)["code"] == 13021
+    # a key acts for one account: who trades on a subaccount does not see the main one, nor those beside it
+    (own,) = venue.result("private/get_subaccounts", BOB, with_portfolio=True)
+    assert (own["id"], own["type"]) == (BOB, "subaccount")
+    details = venue.result("private/get_subaccounts_details", BOB, currency="BTC", with_open_orders=True)
+    assert [item["uid"] for item in details] == [BOB]
+    for method in ("private/get_account_summaries", "private/get_positions", "private/get_transaction_log"):
+        asked = {"currency": "BTC"} if method.endswith("log") else {}
+        assert venue.error(method, BOB, subaccount_id=ALICE, **asked)["code"] == 13021
 
 
 def test_what_the_venue_has_not_says_so(venue):

@@ -3,6 +3,10 @@
 import pytest
 from api_venue import ALICE, BOB, PERPETUAL, PRICE, START_NS, Venue
 
+from seawall.api import rates
+from seawall.node.configuration import Rate
+from seawall.node.configuration import Rates as Limits
+
 
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory):
@@ -163,3 +167,22 @@ def test_a_trade_says_what_it_gained(venue):
         "trades"
     ]
     assert trade["profit_loss"] == pytest.approx(-gained, abs=1e-8)
+
+
+@pytest.mark.parametrize(("method", "asked"), [
+    ("private/get_open_orders", {}),
+    ("private/get_open_orders_by_currency", {"currency": "BTC"}),
+    ("private/get_open_orders_by_instrument", {"instrument_name": PERPETUAL}),
+    ("private/get_open_orders_by_label", {"currency": "BTC"}),
+    ("private/get_subaccounts_details", {"currency": "BTC", "with_open_orders": True}),
+])  # fmt: skip
+def test_a_list_of_open_orders_costs_by_its_length(venue, monkeypatch, method, asked):
+    """Thousands of them take the loop from everybody for as long as a hundred other requests."""
+    monkeypatch.setattr(rates, "ROWS", 2)
+    for _ in range(5):
+        venue.buy(ALICE, 10, 50_000.0)
+    venue.service.rates = rates.Rates(Limits(Rate(), Rate(1e-9, 6)))
+    for _ in range(2):  # each one credit and two
+        assert venue.result(method, ALICE, **asked)
+    assert venue.error(method, ALICE, **asked)["code"] == 10028
+    assert venue.result(method, BOB, **asked) is not None

@@ -83,8 +83,9 @@ def currency_number(service: Service, name: str) -> int:
 
 
 def family(service: Service, account: int) -> list[int]:
-    """An account and those of the same beneficial owner, in order; the first is the main one."""
-    return service.view.arrangements.family(account)
+    """The accounts that one may look at: of the main one those of its beneficial owner, of any other itself alone."""
+    numbers = service.view.arrangements.family(account)
+    return numbers if numbers[0] == account else [account]
 
 
 def _whose(service: Service, call: Call, subaccount: int | None) -> int:
@@ -128,7 +129,7 @@ def _owner(service: Service, account: int, *, extended: bool) -> dict[str, Any]:
         "username": client.name,
         "email": "",
         "system_name": client.name,
-        "type": "main" if family(service, account)[0] == account else "subaccount",
+        "type": "main" if service.view.arrangements.family(account)[0] == account else "subaccount",
         "creation_timestamp": client.created_ms,
         "referrer_id": None,
         "login_enabled": True,
@@ -573,7 +574,7 @@ class DetailsParameters(Parameters, frozen=True):
 
 @method("private/get_subaccounts", SubaccountsParameters, scope="account:read")
 def get_subaccounts(service: Service, call: Call, asked: SubaccountsParameters) -> Any:
-    """The accounts of the same beneficial owner, this one among them."""
+    """The accounts of the same beneficial owner, this one first; of an account that is not the main one, itself."""
     numbers = family(service, call.account)
     engine, view = service.node.fold.engine, service.view
 
@@ -601,7 +602,7 @@ def _subaccount(service: Service, account: int) -> dict[str, Any]:
 
 @method("private/get_subaccounts_details", DetailsParameters, scope="account:read")
 def get_subaccounts_details(service: Service, call: Call, asked: DetailsParameters) -> Any:
-    """Positions, and open orders if asked for, of the accounts of the same beneficial owner."""
+    """Positions, and open orders if asked for, of the accounts that get_subaccounts shows."""
     choice = choose_kind(service, asked.currency, None)
     numbers = family(service, call.account)
     engine, view = service.node.fold.engine, service.view
@@ -613,7 +614,9 @@ def get_subaccounts_details(service: Service, call: Call, asked: DetailsParamete
             held = [item.listing for item in portfolio.holdings.values() if item.lots and choice(item.listing)]
             part: dict[str, Any] = {"uid": number, "positions": [portfolio.position(listing) for listing in held]}
             if asked.with_open_orders:
-                part["open_orders"] = [order_object(view, order) for order in open_orders(service, number, choice)]
+                orders = open_orders(service, number, choice)
+                service.rates.owe(call.session, call.account, len(orders))
+                part["open_orders"] = [order_object(view, order) for order in orders]
             made.append(part)
         return made
 

@@ -136,30 +136,40 @@ def get_order_state_by_label(service: Service, call: Call, asked: ByLabel) -> An
     return _objects(service, found[:COUNT_MAX])
 
 
+def _listed(service: Service, call: Call, orders: list[Order]) -> list[dict[str, Any]]:
+    """Open orders as objects, which cost by how many they are."""
+    service.rates.owe(call.session, call.account, len(orders))
+    return _objects(service, orders)
+
+
 @method("private/get_open_orders", OpenOrders, scope="trade:read")
 def get_open_orders(service: Service, call: Call, asked: OpenOrders) -> Any:
     """Open orders, untriggered ones included."""
-    return _objects(service, open_orders(service, call.account, choose_kind(service, None, asked.kind), asked.type))
+    return _listed(
+        service, call, open_orders(service, call.account, choose_kind(service, None, asked.kind), asked.type)
+    )
 
 
 @method("private/get_open_orders_by_instrument", OpenOrdersByInstrument, scope="trade:read")
 def get_open_orders_by_instrument(service: Service, call: Call, asked: OpenOrdersByInstrument) -> Any:
     """Open orders of an instrument."""
-    return _objects(service, open_orders(service, call.account, choose_one(service, asked.instrument_name), asked.type))
+    return _listed(
+        service, call, open_orders(service, call.account, choose_one(service, asked.instrument_name), asked.type)
+    )
 
 
 @method("private/get_open_orders_by_currency", OpenOrdersByCurrency, scope="trade:read")
 def get_open_orders_by_currency(service: Service, call: Call, asked: OpenOrdersByCurrency) -> Any:
     """Open orders of a settlement currency."""
     choice = choose_kind(service, asked.currency, asked.kind)
-    return _objects(service, open_orders(service, call.account, choice, asked.type))
+    return _listed(service, call, open_orders(service, call.account, choice, asked.type))
 
 
 @method("private/get_open_orders_by_label", ByLabel, scope="trade:read")
 def get_open_orders_by_label(service: Service, call: Call, asked: ByLabel) -> Any:
     """Open orders under a label."""
     found = open_orders(service, call.account, choose_kind(service, asked.currency, None))
-    return _objects(service, [order for order in found if asked.label is None or order.label == asked.label])
+    return _listed(service, call, [order for order in found if asked.label is None or order.label == asked.label])
 
 
 # -- history -----------------------------------------------------------------------------------------------------------
