@@ -79,6 +79,19 @@ def test_bad_files_are_refused_by_name(monkeypatch, tmp_path, said, change):
     assert f"Error: {said} = " in done.stderr
 
 
+@pytest.mark.parametrize(("said", "end"), [
+    ("collateral = 1000000.0: must appear once", ', "collateral": 1e6}'),
+    ("FILE = 'NaN': must hold finite numbers", ', "more": NaN}'),
+])  # fmt: skip
+def test_a_member_given_twice_is_refused(monkeypatch, tmp_path, said, end):
+    """The last of two would count: here a million of collateral."""
+    file = tmp_path / "set.json"
+    file.write_text(json.dumps({**NETTING_SET, "collateral": 0.0})[:-1] + end)
+    done = run(monkeypatch, "credit", "sa-ccr", str(file))
+    assert done.exit_code == 2 and not done.stdout
+    assert f"Error: {said}" in done.stderr
+
+
 @pytest.mark.parametrize(("said", "words"), [
     ("METHOD", ["credit", "cva", "none.json"]),
     ("FILE", ["credit", "sa-ccr", "none.json"]),

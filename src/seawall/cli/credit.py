@@ -48,15 +48,9 @@ def _credit(method: str, file: Path, parameters: Path | None, seed: int, points:
 
 def _read(text: bytes, kind: type[T]) -> T:
     """The file as `kind`. Raises InputError with the path of what does not fit."""
-    import msgspec
+    from seawall.risk.margin.portfolio import decoded, structured
 
-    from seawall.risk.margin.portfolio import structured
-
-    try:
-        raw = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise InputError("FILE", str(error), "must be one JSON document") from error
-    return structured(raw, kind, "FILE")
+    return structured(decoded(text, "FILE"), kind, "FILE")
 
 
 def _sa_ccr(text: bytes) -> Answer:

@@ -244,11 +244,20 @@ class Portfolio(Struct, frozen=True):
 
 def read(text: str | bytes) -> Portfolio:
     """A checked portfolio from its JSON. Raises InputError, with field, value and rule, for the first rule broken."""
+    return convert(decoded(text, "portfolio"))
+
+
+def decoded(text: str | bytes, name: str) -> object:
+    """What one JSON document holds. Raises InputError, of `name`, for none; for a number that is none; for a member
+    that its object has twice, of which a decoder takes the last."""
+
+    def no_constant(word: str) -> NoReturn:
+        raise InputError(name, word, "must hold finite numbers only")
+
     try:
-        raw = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        return json.loads(text, parse_constant=no_constant, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
-        raise InputError("portfolio", str(error), "must be one JSON document") from error
-    return convert(raw)
+        raise InputError(name, str(error), "must be one JSON document") from error
 
 
 def convert(raw: object) -> Portfolio:
@@ -403,10 +412,6 @@ def _check_expiry(where: str, item: Expiry, portfolio: Portfolio) -> None:
 def _check_near(field: str, value: float, near: float, what: str) -> None:
     if not near / RATIO_MAX <= value <= near * RATIO_MAX:
         raise InputError(field, value, f"must be within a factor of {RATIO_MAX:g} of the {what}, {near}")
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise InputError("portfolio", word, "must hold finite numbers only")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
