@@ -18,7 +18,7 @@ from certificates import certificate
 from dev_venue import dev_venue
 
 from seawall.api import door as doors
-from seawall.api import web
+from seawall.api import serving, web
 from seawall.api.door import Door
 from seawall.api.serving import _litestar
 from seawall.api.session import OUTBOX_BYTES, Session
@@ -348,3 +348,33 @@ def test_the_limit_of_descriptors_is_raised_and_half_of_it_is_never_connections(
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
     assert connections_most() == (4096 - 256) // 2
     assert told == [(4096, 4096)]
+
+
+def test_silence_at_the_operations_door_keeps_nobody_out(monkeypatch):
+    """It has so many places; whoever took them all and said nothing kept people from the kill switch for good."""
+    monkeypatch.setattr(serving, "HEAD_MS", 500, raising=False)
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"heard"})
+
+    async def scenario():
+        port = free_port("127.0.0.1")
+        server = _litestar(app, Listening("127.0.0.1", port))
+        ends = asyncio.create_task(server.serve())
+        await until_listening("127.0.0.1", port)
+        held = []
+        for _ in range(200):
+            held.append(socket.socket())
+            held[-1].setblocking(False)
+            held[-1].connect_ex(("127.0.0.1", port))
+        await asyncio.sleep(0.2)
+        timeout = aiohttp.ClientTimeout(total=15)
+        async with aiohttp.ClientSession(timeout=timeout) as client, client.get(f"http://127.0.0.1:{port}/") as answer:
+            assert await answer.text() == "heard"
+        for one in held:
+            one.close()
+        server.stop()
+        await ends
+
+    asyncio.run(scenario())

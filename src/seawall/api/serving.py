@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from granian.constants import Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 import seawall.api.methods
@@ -50,6 +51,10 @@ TICK_S: Final = 1.0
 
 TIME_S: Final = 30.0
 """A quiet venue journals at least this often that time passes, so that timers run out without orders."""
+
+HEAD_MS: Final = 5_000
+"""How long a connection to the operations door may take for the head of a request. It has 128 places, and who holds
+them all in silence keeps people from the kill switch."""
 
 ANEW_NAME: Final = "keystore.anew"
 """A file that says on purpose, once, that a lost keystore is to be begun anew, with nobody and no keys in it."""
@@ -363,6 +368,8 @@ def _litestar(app: Any, door: Listening) -> Server:
         address=door.host,
         port=door.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,  # what has not said which it speaks is waited for without end
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_MS),
         log_enabled=False,
         ssl_protocol_min=SSLProtocols.tls13,
         **door.tls.server(),
