@@ -8,11 +8,14 @@ from types import SimpleNamespace
 import pytest
 from desk_script import ALICE, BOB, RATES, Script
 
-from seawall.api.desk import drop_copy
+from seawall.api.desk import cancelling, drop_copy
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Ghost
 from seawall.api.desk.tunnel import Tunnel
 from seawall.api.errors import RpcError
+from seawall.api.rpc import Call
+from seawall.journal import folders_of, frames
+from seawall.venues.connection import VenueError
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
 
@@ -547,5 +550,28 @@ def test_how_long_an_order_has_no_answer_is_not_counted_by_a_clock_that_steps(tm
         later[0] = 11.0
         await script.look()
         assert cut == ["lost"]
+
+    run(trip, tmp_path)
+
+
+# -- what an edit is about ---------------------------------------------------------------------------------------------
+
+
+def test_an_edit_by_label_is_about_the_label_whatever_id_it_carries(tmp_path):
+    """The venue reads the label alone, so an id that the gate went by would let any other order grow unweighed."""
+
+    async def trip(script):
+        for id_, label in (("BTC-1", "x"), ("BTC-2", "over"), ("BTC-3", "y")):
+            await script.order(id_, label=label)
+        script.tell_order(script.row("BTC-2", state="cancelled"))
+        await script.settle()
+        given = {"label": "x", "instrument_name": "BTC-PERPETUAL", "price": 59_000}
+        for other in ("BTC-2", "BTC-3", "nobody's"):
+            with pytest.raises(RpcError, match="10009"):
+                await script.call("private/edit_by_label", order_id=other, amount=10**7, **given)
+        sent = await script.call("private/edit_by_label", order_id="BTC-3", amount=200, **given)
+        assert sent.edits[0].id == "BTC-1"
+        with pytest.raises(RpcError, match="10004"):
+            await script.call("private/edit", amount=10**7, **given)  # by an id alone, as there
 
     run(trip, tmp_path)

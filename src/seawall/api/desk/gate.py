@@ -274,7 +274,7 @@ class Gate:
             if name in ORDERS:
                 return self._order(call.account, asked, ORDERS[name])
             if name in EDITS:
-                return self._edit(call.account, asked)
+                return self._edit(call.account, asked, by_label=name == "private/edit_by_label")
             return self._close(call.account, asked)
         except RpcError as error:
             if self.enforce:
@@ -339,8 +339,8 @@ class Gate:
             sent.force = TimeInForce.IOC
         return sent
 
-    def _edit(self, account: int, asked: _Edit) -> Sent | None:
-        live = self._edited(account, asked)
+    def _edit(self, account: int, asked: _Edit, *, by_label: bool) -> Sent | None:
+        live = self._edited(account, asked, by_label=by_label)
         if live is None:
             return None
         if asked.advanced is not None:
@@ -356,11 +356,14 @@ class Gate:
         sent.edits = (live, *live.told)
         return sent
 
-    def _edited(self, account: int, asked: _Edit) -> Live | None:
-        """The order that an edit is about; None for one that is over, so that the venue says so. Raises RpcError."""
+    def _edited(self, account: int, asked: _Edit, *, by_label: bool) -> Live | None:
+        """The order that an edit is about; None for one that is over, so that the venue says so. Raises RpcError.
+
+        Which it is hangs on the method alone, as at the venue: an edit by label may carry the id of another order.
+        """
         desk, shadow = self.desk, self.desk.shadow
         live = shadow.live.get(asked.order_id)
-        if not asked.order_id:
+        if by_label:
             by_name = desk.view.by_name.get(asked.instrument_name)
             number = by_name.number if by_name is not None else -1
             orders = [one for one in desk.view.client(account).open.values() if one.instrument == number]
