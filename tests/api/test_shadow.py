@@ -575,3 +575,18 @@ def test_an_edit_by_label_is_about_the_label_whatever_id_it_carries(tmp_path):
             await script.call("private/edit", amount=10**7, **given)  # by an id alone, as there
 
     run(trip, tmp_path)
+
+
+def test_a_stop_may_be_moved_as_far_from_the_mark_as_it_may_be_placed(tmp_path):
+    async def trip(script):
+        order = await stop(script)
+        sent = await script.call("private/edit", BOB, order_id="BTC-SLTS-1", price=40_000, trigger_price=41_000)
+        row = script.row("BTC-SLTS-1", "sell", 100, 40_000.0, **WAITING)
+        sent.heard(json.dumps({"result": {"order": row, "trades": []}}).encode())
+        await script.settle()
+        assert order.price == 60_000 * 2 == script.open(BOB)[0].price  # as if it stood at the mark, as when placed
+        fires(script, "BTC-SLTS-1", "BTC-9", "trigger")
+        sent = await script.call("private/edit", BOB, order_id="BTC-9", price=59_000, amount=100)
+        assert sent.ticks == 59_000 * 2  # from now on it stands where it says
+
+    run(trip, tmp_path)

@@ -353,6 +353,8 @@ class Gate:
         if live.told is None:  # of a trigger order, as the gate took it
             live.told = self.desk.view.orders[live.seq].price, live.lots
         sent.ticks = ticks(listing, asked.price) if asked.price is not None else live.told[0]
+        if live.waits:
+            self._untriggered(sent)
         sent.edits = (live, *live.told)
         return sent
 
