@@ -590,3 +590,44 @@ def test_a_stop_may_be_moved_as_far_from_the_mark_as_it_may_be_placed(tmp_path):
         assert sent.ticks == 59_000 * 2  # from now on it stands where it says
 
     run(trip, tmp_path)
+
+
+# -- answers that do not say what became of an order -------------------------------------------------------------------
+
+ANSWERS = (
+    '{"error":"maintenance"}', '{"message":"no route"}', "{}", "[]", "null", '{"error":{"code":"x"}}',
+    '{"error":null,"result":{}}', "<html>", '{"error":{"code":11094,"message":"internal_server_error"}}',
+    '{"error":{"code":13028,"message":"temporarily_unavailable"}}', '{"error":{"code":13888,"message":"timed_out"}}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["http", "websocket"])
+@pytest.mark.parametrize("enforce", [True, False])
+def test_an_answer_that_does_not_tell_leaves_the_outcome_unknown(tmp_path, way, enforce):
+    async def trip(script):
+        for number, answer in enumerate(ANSWERS):
+            if way == "http":
+                sent = await script.call("private/buy", **BUY["params"])
+                await script.settle()
+                sent.heard(answer.encode())
+            elif answer[0] == "{":
+                tunnel, told = tunnel_of(script)
+                tunnel.from_bot(json.dumps(BUY))
+                await script.settle()
+                [sent] = tunnel.tracked.values()
+                answer = answer.replace("{", '{"id":7,', 1).replace(",}", "}")
+                tunnel.from_venue(answer)
+                if sent.state == "sent":  # as no answer to the call; then it has none
+                    await tunnel.close()
+                assert told == [json.loads(answer)]
+            else:
+                continue
+            assert script.desk.lost == [sent] and sent.state == "lost"
+            script.row(f"BTC-{number}", creation_timestamp=sent.began_ms)
+            await script.look()
+            assert [script.shadow.by_seq[order.id].id for order in script.open()] == [f"BTC-{number}"]
+            script.tell_order(script.row(f"BTC-{number}", state="cancelled"))
+            await script.settle()
+        assert script.alerts == [] and script.desk.lost == []
+
+    run(trip, tmp_path, enforce=enforce)

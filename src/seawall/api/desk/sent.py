@@ -17,6 +17,9 @@ from seawall.vocabulary.records import Kind, TimeInForce
 if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
 
+UNSURE: Final = frozenset((11094, 13028, 13888))
+"""Errors that do not say that an order was not placed: a defect at the venue, no answer in time within it."""
+
 _placed: Final = msgspec.json.Decoder(Placed, strict=False)
 _log: Final = structlog.get_logger()
 
@@ -112,14 +115,16 @@ class Sent:
     def _take(self, result: Any, error: Any) -> None:
         if self.state == "done":
             return
-        if error is not msgspec.UNSET:
-            self._refused_there(msgspec.json.decode(error, type=_Error))
-            return
         try:
-            placed = _placed.decode(result)
-        except msgspec.DecodeError as failure:
+            refused = msgspec.json.decode(error, type=_Error) if error is not msgspec.UNSET else None
+            placed = _placed.decode(b"" if result is msgspec.UNSET else result) if refused is None else None
+        except msgspec.DecodeError as failure:  # what stands before a venue may answer in words of its own
             _log.warning("an order's answer was not understood", error=str(failure))
             self.lost("the answer was not understood")
+            return
+        if placed is None:
+            assert refused is not None
+            self._refused_there(refused)
             return
         self._confirmed(placed.order)
         for row in placed.trades:
@@ -151,8 +156,8 @@ class Sent:
         self.finish()
 
     def _refused_there(self, error: _Error) -> None:
-        if error.code == 13888:
-            self.lost("the venue does not know the outcome")
+        if error.code in UNSURE:
+            self.lost(f"the venue answered {error.code}")
             return
         if self.edits is not None:
             self._as_told()
