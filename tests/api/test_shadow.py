@@ -631,3 +631,31 @@ def test_an_answer_that_does_not_tell_leaves_the_outcome_unknown(tmp_path, way, 
         assert script.alerts == [] and script.desk.lost == []
 
     run(trip, tmp_path, enforce=enforce)
+
+
+def test_what_stood_without_an_answer_at_a_stop_is_unknown_in_the_journal(tmp_path):
+    """The report tells of it from there, and what reduces may go meanwhile."""
+
+    async def trip(script):
+        first = await script.order("BTC-1")
+        script.tell_trade(script.trade("t1", first["order_id"], 100, 59_000.0))
+        script.tell_order(script.row("BTC-1", state="filled", filled_amount=100))
+        await script.call("private/buy", **BUY["params"])
+        await script.again()
+        await script.settle()
+        [order] = script.open()
+        assert [kind for kind in kinds(script) if kind in (Kind.UNKNOWN, Kind.ENDED)] == [Kind.UNKNOWN]
+        with pytest.raises(RpcError, match="outcome_unknown"):
+            await script.call("private/buy", **BUY["params"] | {"price": 58_000})
+        sell = {"instrument_name": "BTC-PERPETUAL", "amount": 100, "price": 61_000}
+        assert await script.call("private/sell", **sell) is not None
+        script.row("BTC-2", creation_timestamp=order.created_ms)
+        await script.look()
+        assert script.shadow.by_seq[order.id].id == "BTC-2" and script.alerts == []
+
+    run(trip, tmp_path)
+
+
+def kinds(script):
+    """Of all commands in the journal."""
+    return [Kind(kind) for frame in frames(folders_of(script.folder / "journal")) for kind in frame.commands["kind"]]

@@ -111,7 +111,7 @@ class Desk:
         listing = self.view.listings[order.instrument]
         at = self.place_of(order.account)
         sent = Sent(self, order.account, at, listing, order.side, order.amount, order.label)
-        sent.seq, sent.began_ms = order.id, order.created_ms
+        sent.seq, sent.began_ms, sent.known = order.id, order.created_ms, True
         self.unbound.add(sent)
         sent.lost("Seawall was stopped before the answer came")
 
