@@ -659,3 +659,43 @@ def test_what_stood_without_an_answer_at_a_stop_is_unknown_in_the_journal(tmp_pa
 def kinds(script):
     """Of all commands in the journal."""
     return [Kind(kind) for frame in frames(folders_of(script.folder / "journal")) for kind in frame.commands["kind"]]
+
+
+# -- many cancels at once ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["cancel_all", "kill"])
+def test_cancels_are_sent_again_to_a_venue_that_takes_so_many_a_second(tmp_path, how, monkeypatch):
+    async def trip(script):
+        monkeypatch.setattr("seawall.api.desk.cancelling.AGAIN_S", 0.01)
+        for number in range(30):
+            await script.order(f"BTC-{number}")
+        cancel, flying, most = script.there.cancel, [0], [0]
+
+        async def ask(method, timeout=10.0, /, **given):
+            if method != "private/cancel":
+                return getattr(script.there, method.removeprefix("private/"))(**given)
+            flying[0] += 1
+            most[0] = max(most[0], flying[0])
+            await asyncio.sleep(0.001)
+            flying[0] -= 1
+            script.there.asked[method] += 1
+            if script.there.asked[method] % 3:
+                raise VenueError(method, 10028, "too_many_requests", {"wait": 0.2})
+            return cancel(**given)
+
+        monkeypatch.setattr(script.there, "ask", ask)
+        told = []
+        if how == "kill":
+            kill(script, type=Scope.ACCOUNT, account=ALICE)
+        else:
+            call = Call(script.venue.session(ALICE), 1, lambda document, _: told.append(json.loads(document)))
+            await script.desk.gate.take_http(call, "private/cancel_all", b"", {})
+        async with asyncio.timeout(10):
+            while len(script.there.cancelled) < 30:
+                await asyncio.sleep(0.01)
+        await script.settle()
+        assert most[0] <= cancelling.AT_ONCE
+        assert how == "kill" or told[0]["result"] == 30
+
+    run(trip, tmp_path)

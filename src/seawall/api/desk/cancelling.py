@@ -5,6 +5,7 @@ venue is asked: it knows those of unknown outcome and those from outside, and of
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from seawall.venues.connection import Unreachable, VenueError
 
 if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
+    from seawall.api.desk.drop_copy import DropCopy
     from seawall.api.desk.sent import Sent
 
 SWEEPS: Final[dict[str, type[Parameters]]] = {
@@ -29,6 +31,16 @@ SWEEPS: Final[dict[str, type[Parameters]]] = {
     "private/cancel_by_label": Label,
 }
 PAUSE_S: Final = 0.005
+AT_ONCE: Final = 8
+"""Cancels of one account that wait for their answers together: venues turn away what is too many a second."""
+
+TOO_MANY: Final = frozenset((10028, 10047, 10066))
+"""Errors of the venue for one that is to be sent again a little later."""
+
+AGAIN_S: Final = 0.25
+PATIENCE_S: Final = 10.0
+"""How long a cancel is sent again for."""
+
 OVER: Final = frozenset((10004, 10010, 11008, 11044))
 """Errors of the venue for an order that is no longer open."""
 
@@ -119,15 +131,32 @@ async def cancel_strays(desk: "Desk", account: int, chosen: Chosen) -> None:
         await _sweep(desk, account, lambda row: row.order_id in strays and chosen(row))
 
 
+async def cancel_there(copy: "DropCopy", order_id: str) -> dict[str, Any]:
+    """Cancel one order of an account, when its turn has come. Raises Unreachable, VenueError."""
+    until = time.monotonic() + PATIENCE_S
+    async with copy.cancels:
+        while True:
+            if copy.venue is None:
+                raise Unreachable("not connected")
+            try:
+                ended: dict[str, Any] = await copy.venue.ask("private/cancel", order_id=order_id)
+            except VenueError as error:
+                if error.code not in TOO_MANY or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return ended
+
+
 async def _sweep(desk: "Desk", account: int, chosen: Chosen) -> list[dict[str, Any]]:
-    venue = desk.copies[desk.place_of(account)].venue
-    if venue is None:
+    copy = desk.copies[desk.place_of(account)]
+    if copy.venue is None:
         raise RpcError(13028, reason="the venue: not connected")
     try:
-        rows = order_rows(await venue.ask("private/get_open_orders"))
+        rows = order_rows(await copy.venue.ask("private/get_open_orders"))
     except (Unreachable, VenueError) as error:
         raise RpcError(13028, reason=f"the venue: {error}") from None
-    asked = [venue.ask("private/cancel", order_id=row.order_id) for row in rows if chosen(row)]
+    asked = [cancel_there(copy, row.order_id) for row in rows if chosen(row)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     ended = [answer for answer in answers if isinstance(answer, dict)]
     for answer in answers:

@@ -15,7 +15,7 @@ import structlog
 
 from seawall.api.access import Identity
 from seawall.api.commands import packed
-from seawall.api.desk.cancelling import OVER, cancel_strays
+from seawall.api.desk.cancelling import OVER, cancel_strays, cancel_there
 from seawall.api.desk.drop_copy import DropCopy
 from seawall.api.desk.flight import Flight
 from seawall.api.desk.gate import Gate
@@ -328,9 +328,7 @@ class Desk:
 
         async def cancel() -> None:
             try:
-                if copy.venue is None:
-                    raise Unreachable("not connected")
-                await copy.venue.ask("private/cancel", order_id=live.id)
+                await cancel_there(copy, live.id)
             except (Unreachable, VenueError) as error:
                 if isinstance(error, VenueError) and error.code in OVER:
                     self._log.info("the venue did not cancel", order_id=live.id, why=str(error))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
+from seawall.api.desk.cancelling import AT_ONCE
 from seawall.api.desk.rows import FIRED, OrderRow, TradeRow, lots_of, order_rows, trade_rows
 from seawall.api.desk.statement import Statement
 from seawall.venues.connection import Connection, Unreachable, VenueError
@@ -77,6 +78,9 @@ class DropCopy:
         self.breaks: dict[str, Any] = {}
         """Differences that stood at the last look, by what they are about."""
         self.compared_ms = 0
+        self.cancels = asyncio.Semaphore(AT_ONCE)
+        self._renew_at = 0.0
+        """When the connection is to be logged in again (monotonic)."""
         """When positions and balances were compared last, milliseconds since the epoch."""
         self._compared_at = time.monotonic()
         """The same, or when they could have been for the first time over this connection."""
