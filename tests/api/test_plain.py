@@ -1,5 +1,6 @@
 """A request that may be read two ways is refused, by whichever way it is looked at."""
 
+import contextlib
 import json
 import math
 
@@ -79,3 +80,13 @@ def test_most_requests_are_understood_at_the_first_look(monkeypatch):
     plain.check_document(
         '{"jsonrpc": "2.0", "id": 1, "method": "private/buy", "params": {"amount": 10, "quotes": [{"a": 1}]}}'
     )
+
+
+@pytest.mark.parametrize("depth", [300, 490, 500, 700, 900, 990, 2_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_document_however_deep_is_taken_or_refused(depth, opening, closing):
+    text = f'{{"id":1,"params":{{"x":{opening * depth}1{closing * depth}}}}}'
+    with contextlib.suppress(RpcError):
+        plain.check_document(text)
+    with pytest.raises(RpcError):
+        plain.check_document(text.replace('"id":1', '"id":1,"id":2'))

@@ -511,6 +511,25 @@ def test_an_order_refused_before_it_left_is_of_no_unknown_outcome(tmp_path, why,
     run(trip, tmp_path)
 
 
+def test_observe_passes_what_is_too_deep_for_us_both_ways(tmp_path):
+    async def trip(script):
+        tunnel, _ = tunnel_of(script)
+        deep = "[" * 50_000 + "]" * 50_000
+        said = f'{{"id":1,"method":"public/test","params":{deep}}}'
+        tunnel.from_bot(json.dumps(BUY))
+        tunnel.from_bot(said)
+        assert [text for text, _ in tunnel._outgoing] == [json.dumps(BUY), said]
+        heard = []
+        tunnel.session.push = heard.append
+        tunnel.from_venue(f'{{"id":7,"result":{deep}}}')
+        assert len(heard) == 1
+        tunnel.from_venue('{"id":7,"error":{"code":10009,"message":"not_enough_funds"}}')
+        await script.settle()
+        assert tunnel.tracked == {} and script.open() == []
+
+    run(trip, tmp_path, enforce=False)
+
+
 def test_an_order_that_a_control_refused_leaves_its_id_free(tmp_path):
     async def trip(script):
         tunnel, told = tunnel_of(script)

@@ -68,10 +68,10 @@ def _plain(text: str | bytes) -> bool:
     Strings may have colons, too; then, and for whatever else is doubtful, who asks looks closer.
     """
     try:
-        found = _decode(text)
+        members = _members(_decode(text))
     except (msgspec.DecodeError, RecursionError):
         return False
-    return _members(found) == text.count(":" if isinstance(text, str) else b":")  # type: ignore[arg-type]
+    return members == text.count(":" if isinstance(text, str) else b":")  # type: ignore[arg-type]
 
 
 def _members(found: Any) -> int:

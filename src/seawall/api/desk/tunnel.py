@@ -357,7 +357,7 @@ class Tunnel:
             return
         try:
             found = _answered.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return  # to more than one call at once, say, which nobody here asked
         number = number_of(found.id)
         if number is None or (found.result is msgspec.UNSET and found.error is msgspec.UNSET):
@@ -471,7 +471,7 @@ def _number_in(text: str) -> Any:
     """The same of a message that is no request as we know it."""
     try:
         return number_of(_answered.decode(text).id)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -479,5 +479,5 @@ def token_of(request: Envelope) -> str:
     """The token that a call carries among its parameters, if any."""
     try:
         return msgspec.json.decode(request.params, type=_Token).access_token
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ""
