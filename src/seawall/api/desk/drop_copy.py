@@ -17,6 +17,7 @@ import structlog
 from seawall.api.desk.cancelling import AT_ONCE
 from seawall.api.desk.rows import FIRED, OrderRow, TradeRow, lots_of, order_rows, trade_rows
 from seawall.api.desk.statement import Statement
+from seawall.api.desk.tokens import EARLY
 from seawall.venues.connection import Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials
 
@@ -33,6 +34,9 @@ EDITED_S: Final = 60.0
 
 ANSWER_MAX_S: Final = 10.0
 """An order that has had no answer for so long is of unknown outcome."""
+
+UNFOUND_S: Final = 10.0
+"""For how long a venue that has given an order an id may not find it under that without its being over."""
 
 BACK_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before connecting again."""
@@ -74,18 +78,20 @@ class DropCopy:
         self.seeing = False
         self.why = "not connected yet"
         self.venue: Connection | None = None
+        self.cancels = asyncio.Semaphore(AT_ONCE)
+        self._renew_at = 0.0
+        """When the connection is to be logged in again (monotonic)."""
         self.statement = Statement(desk, name)
         self.breaks: dict[str, Any] = {}
         """Differences that stood at the last look, by what they are about."""
         self.compared_ms = 0
-        self.cancels = asyncio.Semaphore(AT_ONCE)
-        self._renew_at = 0.0
-        """When the connection is to be logged in again (monotonic)."""
         """When positions and balances were compared last, milliseconds since the epoch."""
         self._compared_at = time.monotonic()
         """The same, or when they could have been for the first time over this connection."""
         self._broken: dict[str, int] = {}
         """By how much the breaks that were told of were off, as long as they stand."""
+        self._risen: set[str] = set()
+        """Orders open at the venue at the last look that are over here."""
         self._told = 0
         """Messages heard about orders and executions."""
         self._log = structlog.get_logger().bind(account=name)
@@ -114,8 +120,12 @@ class DropCopy:
             await asyncio.sleep(BACK_S[min(attempt, len(BACK_S) - 1)])
             attempt += 1
 
+    async def _log_in(self, venue: Connection) -> None:
+        found = await venue.log_in(self._credentials, _SCOPE)
+        self._renew_at = time.monotonic() + EARLY * float(found["expires_in"])
+
     async def _begin(self, venue: Connection) -> None:
-        await venue.log_in(self._credentials, _SCOPE)
+        await self._log_in(venue)
         self.desk.forget_tokens()
         self._compared_at = time.monotonic()
         await venue.ask("private/subscribe", channels=_CHANNELS)
@@ -144,6 +154,8 @@ class DropCopy:
             if reading.done():
                 self._blind("the connection ended")
                 return
+            if time.monotonic() > self._renew_at:
+                await self._log_in(venue)
             await self.catch_up(venue)
 
     def _blind(self, why: str) -> None:
@@ -183,6 +195,10 @@ class DropCopy:
         open_rows = {row.order_id: row for row in order_rows(await venue.ask("private/get_open_orders"))}
         for row in open_rows.values():  # first, so that executions find the terms that they were made at
             desk.shadow.order(row, self.name)
+        risen = {id_ for id_ in open_rows if id_ in desk.shadow.done}
+        for id_ in risen & self._risen:  # at two looks: at one its end may have been heard meanwhile
+            desk.shadow.risen(open_rows[id_], self.name)
+        self._risen = risen
         await self._placed(venue, trades, open_rows)
         for trade in trades:
             desk.shadow.trade(trade, self.name)
@@ -285,13 +301,14 @@ class DropCopy:
             if error.code != 10004:
                 raise
             live = self.desk.shadow.live.get(id_)
-            if live is not None and not live.seq:
-                self.desk.shadow.over(live)
-            if live is None or not live.seq:
+            if live is None or time.monotonic() < live.since + UNFOUND_S:
                 return None, []
-            listing = self.desk.view.listings[live.instrument].name
+            if not live.seq:
+                self.desk.shadow.over(live)
+                return None, []
+            listing = self.desk.view.listings[live.instrument]
             state = FIRED if live.waits else "cancelled"
-            row, trades = OrderRow(id_, listing, "buy", state, live.lots, 0.0), []
+            row, trades = OrderRow(id_, listing.name, "buy", state, listing.amount(live.lots), 0.0), []
         return row, trades
 
     def _hear_order(self, row: OrderRow | None, trades: Any) -> None:
@@ -337,6 +354,8 @@ class DropCopy:
             if began <= sent.lost_at + GRACE_S:
                 return
             found = await self._ask_order(venue, live.id)
+            if found[0] is None and live.id in self.desk.shadow.live:
+                return
         if sent.state == "lost":
             self.desk.unbound.discard(sent)
             if found[0] is not None:

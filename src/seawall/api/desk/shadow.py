@@ -85,7 +85,7 @@ class Live:
 
     __slots__ = (
         "account", "aside", "cancelled", "edited", "filled", "final", "fired", "first", "held", "id", "instrument",
-        "lots", "seq", "side", "told", "updated_ms", "waits",
+        "lots", "seq", "side", "since", "told", "updated_ms", "waits",
     )  # fmt: skip
 
     def __init__(self, id_: str, seq: int, account: int, instrument: int, side: int, lots: int) -> None:
@@ -99,6 +99,8 @@ class Live:
         )
         self.first = id_
         """Its id when it was placed; a stop's changes when it fires."""
+        self.since = 0.0
+        """When its id was heard of (monotonic), 0 for one from before the start."""
         self.waits = False
         """Whether it is a stop whose order is not known yet."""
         self.fired = 0.0
@@ -180,7 +182,10 @@ class Shadow:
         except msgspec.DecodeError:
             return  # another's note
         if isinstance(note, Ghost):
+            before = self.live.get(note.upstream)
             self._enter(Live(note.upstream, 0, note.account, note.instrument, note.side, note.lots))
+            if before is not None:  # it was over, and stood there all the same
+                self.live[note.upstream].filled = before.filled
         elif isinstance(note, Fired):
             if note.trigger in self.live:
                 self._become(self.live[note.trigger], note.upstream)
@@ -226,6 +231,7 @@ class Shadow:
         if known is not None:
             return known
         live = Live(id_, 0 if sent.ghost else sent.seq, sent.account, sent.listing.number, sent.side, sent.lots)
+        live.since = time.monotonic()
         self._enter(live)
         if sent.ghost:
             self._note(Ghost(id_, live.account, sent.seq, live.instrument, live.side, live.lots))
@@ -308,6 +314,7 @@ class Shadow:
         """What a stop placed when it fired is the stop's order here, under another id."""
         self._note(Fired(row.order_id, live.id))
         self._become(live, row.order_id)
+        live.since = time.monotonic()
         if live.cancelled:  # it fired just then
             self.wanted.add(live.seq)
         self.order(row, account)
@@ -326,6 +333,15 @@ class Shadow:
         """An edit that the gate took was not made: the old terms again."""
         live.lots = lots
         self._amend(live, ticks)
+
+    def risen(self, row: OrderRow, account: str) -> None:
+        """An order that was over stands at the venue: the engine has it no more, so it is a ghost of its bot's."""
+        over = self.done.pop(row.order_id)
+        live = Live(row.order_id, 0, over.account, over.instrument, over.side, over.lots)
+        live.filled = over.filled
+        self._enter(live)
+        self._note(Ghost(live.id, live.account, over.seq, live.instrument, live.side, live.lots))
+        self.desk.outside(row, account)
 
     def release(self, id_: str) -> None:
         """It is known whose an order is: hear its executions that waited for that."""

@@ -1,0 +1,112 @@
+"""The drop copy's own connection, and a venue that does not find at once what it has."""
+
+import asyncio
+import itertools
+import time
+
+import pytest
+from desk_script import ALICE, BOB
+from test_shadow import ghost, kill, run
+
+from seawall.api.desk import drop_copy
+from seawall.vocabulary.records import Scope
+
+
+def test_the_drop_copy_is_logged_in_anew_before_its_login_ends(tmp_path, monkeypatch):
+    """A venue may take a private question no longer than that, and whoever must connect anew is blind meanwhile."""
+
+    async def trip(script):
+        logins, looks, reading = [], [], asyncio.get_running_loop().create_future()
+
+        async def log_in(credentials, scope):
+            logins.append(len(looks))
+            return {"access_token": "a", "expires_in": 0.1}
+
+        async def catch_up(venue):
+            looks.append(time.monotonic())
+            if len(looks) == 40:
+                reading.set_result(None)
+
+        monkeypatch.setattr(script.there, "log_in", log_in, raising=False)
+        monkeypatch.setattr(script.there, "subscribe", lambda channels: None, raising=False)
+        monkeypatch.setattr(script.copy, "catch_up", catch_up)
+        monkeypatch.setattr(drop_copy, "RECONCILE_S", 0.02)
+        await script.copy._begin(script.there)
+        await script.copy._keep(script.there, reading)
+        gaps = [later - before for before, later in itertools.pairwise(logins)]
+        assert logins[0] == 0 and len(gaps) >= 3 and all(2 <= gap <= 9 for gap in gaps)
+
+    run(trip, tmp_path)
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+def test_an_order_that_the_venue_does_not_find_yet_is_not_over(tmp_path, enforce):
+    async def trip(script):
+        await (script.order("BTC-1") if enforce else ghost(script))
+        kept = script.there.orders.pop("BTC-1")
+        await script.look()
+        assert list(script.shadow.live) == ["BTC-1"] and len(script.open()) == enforce
+        script.there.orders["BTC-1"] = kept
+        await script.look()
+        assert list(script.shadow.live) == ["BTC-1"] and script.alerts == []
+
+    run(trip, tmp_path, enforce=enforce)
+
+
+def test_an_edit_of_an_order_that_is_not_found_yet_stays_unknown(tmp_path, monkeypatch):
+    async def trip(script):
+        await script.order("BTC-1")
+        sent = await script.call("private/edit", order_id="BTC-1", amount=200, price=59_500)
+        sent.lost("the connection ended before the answer came")
+        monkeypatch.setattr("seawall.api.desk.drop_copy.GRACE_S", -1)
+        kept = script.there.orders.pop("BTC-1")
+        await script.look()
+        assert script.desk.lost == [sent]
+        script.there.orders["BTC-1"] = kept
+        await script.look()
+        [order] = script.open()
+        assert script.desk.lost == [] and order.price == 59_000 * 2
+
+    run(trip, tmp_path)
+
+
+def test_what_was_not_filled_of_an_order_that_the_venue_has_forgotten_is_over(tmp_path, monkeypatch):
+    async def trip(script):
+        monkeypatch.setattr("seawall.api.desk.drop_copy.UNFOUND_S", 0)
+        await script.order("BTC-1")
+        script.tell_trade(script.trade("t1", "BTC-1", 30, 59_000.0))
+        script.there.orders.clear()
+        await script.look()
+        assert script.open() == [] and script.position() == 3 and script.alerts == []
+
+    run(trip, tmp_path)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_order_that_was_over_and_stands_at_the_venue_is_told_of(tmp_path, restart, monkeypatch):
+    async def trip(script):
+        monkeypatch.setattr("seawall.api.desk.drop_copy.UNFOUND_S", 0)
+        await script.order("BTC-1", BOB)  # and none of his labels
+        script.tell_trade(script.trade("t1", "BTC-1", 30, 59_000.0))
+        kept = script.there.orders.pop("BTC-1")
+        await script.look()
+        assert script.open(BOB) == []
+        script.there.orders["BTC-1"] = kept
+        await script.look()
+        assert script.alerts == []  # its end may have been heard while we asked
+        await script.look()
+        assert [(kind, facts["order_id"]) for kind, facts in script.alerts] == [("order_from_outside", "BTC-1")]
+        if restart:
+            await script.again()
+        script.tell_trade(script.trade("t2", "BTC-1", 20, 59_000.0))
+        script.tell_order(script.row("BTC-1", filled_amount=50))
+        await script.look()
+        assert len(script.alerts) == 1 and (script.position(BOB), script.position(ALICE)) == (5, 0)
+        kill(script, type=Scope.ACCOUNT, account=BOB)
+        await script.settle()
+        assert script.there.cancelled == ["BTC-1"]
+        script.tell_order(script.row("BTC-1", state="cancelled", filled_amount=50))
+        await script.settle()
+        assert script.shadow.live == {}
+
+    run(trip, tmp_path)
