@@ -130,12 +130,16 @@ def test_a_token_goes_with_the_headers_and_never_into_an_address_a_log_or_an_ans
     assert THEIRS not in said and OURS not in said and "access_token" not in said
 
 
-WHOLE = (f"pany://x{BUYS}?amount=10", f"http://venue{BUYS}", f"@venue{BUYS}", "*", BUYS[1:])
+WHOLE = (
+    f"pany://x{BUYS}?amount=10", f"http://venue{BUYS}", f"@venue{BUYS}", "*", BUYS[1:],
+    f"{BUYS}?instrument_name={PERPETUAL}&amount=10&price=61000&label=x#&type=stop_limit",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", ["observe", "enforce"])
 def test_what_is_put_to_no_path_goes_nowhere(tmp_path, mode):
-    """A target may be a whole address, and be part of another's name where it is put behind the venue's."""
+    """A target may be a whole address, and be part of another's name where it is put behind the venue's. What stands
+    behind a # the gate would read and the venue would not: as a stop this order is weighed at the mark."""
 
     async def run():
         async with recorded_desk(tmp_path, mode) as (desk, relay):

@@ -105,6 +105,8 @@ class DeskDoor(Door):
         """What is forbidden is refused however it is written; in enforce a request must read one way only."""
         if not asked.target.startswith("/"):  # a whole address, say: put behind the venue's, it may be another's
             raise RpcError(-32600, reason="a request is put to a path, which begins with /")
+        if "#" in asked.target:  # what follows is sent to nobody, so the gate must not read it either
+            raise RpcError(-32600, reason="a path and a query have no #")
         self.desk.gate.check(body.decode(errors="replace"), asked.target)
         if self.desk.gate.enforce:
             _check_plain(asked, name, body, pairs, request)
