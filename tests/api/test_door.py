@@ -13,6 +13,7 @@ from unittest.mock import Mock
 
 import aiohttp
 import pytest
+import structlog
 from api_venue import ALICE
 from certificates import certificate
 from dev_venue import dev_venue
@@ -249,7 +250,7 @@ def test_nothing_below_tls_1_3_is_taken_at_either_door(venue, tmp_path):
     asyncio.run(scenario(lambda door: _litestar(app, door)))
 
 
-def test_whatever_is_refused_is_refused_by_a_document(venue, monkeypatch):
+def test_whatever_is_refused_is_refused_by_a_document(venue, monkeypatch, caplog):
     """An unknown method before who asks for it; a handshake with what is wrong with it."""
     basic = {"Authorization": "Basic bm9ib2R5Om5vdGhpbmc="}
     bearer = {"Authorization": "Bearer none"}
@@ -277,6 +278,13 @@ def test_whatever_is_refused_is_refused_by_a_document(venue, monkeypatch):
                 assert await asked("/api/v2", headers, json=body) == (404, -32601)
                 assert (await asked("/api/v2/private/get_positions", headers))[0] == 401
                 assert (await asked("/ws/api/v2", upgrade | headers))[0] == 401
+            for headers in ({"Content-Encoding": "gzip"}, {"Content-Encoding": "br"}):
+                with structlog.testing.capture_logs() as logged:
+                    assert await asked("/api/v2/public/test", headers, data=b"{}" * 20) == (400, -32700)
+                assert logged == [] and "Traceback" not in caplog.text
+            for params in ({"access_token": []}, {"access_token": None}, ["access_token"]):
+                body = {"jsonrpc": "2.0", "id": 1, "method": "public/test", "params": params}
+                assert await asked("/api/v2", {}, json=body) == (400, -32602)
             assert (await asked("/ws/api/v3", upgrade))[0] == 404
             monkeypatch.setattr(door, "_crowded", lambda client: True)
             assert await asked("/ws/api/v2", upgrade) == (429, 10028)

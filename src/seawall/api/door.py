@@ -81,7 +81,10 @@ class Door:
         except RpcError as error:
             call.fail(error)
         document, status = await answered
-        return web.Response(body=document, status=status, headers=JSON)
+        told = web.Response(body=document, status=status, headers=JSON)
+        if not came.content.is_eof():  # where the next request begins is not known
+            told.force_close()
+        return told
 
     def check(
         self, asked: Asked, name: str, body: bytes, pairs: list[tuple[str, str]], request: Envelope | None
@@ -255,8 +258,8 @@ async def read_body(request: BaseRequest) -> bytes:
                 if size > MESSAGE_MAX:
                     raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
                 parts.append(part)
-    except (ClientPayloadError, TimeoutError) as error:
-        raise RpcError(-32700, reason=f"the body did not come whole: {error!r}") from None
+    except (ClientPayloadError, web.RequestPayloadError, TimeoutError) as error:  # cut, slow, or in no such encoding
+        raise RpcError(-32700, reason=f"the body did not come whole: {error!r}"[:200]) from None
     return b"".join(parts)
 
 

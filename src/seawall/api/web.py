@@ -107,6 +107,11 @@ class _Connection(web.RequestHandler):
         made[0].force_close()
         return made[0]
 
+    def log_exception(self, *args: Any, exc_info: Any = None, **more: Any) -> None:
+        """See the base class: a body that cannot be read was answered already, and costs its connection alone."""
+        if not isinstance(exc_info, web.RequestPayloadError):
+            super().log_exception(*args, exc_info=exc_info, **more)
+
 
 class _Server(web.Server):
     def connection(self, gone: Callable[[], None]) -> web.RequestHandler:
