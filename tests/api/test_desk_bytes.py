@@ -35,6 +35,8 @@ class Relay:
         self.url, self.connections, self.requests = url, [], []
         self.keeps = True
         """Whether connections of HTTP are kept for the next request."""
+        self.cookie = ""
+        """What HTTP is told to keep."""
 
     async def start(self):
         self.client = aiohttp.ClientSession(auto_decompress=False)
@@ -63,6 +65,8 @@ class Relay:
             told = web.Response(status=answer.status, body=document, headers={"Content-Type": kind})
             if not self.keeps:
                 told.force_close()
+            if self.cookie:
+                told.headers["Set-Cookie"] = self.cookie
             return told
 
     async def _websocket(self, request):

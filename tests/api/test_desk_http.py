@@ -16,7 +16,7 @@ from aiohttp import web
 from desk_people import open_orders
 from multidict import CIMultiDict
 from raw_http import RawHttp
-from test_desk_bytes import ask, recorded_desk
+from test_desk_bytes import Relay, ask, recorded_desk
 from wire import Wire
 
 from seawall.api.desk import door as doors
@@ -24,9 +24,12 @@ from seawall.api.desk.door import DeskDoor
 from seawall.api.desk.readings import Forbidden
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.serving import same_again
+from seawall.api.desk.tokens import Tokens
 from seawall.api.errors import RpcError
 from seawall.api.keystore import Key
 from seawall.api.sockets import free_port
+from seawall.venues.connection import Unreachable
+from seawall.venues.credentials import Credentials, Upstream
 from seawall.vocabulary.records import BUY
 
 OURS, THEIRS = "ours-0123456789", "theirs-9876543210"
@@ -168,6 +171,45 @@ def test_the_venues_token_is_shown_to_no_other_address():
             for target in (url[-1] + BUYS, f"@{url.removeprefix('http://')}{BUYS}", "x" + BUYS):
                 with pytest.raises(RpcError, match="-32600"):
                     await put(door, target, headers={"Authorization": "Basic b"})
+
+    asyncio.run(scenario())
+    assert seen == []
+
+
+def test_a_cookie_of_the_venues_is_shown_for_no_other_bot(tmp_path, monkeypatch):
+    start = Relay.start
+
+    async def named(self):
+        self.cookie = "session=whose"
+        return (await start(self)).replace("127.0.0.1", "localhost")  # of an address none would be kept
+
+    monkeypatch.setattr(Relay, "start", named)
+
+    async def run():
+        async with recorded_desk(tmp_path, "observe") as (desk, relay):
+            for bot in ("alice", "bob"):
+                answer = await asyncio.to_thread(desk.get, "private/get_positions", bot, currency="BTC")
+                assert "result" in answer and "Cookie" not in relay.headers
+
+    asyncio.run(run())
+
+
+def test_a_secret_of_ours_goes_to_no_address_that_the_venue_names():
+    seen = []
+
+    async def elsewhere(request):
+        seen.append(await request.read())
+        return web.Response(body=b'{"result":{"access_token":"a","expires_in":900}}')
+
+    async def scenario():
+        async with answering(elsewhere) as other, aiohttp.ClientSession() as http:
+
+            async def moved(request):
+                return web.Response(status=307, headers={"Location": f"{other}{request.path}"})
+
+            async with answering(moved) as url:
+                with pytest.raises(Unreachable):
+                    await Tokens(http, Upstream(url)).of(Credentials("key", "secret"), "trade:read")
 
     asyncio.run(scenario())
     assert seen == []

@@ -55,7 +55,9 @@ class DeskVenue(Venue):
     async def _begin(self, store: Keystore) -> None:
         accounts = self._accounts(store)
         self.bots = _bots(self.configuration.upstream.bots, accounts)
-        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=True)
+        self.http = aiohttp.ClientSession(  # what a venue tells one bot to keep is not for the next one to show
+            connector=aiohttp.TCPConnector(limit=0), auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
+        )
         venue = await self._look(self.http)
         shadows = [Account(name, _groups(bot)) for name, bot in self.bots.items()]
         new = not self.mirror.opened
