@@ -15,6 +15,7 @@ from seawall.api.desk.tunnel import Tunnel
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call
 from seawall.journal import folders_of, frames
+from seawall.node.configuration import Bot
 from seawall.venues.connection import VenueError
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
@@ -386,6 +387,18 @@ def test_settings_of_an_account_are_no_bots_that_shares_it(tmp_path):
             assert await script.call("private/enable_cancel_on_disconnect", **scope) is None
 
     run(trip, tmp_path)
+
+
+def test_the_longest_start_of_a_label_says_whose_an_order_from_outside_is(tmp_path):
+    async def trip(script):
+        for number, (label, owner) in enumerate((("mm-1", ALICE), ("mm-eth-1", BOB), ("x", ALICE), ("mm", ALICE))):
+            assert script.desk.owner_of(label, "main") == owner
+            script.tell_trade(script.trade(f"t{number}", f"X-{number}", 10, 59_000.0, label=label))
+        await script.settle()
+        assert (script.position(ALICE), script.position(BOB)) == (3, 1)
+
+    bots = {"alice": Bot("main", desk="rates", labels=("mm",)), "bob": Bot("main", labels=("mm-eth-",))}
+    run(trip, tmp_path, bots=bots)
 
 
 # -- what rests though it was to take ----------------------------------------------------------------------------------

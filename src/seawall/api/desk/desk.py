@@ -137,12 +137,12 @@ class Desk:
         return [(number, self.bots[number].share) for number in self.accounts_at(name)]
 
     def owner_of(self, label: str, at: str) -> int:
-        """Whose an order is that did not pass through here: by its label, else the first bot of the account."""
+        """Whose an order is that did not pass through here: by the longest start of its label that is a bot's, else the
+        first bot of the account."""
         accounts = self.accounts_at(at)
-        for number in accounts:
-            if any(label.startswith(start) for start in self.bots[number].labels):
-                return number
-        return accounts[0]
+        known = [(start, number) for number in accounts for start in self.bots[number].labels]
+        starts = [(len(start), -number) for start, number in known if label.startswith(start)]
+        return -max(starts)[1] if starts else accounts[0]
 
     def credentials(self, identity: Identity) -> Credentials:
         """The venue's key for a bot. Raises RpcError 13021 for a key of no bot."""
