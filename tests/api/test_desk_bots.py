@@ -126,6 +126,19 @@ def test_whose_is_what(tmp_path, mode):
     assert equity["first"] + equity["second"] == pytest.approx(equity["third"], rel=0.001)
 
 
+def test_a_desk_whose_bots_changed_their_groups_does_not_start(tmp_path):
+    """Membership is in the journal: a limit of the new desk would hold for those who were in it before."""
+    with bots(tmp_path, "enforce") as desk:
+        assert desk.stop() == 0
+        config = tmp_path / "seawall.toml"
+        for changed in (CONFIG.replace('desk = "vol"', 'desk = "rates"'), CONFIG.replace('firm = "house"', "", 1)):
+            config.write_text(changed)
+            with pytest.raises(AssertionError, match="must be of the desk and firm that the journal began with"):
+                desk.again()
+        config.write_text(CONFIG)
+        assert "result" in order(desk.again(), "third", price=59_000)
+
+
 @both_modes
 def test_limits_of_bot_desk_and_firm(tmp_path, mode):
     """What would break a group's limit is refused to whichever of its bots asks, and to no bot of another group."""

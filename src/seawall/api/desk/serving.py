@@ -68,6 +68,7 @@ class DeskVenue(Venue):
             await self.service.write(stale)
         if missing := set(self.bots) - set(self.mirror.accounts):
             raise InputError("upstream.bots", sorted(missing), "must be those the journal began with")
+        self._check_groups()
         if self.dev:
             await self._reopen()
             self.people = development_people(store, self.configuration.home_folder / "people")
@@ -87,6 +88,15 @@ class DeskVenue(Venue):
         self._watches.append(asyncio.create_task(self._watch(venue)))
         self._watches += [asyncio.create_task(copy.run()) for copy in self.desk.copies.values()]
         await self.desk.seen(SIGHT_S)
+
+    def _check_groups(self) -> None:
+        """Raise InputError for a bot of another desk or firm than in the journal: its limits would not hold for it."""
+        groups = self.service.node.fold.engine.catalogue.groups
+        for name, bot in self.bots.items():
+            wanted = {self.mirror.groups.get(group, -1) for group in _groups(bot).values()}
+            if wanted != {group for group in groups[self.mirror.accounts[name]] if group}:
+                rule = "must be of the desk and firm that the journal began with"
+                raise InputError(f"upstream.bots.{name}", f"{bot.desk or '-'}, {bot.firm or '-'}", rule)
 
     def _accounts(self, store: Keystore) -> dict[str, Credentials]:
         """Our keys at the venue: those given now are kept, sealed, from now on. Raises InputError where none is."""
