@@ -15,6 +15,8 @@ from dev_venue import orderly
 from test_desk_controls import control_of, order, position, stands, until
 from wire import Wire
 
+from seawall.api.sockets import free_port
+
 PERPETUAL, ETHER = "BTC-PERPETUAL", "ETH-PERPETUAL"
 CONFIG = """
 [operations]
@@ -137,6 +139,22 @@ def test_a_desk_whose_bots_changed_their_groups_does_not_start(tmp_path):
                 desk.again()
         config.write_text(CONFIG)
         assert "result" in order(desk.again(), "third", price=59_000)
+
+
+def test_a_start_that_came_to_nothing_is_no_unclean_stop(tmp_path):
+    """A desk that is started over and over while its venue is away trades when the venue is back, without people."""
+    with bots(tmp_path, "enforce") as desk:
+        assert desk.stop() == 0
+        nowhere = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+        for _ in range(2):
+            with pytest.raises(AssertionError, match=r"Unreachable|Connect"):
+                DeskVenue(tmp_path / "desk", nowhere, "enforce", None, "--config", tmp_path / "seawall.toml")
+        again = desk.again()
+        assert "result" in order(again, "third", price=59_000)
+        again.kill()
+        with pytest.raises(AssertionError, match=r"Unreachable|Connect"):
+            DeskVenue(tmp_path / "desk", nowhere, "enforce", None, "--config", tmp_path / "seawall.toml")
+        assert control_of(order(desk.again(), "third", price=59_000)) == "REDUCE_ONLY"  # that one was
 
 
 @both_modes

@@ -41,7 +41,7 @@ from seawall.node.configuration import Listening
 from seawall.node.node import Group
 from seawall.node.publishing import Simulated
 from seawall.sim import Batch, LiveMarket
-from seawall.vocabulary.errors import InputError, OutcomeUnknown
+from seawall.vocabulary.errors import InputError, OutcomeUnknown, SeawallError
 from seawall.vocabulary.records import FLAG_APPROVED, FLAG_UNCLEAN, Events, Kind, Limit, VenueState
 
 assert seawall.api.methods  # fills the table of methods
@@ -155,7 +155,14 @@ class Venue:
         self.operations = Operations(self.service, settings, memory.record)
         self.door = Door(self.service)
         self.service.sequencer.start()
-        await self._begin(store)
+        try:
+            await self._begin(store)
+        except SeawallError:
+            if not self.unclean and self.service.sequencer.dead is None:  # nobody was served: this is no unclean stop
+                await self._stop_watches()
+                await asyncio.to_thread(self.service.sequencer.stop)
+                await asyncio.to_thread(self.node.stop)
+            raise
         if self.unclean:
             self.service.resending.restarted()
         self.service.restarted()
@@ -330,11 +337,7 @@ class Venue:
 
     async def stop(self) -> None:
         """Drain: what is queued is written and answered, connections are closed, the journal is closed cleanly."""
-        while watching := [watch for watch in self._watches if not watch.done()]:
-            for watch in watching:  # again, if need be: `gather` loses a cancel that comes with one of its errors
-                watch.cancel()
-            await asyncio.wait(watching, timeout=CLOSE_S)
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._stop_watches()
         await self._keeper.stop()
         left = await self._hang_up()
         await asyncio.to_thread(self.service.sequencer.stop)
@@ -347,6 +350,13 @@ class Venue:
                 session.cut()
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
         await asyncio.to_thread(self.node.stop)
+
+    async def _stop_watches(self) -> None:
+        while watching := [watch for watch in self._watches if not watch.done()]:
+            for watch in watching:  # again, if need be: `gather` loses a cancel that comes with one of its errors
+                watch.cancel()
+            await asyncio.wait(watching, timeout=CLOSE_S)
+        await asyncio.gather(*self._watches, return_exceptions=True)
 
     async def _hang_up(self) -> list[Session]:
         """Answer what came, then close all connections, while what is to go with them can be written; who they were."""
