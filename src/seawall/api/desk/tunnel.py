@@ -450,7 +450,8 @@ class Tunnel:
     async def _log_out(self, call: Call, request: Envelope, slot: Slot) -> None:
         """The venue first, so that it cancels nothing when the connection ends."""
         if self.session.identity is not None:
-            await self.venue.say("private/logout")
+            with contextlib.suppress(Unreachable):  # it has ended already
+                await self.venue.say("private/logout")
         self.desk.service.serve(call, request)
         self.drop(slot)
 
