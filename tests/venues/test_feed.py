@@ -56,6 +56,11 @@ def test_what_the_venue_lists_later_is_listed_here(monkeypatch):
         monkeypatch.setattr(feeds, "CATALOGUE_S", -1.0)
         assert kinds(await feed.step(venue)).count(Kind.INSTRUMENT) == 1
         assert set(mirror.by_name) == {"BTC-PERPETUAL", "BTC_USDC-PERPETUAL"} and not mirror.left_out
+        venue.listed[0] = PERPETUAL | {"tick_size": 0.1}
+        with structlog.testing.capture_logs() as logged:
+            assert Kind.STATE in kinds(await feed.step(venue))
+            await feed.step(venue)
+        assert [row["instrument"] for row in logged if "changed" in row["event"]] == ["BTC-PERPETUAL"]
 
     asyncio.run(run())
 
@@ -77,7 +82,8 @@ def test_what_the_venue_has_lost_takes_no_mark_from_the_rest():
     taken = []
 
     async def run():
-        mirror = SimpleNamespace(live=live, step=lambda now, quotes, delivered: taken.append((set(quotes), delivered)))
+        mirror = SimpleNamespace(left_out={}, live=live)
+        mirror.step = lambda now, quotes, delivered: taken.append((set(quotes), delivered))
         feed, venue = Feed(mirror, ("BTC",)), Forgetful(PERPETUAL)
         mirror.listed = lambda *given: None
         with structlog.testing.capture_logs() as logged:

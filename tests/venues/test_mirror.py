@@ -304,6 +304,26 @@ def test_a_mark_beyond_its_band_halts_the_instrument():
     assert not play.refused() and not same(play.mirror, play.again())
 
 
+@pytest.mark.parametrize("changed", [{"tick_size": 0.1}, {"contract_size": 1, "min_trade_amount": 1}])
+def test_an_instrument_whose_steps_became_finer_only_reduces(changed):
+    play = Play((Reference, Fast)).open()
+
+    def listed(**fields):
+        rows = [PERPETUAL | fields, *DERIBIT[1:]]
+        return play.take(play.mirror.listed(play.now, rows, at(play.now), CURRENCIES))
+
+    listed()
+    listed(tick_size=1.0, min_trade_amount=50, contract_size=10)  # coarser: what the venue takes the engine knows
+    assert not play.mirror.left_out and (Scope.INSTRUMENT, 0) not in play.view.states
+    listed(**changed)
+    assert play.view.states[Scope.INSTRUMENT, 0] == VenueState.REDUCE_ONLY
+    assert str(next(iter(changed.values()))) in play.mirror.left_out["BTC-PERPETUAL"]
+    before = play.seq
+    listed(**changed)
+    assert play.seq == before  # said once
+    assert not play.refused()
+
+
 def test_what_is_new_is_listed_and_published_with_the_next_step():
     play = Play((Reference, Fast)).open((PERPETUAL,), currencies=CURRENCIES[:1])
     play.now += SECOND // 2

@@ -14,7 +14,8 @@ none that expired. So until its delivery price is known, an instrument is publis
 a moment; the gate takes no order in it by then.
 
 A mark outside an instrument's band is published at the band's end, and the instrument is halted: executions beyond the
-band could not be told to the engine. People may open it again once the mark is back.
+band could not be told to the engine. People may open it again once the mark is back. One whose tick or lot the venue
+has made finer only reduces, since neither can be changed once listed.
 
 Fees. An EXECUTED command says what the venue charged; the one tier is what the gate reserves, the dearest rates listed.
 A rate of the engine is of the premium, a venue's of the underlying: options reserve the most there is, 1.6384 %.
@@ -80,7 +81,7 @@ class Mirror(Speaker):
     money        settlement currencies: number and decimals of an atom, by name
     accounts     client accounts by name; `groups` those of desks, firms and owners; `upstream` the venue's own
     quotes       the last quote taken, by instrument number
-    left_out     instruments of the venue not listed here, and why
+    left_out     instruments of the venue not listed here, or reducing only for their terms, and why
     stale        of the last step: names that keep their last mark, and why
     undelivered  expired names that the engine was not told to expire, and why
     """
@@ -115,6 +116,7 @@ class Mirror(Speaker):
         self._fresh: set[int] = set()  # taken since their block's last publication
         self._doubted: dict[int, Quote] = {}
         self._halted: set[int] = set()
+        self._steps: dict[str, tuple[Any, ...]] = {}  # of ticks and amounts, as the venue said them last
 
     def adopt(self, known: dict[str, Any]) -> None:
         """Know what another one's `known` was; how marks and margins are made stays one's own."""
@@ -292,6 +294,7 @@ class Mirror(Speaker):
         for instrument in instruments:
             name = str(instrument.get("instrument_name"))
             if name in self.by_name:
+                self._look_again(name, instrument)
                 continue
             try:
                 self._list_one(Offer.of(instrument), quotes.get(name))
@@ -302,6 +305,22 @@ class Mirror(Speaker):
         new = [number for number in self.live if number not in self._published and number not in self._unpublished]
         if new:
             self._note_quotes(new)
+
+    def _look_again(self, name: str, instrument: Mapping[str, Any]) -> None:
+        """Only reduce in what has a finer tick or lot than it was listed with: what is done there cannot be told."""
+        steps = tuple(instrument.get(field) for field in ("tick_size", "min_trade_amount", "contract_size"))
+        if steps == self._steps.get(name):
+            return
+        self._steps[name], number = steps, self.by_name[name]
+        terms = self.contracts[number]
+        try:
+            tick, *lots = (exact("steps", step) for step in steps)
+        except InputError:
+            return  # no numbers; its quotes will say
+        finer = tick % terms.tick or min(lots) % terms.lot
+        if finer and number in self.live and number not in self._halted:
+            self.left_out[name] = f"its tick, smallest amount and contract are {steps} now: reducing only"
+            self._add(Kind.STATE, instrument=number, state=VenueState.REDUCE_ONLY, type=Scope.INSTRUMENT)
 
     def _list_one(self, offer: Offer, quote: Quote | None) -> None:
         """List it. Raises InputError, with nothing said, if it cannot be."""

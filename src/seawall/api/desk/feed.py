@@ -49,7 +49,11 @@ class Feed:
         batches = []
         if catalogue is not None:
             currencies, instruments = catalogue
+            before = dict(self.mirror.left_out)
             batches.append(self.mirror.listed(time.time_ns(), instruments, quotes, currencies))
+            for name, why in self.mirror.left_out.items():
+                if name in self.mirror.by_name and before.get(name) != why:
+                    self._log.warning("the venue changed an instrument", instrument=name, why=why)
         batches.append(self.mirror.step(time.time_ns(), quotes, await self._delivered(venue)))
         return batches
 
