@@ -138,21 +138,7 @@ class Venue:
             raise
         self.service = Service(self.node, memory.view, loop.call_soon_threadsafe, Access(store), configuration.rates)
         self.service.listeners.append(self._heard)
-        settings = Settings(
-            store,
-            configuration.operators.backup,
-            configuration.operators.disk_hours,
-            configuration.publisher.late_s,
-            tuple(
-                door.tls.certificate
-                for door in (configuration.trading, configuration.operations)
-                if door.tls.certificate
-            ),
-            lambda: len(self.door.sessions),
-            self._cut,
-            feeds=self.market is None and not configuration.upstream.url,
-        )
-        self.operations = Operations(self.service, settings, memory.record)
+        self.operations = Operations(self.service, self._settings(store), memory.record)
         self.door = Door(self.service)
         self.service.sequencer.start()
         try:
@@ -171,6 +157,23 @@ class Venue:
         _collect_rarely()
         await self._listen(WebServer(self.door, self.trading), self.trading)
         await self._listen(_litestar(operations_app(self.operations), self.operations_at), self.operations_at)
+
+    def _settings(self, store: Keystore) -> Settings:
+        configuration = self.configuration
+        return Settings(
+            store,
+            configuration.operators.backup,
+            configuration.operators.disk_hours,
+            configuration.publisher.late_s,
+            tuple(
+                door.tls.certificate
+                for door in (configuration.trading, configuration.operations)
+                if door.tls.certificate
+            ),
+            lambda: len(self.door.sessions),
+            self._cut,
+            feeds=self.market is None and not configuration.upstream.url,
+        )
 
     def _keystore(self, home: Path) -> Keystore:
         """People and keys. Raises InputError where they do not open, and where the journal knows that there were some.

@@ -152,21 +152,20 @@ class _Taken:
             task.add_done_callback(self._shaking.discard)
 
     async def _shake_hands(self, peer: socket.socket, host: str) -> None:
-        made: list[web.RequestHandler] = []
+        there = [host]
 
-        def connection() -> web.RequestHandler:
-            made.append(self._server.connection(partial(self._left, host)))
-            return made[-1]
+        def gone() -> None:  # once, whoever notices first
+            if there:
+                self._left(there.pop())
 
         seconds = None if self._context is None else HANDSHAKE_S
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                connection, peer, ssl=self._context, ssl_handshake_timeout=seconds
+                partial(self._server.connection, gone), peer, ssl=self._context, ssl_handshake_timeout=seconds
             )
         except BaseException as error:
             peer.close()
-            if not made or made[0].transport is None:  # else it is told that it is lost
-                self._left(host)
+            gone()
             if not isinstance(error, OSError | asyncio.CancelledError):
                 raise
 
