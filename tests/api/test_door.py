@@ -380,6 +380,7 @@ def test_silence_at_the_operations_door_keeps_nobody_out(monkeypatch):
         timeout = aiohttp.ClientTimeout(total=15)
         async with aiohttp.ClientSession(timeout=timeout) as client, client.get(f"http://127.0.0.1:{port}/") as answer:
             assert await answer.text() == "heard"
+            assert answer.headers["connection"] == "close"  # none is kept that might end under the next request
         for one in held:
             one.close()
         server.stop()

@@ -381,8 +381,9 @@ def _litestar(app: Any, door: Listening) -> Server:
         address=door.host,
         port=door.port,
         interface=Interfaces.ASGI,
-        http=HTTPModes.http1,  # what has not said which it speaks is waited for without end
-        http1_settings=HTTP1Settings(header_read_timeout=HEAD_MS),
+        # What has not said which HTTP it speaks is waited for without end; a kept connection would end under a request.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_MS, keep_alive=False),
         log_enabled=False,
         ssl_protocol_min=SSLProtocols.tls13,
         **door.tls.server(),
