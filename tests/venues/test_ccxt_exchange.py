@@ -61,7 +61,8 @@ def whole(own="1", **more):
     (ccxt.ExchangeNotAvailable("x"), 13888, 13028),
     (ccxt.OnMaintenance("x"), 11051, 11051),
     (ccxt.BadResponse("x"), 13888, 13028),
-    (ccxt.ExchangeError("x"), 11030, 10001),
+    (ccxt.BadRequest("x"), 11030, 10001),
+    (ccxt.ExchangeError('bybit {"retCode":10016,"retMsg":"Internal server error"}'), 13888, 10001),
     (Unreachable("x"), 13888, 13028),
     (KeyError("x"), 13888, 13028),
 ])  # fmt: skip

@@ -93,12 +93,16 @@ def said(error: BaseException) -> str:
 
 
 def kind_of(error: Exception, *, order: bool) -> tuple[int, str]:
-    """The dialect's code for an error of ccxt's, and what it said. Where an order may have arrived: 13888."""
+    """The dialect's code for an error of ccxt's, and what it said. Where an order may have arrived: 13888.
+
+    So of a bare ExchangeError, too: it is what ccxt makes of words it knows nothing of, and of an exchange's own
+    time-outs (Bybit's 10016, Binance's -1007).
+    """
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code, said(error)
     refused = isinstance(error, ccxt.ExchangeError)
-    if order and not refused:
+    if order and (not refused or type(error) is ccxt.ExchangeError):
         return 13888, f"outcome unknown: {said(error)}"
     return (11030 if order else 10001 if refused else 13028), said(error)
 
