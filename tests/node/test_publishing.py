@@ -113,6 +113,21 @@ def test_what_cannot_be_published_is_refused_by_name_and_stays_due(bad, field):
     assert published(publisher, told(1_006.0)) == [BTC, ETH]
 
 
+@pytest.mark.parametrize(("number", "field"), [(0, "weight"), (1, "delta"), (2, "weight")])
+def test_a_model_whose_lots_expose_to_nothing_is_refused(number, field):
+    """A plugged-in one, say: no limit on notional or exposure would ever refuse an order."""
+
+    class Blind:
+        def publish(self, view):
+            found = Configuration().model().publish(view)
+            rows = [replace(row, **{field: 0}) if row.instrument == number else row for row in found.instruments]
+            return replace(found, instruments=tuple(rows))
+
+    with pytest.raises(InputError) as refused:
+        Publisher(Blind(), Cadence()).publish(told(1_000.0), [BTC, ETH])
+    assert refused.value.field == f"instruments[{number}].{field}"
+
+
 def test_an_expired_instrument_is_refused():
     with pytest.raises(InputError) as refused:
         made().check(told(10_000.0))

@@ -20,9 +20,11 @@ from risk_markets import (
     varied_market,
 )
 
-from seawall.risk import BlockMarket, CurrencyMarket, StandardMargin, StandardParameters, envelope
+from seawall.risk import BlockMarket, CurrencyMarket, StandardMargin, StandardParameters, black76, envelope
+from seawall.risk.market import lot_value
 from seawall.risk.standard import futures_margin, short_option_margin
 from seawall.vocabulary.errors import ConfigurationError, InputError
+from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.publication import INITIAL, MAINTENANCE, Publication
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "deribit_standard_margin.json"
@@ -94,7 +96,7 @@ def test_options_by_hand():
     initial, maintenance = MODEL.report(view, 0, -3)
     assert (initial.asked, maintenance.asked) == (3 * 600 * 10**6, 3 * 450 * 10**6)
     assert (initial.published, maintenance.published) == (3 * 720 * 10**6, 3 * 570 * 10**6)
-    assert 0 <= initial.slack < 1e-4 and 0 <= maintenance.slack < 1e-4
+    assert 0 <= initial.slack < 1e-3 and 0 <= maintenance.slack < 1e-3
     bought = MODEL.report(view, 0, 3)[INITIAL]
     assert (bought.published, bought.asked) == (0, 3 * 120 * 10**6)
     assert 0 <= bought.slack < 1e-3
@@ -137,10 +139,32 @@ def test_every_small_position_and_every_knot_of_a_real_schedule():
 
 
 def test_slack_of_a_real_schedule_stays_moderate():
+    """A rate is a multiple of 2^-14 of what a lot is worth: less than a tick of an option's premium."""
     view = varied_market(20)
-    assert all(MODEL.largest_slack(view, number) < 0.2 for number in view.instruments)
+    for number, item in view.instruments.items():
+        option = item.spec.product == Product.OPTION
+        assert MODEL.largest_slack(view, number) < (0.51 if option and item.mark_ticks == 1 else 0.23)
+        for row in MODEL.report(view, number, 100) if option else ():
+            assert row.envelope - row.asked <= 100 * row.asked / item.mark_ticks
     ten_coins = MODEL.report(view, 0, 60_000)
     assert all(row.slack < 0.03 for row in ten_coins)
+
+
+def test_what_limits_on_notional_and_exposure_count_is_published():
+    """The model charges neither delta nor vega, but C02, C11, C15 and C21 know of no other."""
+    call, put = (replace(listed(coin_option(66_000, sign, 30)), mark=200.0) for sign in (1, -1))
+    made = {risk.instrument: risk for risk in MODEL.publish(flat_market(call)).instruments}
+    terms = (call.forward, float(call.spec.strike), call.volatility, 30 / 365)
+    assert made[0].weight == 6_000 * 10**6
+    assert made[0].delta == pytest.approx(float(black76.delta(*terms, 1.0)) * 6_000e6)
+    assert made[0].vega == pytest.approx(float(black76.vega(*terms)) * call.volatility * 6_000e6 / call.forward)
+    (short,) = MODEL.publish(flat_market(put)).instruments
+    assert made[0].delta - short.delta == pytest.approx(6_000e6) and short.vega == made[0].vega > 0
+    item = listed(linear_perpetual(ETH_LINEAR))
+    ether = market([item])
+    (perpetual,) = MODEL.publish(ether).instruments
+    worth = lot_value(item.spec, item.mark_ticks, ether.rates()[item.spec.currency].rate_loss)
+    assert perpetual.weight == perpetual.delta == worth > 0 == perpetual.vega
 
 
 def test_the_publication_says_what_the_report_says():

@@ -16,6 +16,7 @@ from seawall.node.configuration import Configuration
 from seawall.risk import BlockMarket, CurrencyMarket, InstrumentMarket, MarginModel, MarketView, mark_price
 from seawall.risk.cadence import Cadence
 from seawall.sim import COINS, Contract, Prices
+from seawall.vocabulary.errors import InputError
 from seawall.vocabulary.instruments import Instrument, Product
 from seawall.vocabulary.publication import Publication
 
@@ -78,8 +79,18 @@ class Publisher:
         self._view(told, told.blocks).check()
 
     def publish(self, told: Told, blocks: Collection[int]) -> Publication:
-        """A publication of some blocks, and of the currencies of no other. Raises InputError."""
-        return self.model.publish(self._view(told, blocks))
+        """A publication of some blocks, and of the currencies of no other.
+
+        Raises InputError, also where the model says that a lot exposes to nothing: limits on notional and exposure
+        (C02, C11, C15) would see no order.
+        """
+        made = self.model.publish(self._view(told, blocks))
+        for risk in made.instruments:
+            spec = told.instruments[risk.instrument].spec
+            if not risk.weight or (not risk.delta and spec.product != Product.OPTION):
+                field = f"instruments[{risk.instrument}].{'delta' if risk.weight else 'weight'}"
+                raise InputError(field, 0, f"must not be 0: limits would see nothing of {spec.name}")
+        return made
 
     def remember(self, told: Told, blocks: Collection[int]) -> None:
         """These blocks were published."""

@@ -28,6 +28,7 @@ from datetime import date
 from fractions import Fraction
 from typing import ClassVar, Final
 
+from seawall.risk import black76
 from seawall.risk.envelope import (
     Schedule,
     charge_value,
@@ -37,7 +38,7 @@ from seawall.risk.envelope import (
     schedule_weight,
     two_sided_charge,
 )
-from seawall.risk.market import MILLION, InstrumentMarket, MarketView, lot_value, underlying_atoms
+from seawall.risk.market import MILLION, InstrumentMarket, MarketView, lot_value, round_away, underlying_atoms
 from seawall.vocabulary import bounds
 from seawall.vocabulary.bounds import ceil_div
 from seawall.vocabulary.errors import ConfigurationError, InputError
@@ -152,12 +153,13 @@ class StandardMargin:
         pool: dict[Charge, int] = {}
         instruments = []
         for number, item in sorted(market.instruments.items()):
-            weight, charges = self._charges(market, number, rates[item.spec.currency].rate_loss)
-            indices = tuple(pool.setdefault(charge, len(pool)) for charge in charges)
-            risk = InstrumentRisk(
-                number, item.mark_ticks, _NULL, weight=weight, charges=(indices[0], indices[1]), inexact=0
+            rate = rates[item.spec.currency].rate_loss
+            weight, charges = self._charges(market, number, rate)
+            delta, vega = _greeks(item, market.time_ns, rate)
+            initial, maintenance = (pool.setdefault(charge, len(pool)) for charge in charges)
+            instruments.append(
+                InstrumentRisk(number, item.mark_ticks, _NULL, 0, weight, delta, vega, charges=(initial, maintenance))
             )
-            instruments.append(risk)
         blocks = tuple(BlockRisk(block, 1, 1) for block in sorted(market.blocks))
         publication = Publication(tuple(rates.values()), blocks, tuple(instruments), tuple(pool))
         publication.check()
@@ -203,13 +205,13 @@ class StandardMargin:
         item = market.instruments[instrument]
         if item.spec.product == Product.OPTION:
             long, short, _ = self._option_rows(item, rate)
-            weight = max(1, math.ceil(max(long, *short)))
+            weight = max(1, math.ceil(max(long, *short, _exposure(item, rate))))
             initial, maintenance = (two_sided_charge(long, asked, weight) for asked in short)
             return weight, (initial, maintenance)
         schedules = self._schedules(market, instrument, rate)
         limit = proven_limit(schedules[INITIAL], _engine_limit(item.spec, rate, 0))
         rows = [(schedule, chord_knots(schedule, limit)) for schedule in schedules]
-        weight = schedule_weight(rows)
+        weight = max(schedule_weight(rows), math.ceil(_exposure(item, rate)))
         initial, maintenance = (schedule_charge(schedule, knots, weight) for schedule, knots in rows)
         return weight, (initial, maintenance)
 
@@ -241,6 +243,26 @@ class StandardMargin:
         published = (initial * value, maintenance * value)
         long = mark * value
         return long, (published[0] - long, published[1] - long), published
+
+
+def _exposure(item: InstrumentMarket, rate: int) -> Fraction:
+    """Value atoms that one lot is worth, an option's underlying: what limits on notional (C02, C11) count."""
+    if item.spec.product == Product.OPTION:
+        return underlying_atoms(item.spec, item.forward) * rate / (1 << bounds.RATE_SHIFT)
+    return lot_value(item.spec, item.mark_ticks, rate)
+
+
+def _greeks(item: InstrumentMarket, time_ns: int, rate: int) -> tuple[int, int]:
+    """(delta, vega) of one lot in value atoms, vega at relative moves of volatility. The model charges neither; limits
+    on exposure (C15) and makers' protections (C21) count them."""
+    spec, exposure = item.spec, _exposure(item, rate)
+    if spec.product != Product.OPTION:
+        return round_away(exposure), 0
+    years = black76.years_to(spec.expiry, time_ns)
+    terms = (item.forward, float(spec.strike), item.volatility, years)
+    delta = Fraction(float(black76.delta(*terms, float(spec.option_type))))
+    vega = Fraction(float(black76.vega(*terms)) * item.volatility / item.forward)
+    return round_away(delta * exposure), round_away(vega * exposure)
 
 
 def _lot_atoms(item: InstrumentMarket) -> Fraction:
