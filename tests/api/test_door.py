@@ -319,7 +319,7 @@ def test_a_look_that_fails_is_answered_and_the_venue_goes_on(venue, monkeypatch)
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_connections_that_say_nothing_leave_descriptors_to_the_journal(venue, tmp_path, monkeypatch, encrypted):
     """Whoever only connects could else take every descriptor, and the writer dies when it opens its next segment."""
-    monkeypatch.setattr(web, "connections_most", lambda: 40)
+    monkeypatch.setattr(web, "connections_most", lambda each: 40)
     ours = certificate(tmp_path, "ours", authority=True)
     certificate(tmp_path, "server", ours)
     tls = Tls(str(tmp_path / "server.pem"), str(tmp_path / "server.key")) if encrypted else Tls()
@@ -332,7 +332,7 @@ def test_connections_that_say_nothing_leave_descriptors_to_the_journal(venue, tm
         before = len(os.listdir("/proc/self/fd"))
         held = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
         await asyncio.sleep(0.5)
-        assert len(os.listdir("/proc/self/fd")) - before - len(held) <= 20  # half of them are one address's
+        assert len(os.listdir("/proc/self/fd")) - before - len(held) <= 30  # three in four are one address's
         for one in held:
             one.close()
         await asyncio.sleep(0.2)
@@ -350,12 +350,13 @@ def test_connections_that_say_nothing_leave_descriptors_to_the_journal(venue, tm
     asyncio.run(scenario())
 
 
-def test_the_limit_of_descriptors_is_raised_and_half_of_it_is_never_connections(monkeypatch):
+def test_the_limit_of_descriptors_is_raised_and_some_are_kept_back(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
     told = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
-    assert connections_most() == (4096 - 256) // 2
-    assert told == [(4096, 4096)]
+    assert connections_most(1) == 4096 - 256
+    assert connections_most(2) == (4096 - 256) // 2  # of a desk, whose bots each have one at the venue
+    assert told == [(4096, 4096)] * 2
 
 
 def test_silence_at_the_operations_door_keeps_nobody_out(monkeypatch):

@@ -155,7 +155,8 @@ class Venue:
         self.service.hub.start()
         self._watches.append(asyncio.create_task(self._tick()))
         _collect_rarely()
-        await self._listen(WebServer(self.door, self.trading), self.trading)
+        server = WebServer(self.door, self.trading, 2 if self.configuration.upstream.url else 1)
+        await self._listen(server, self.trading)
         await self._listen(_litestar(operations_app(self.operations), self.operations_at), self.operations_at)
 
     def _settings(self, store: Keystore) -> Settings:

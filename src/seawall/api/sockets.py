@@ -15,18 +15,18 @@ KEPT_BACK: Final = 256
 """Descriptors that connections leave alone."""
 
 
-def connections_most() -> int:
+def connections_most(each: int) -> int:
     """How many connections a door may have at once, once the process may have all descriptors the machine allows it.
 
-    Half of what is not kept back, as one may want another towards a venue behind. The journal opens a file for each of
-    its segments: connections that had every descriptor would be the writer's end.
+    `each` takes so many. The journal opens a file for each of its segments: connections that had every descriptor would
+    be the writer's end.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # a hard limit beyond what the kernel takes
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
     allowed = soft if soft != resource.RLIM_INFINITY else 1 << 20
-    return max(allowed - KEPT_BACK, allowed // 2) // 2
+    return max(allowed - KEPT_BACK, allowed // 2) // each
 
 
 def free_port(host: str) -> int:

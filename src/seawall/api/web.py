@@ -120,7 +120,7 @@ class _Server(web.Server):
 
 
 class _Taken:
-    """Connections that are there, from the moment they are accepted: so many in all, half of them of one address.
+    """Connections that are there, from the moment they are accepted: so many in all, and of one address three in four.
 
     Each takes a descriptor, be it that nothing is ever said on it, not even the handshake of TLS.
     """
@@ -142,7 +142,7 @@ class _Taken:
                 await asyncio.sleep(BREATH_S)
                 continue
             host = str(address[0])
-            if self._all >= self._most or self._hosts[host] >= max(1, self._most // 2):
+            if self._all >= self._most or self._hosts[host] >= max(1, self._most * 3 // 4):
                 peer.close()
                 continue
             self._all += 1
@@ -179,8 +179,9 @@ class _Taken:
 class WebServer:
     """`serve` until `stop`."""
 
-    def __init__(self, handler: Handler, door: Listening) -> None:
-        self._handler, self._door = handler, door
+    def __init__(self, handler: Handler, door: Listening, descriptors: int = 1) -> None:
+        """`descriptors` that a connection takes, towards a venue behind too."""
+        self._handler, self._door, self._descriptors = handler, door, descriptors
         self._ended = asyncio.Event()
 
     async def serve(self) -> None:
@@ -194,7 +195,7 @@ class WebServer:
         )
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await runner.setup()
-        taken = _Taken(server, encryption(self._door), connections_most())
+        taken = _Taken(server, encryption(self._door), connections_most(self._descriptors))
         listening = listen(self._door.host, self._door.port)
         accepting = [asyncio.create_task(taken.accept(one)) for one in listening]
         await self._ended.wait()
