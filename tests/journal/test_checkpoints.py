@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from journal_world import PAGE, batch, commit
 
-from seawall.journal import Journal, folders_of, frames
+from seawall.journal import Journal, folders_of, frames, verify
 from seawall.journal import checkpoint as room
 from seawall.journal.checkpoint import (
     Checkpoint,
@@ -25,7 +25,7 @@ from seawall.journal.layout import segment_name
 from seawall.journal.merkle import Tree, leaf_hash
 from seawall.journal.reading import read_header
 from seawall.journal.receipts import make_receipt
-from seawall.vocabulary.errors import CheckpointMismatch, InputError, JournalBusy
+from seawall.vocabulary.errors import CheckpointMismatch, InputError, JournalBusy, JournalCorrupt
 
 NAME = "venue.example/journal"
 SIZES = (1, 30, 31, 100, 5, 180, 2, 1, 300)
@@ -459,7 +459,7 @@ def test_beside_a_writer(folders, make):
 
 
 def test_retired_segments_are_read_from_the_archive(folders, make, tmp_path):
-    """An archive counts as a further copy; going on needs none."""
+    """Going on needs none."""
     write(folders, (100,) * 30)
     first = make().checkpoint
     disk, archive = room.OsDisk(), tmp_path / "archive"
@@ -485,3 +485,63 @@ def test_retired_segments_are_read_from_the_archive(folders, make, tmp_path):
         make_receipt(folders, tmp_path / "tiles", again.note, 5)
     assert make_receipt(folders, tmp_path / "tiles", again.note, 5, archive=archive)["index"] == 4
     assert make_receipt(folders, tmp_path / "tiles", again.note, made.checkpoint.size)
+
+
+def archived(folders, archive):
+    """All segments, copied elsewhere."""
+    archive.mkdir()
+    for path in folders[0].glob("*.seg"):
+        shutil.copy(path, archive)
+    return archive
+
+
+def cut_behind(folders, segment):
+    """Both copies rolled back to the end of that segment."""
+    for folder in folders:
+        (folder / "horizon").unlink(missing_ok=True)
+        for path in folder.glob("*.seg"):
+            if int(path.stem) > segment:
+                path.unlink()
+
+
+def begin_at(folders, segment):
+    """The folders say that what lies before that segment is retired, and have it no more."""
+    disk = room.OsDisk()
+    identity, base = read_header(folders[0], segment, disk)
+    for folder in folders:
+        write_base(disk, folder, identity, base)
+        for earlier in range(segment):
+            (folder / segment_name(earlier)).unlink()
+
+
+def test_an_archive_does_not_hide_that_the_folders_were_rolled_back(folders, make, tmp_path):
+    write(folders, (100,) * 30)
+    held, archive = make().checkpoint, archived(folders, tmp_path / "archive")
+    assert compare(folders, held, archive).ok
+    cut_behind(folders, 1)
+    assert verify(folders).ok
+    found = compare(folders, held, archive)
+    assert not found.ok and "rolled back" in found.what and found.commands < held.size
+    with pytest.raises(CheckpointMismatch, match="rolled back"):
+        make(archive=archive)
+    append(folders, (60,) * 40)
+    assert not compare(folders, held, archive).ok
+    with pytest.raises(CheckpointMismatch, match="rewritten"):
+        make(archive=archive)
+
+
+def test_an_archive_does_not_hide_another_history_behind_what_is_retired(folders, make, tmp_path, monkeypatch):
+    """The folders sound in themselves from the marker on, the archive the true one: they must follow each other."""
+    write(folders, (100,) * 30)
+    held, archive = make().checkpoint, archived(folders, tmp_path / "archive")
+    written_over(folders, monkeypatch, (100,) * 30, b"y")
+    begin_at(folders, 2)
+    assert verify(folders).ok
+    with pytest.raises(JournalCorrupt, match="begins behind hash"):
+        compare(folders, held, archive)
+    shutil.rmtree(tmp_path / "tiles")
+    with pytest.raises((CheckpointMismatch, JournalCorrupt)):
+        make(archive=archive)
+    shutil.rmtree(tmp_path / "held")
+    with pytest.raises(JournalCorrupt, match="begins behind hash"):
+        make(archive=archive)

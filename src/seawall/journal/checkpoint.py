@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice, takewhile
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,11 +25,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from seawall.journal.disk import Disk, OsDisk
 from seawall.journal.files import write_file
-from seawall.journal.layout import FIRST_SEQ, ID_BYTES, Frame
+from seawall.journal.layout import FIRST_FRAME, FIRST_SEQ, ID_BYTES, Frame, Position
 from seawall.journal.merkle import HASH_BYTES, Tiles, Tree, consistency_proof, proves_consistency
-from seawall.journal.reading import Mirror, first_frame, frames
+from seawall.journal.reading import Mirror, frames
 from seawall.journal.tail import Tail
-from seawall.vocabulary.errors import CheckpointMismatch, InputError, JournalBusy, JournalError, TilesDamaged
+from seawall.vocabulary.errors import (
+    CheckpointMismatch,
+    InputError,
+    JournalBusy,
+    JournalCorrupt,
+    JournalError,
+    TilesDamaged,
+)
 from seawall.vocabulary.records import COMMAND
 
 TILES_NAME: Final = "tiles"
@@ -261,11 +268,12 @@ def compare(folders: Sequence[Path], checkpoint: Checkpoint, archive: Path | Non
     """Hash the journal anew and hold it against the checkpoint; tiles are not read.
 
     Raises InputError without a journal, or where segments are retired and no `archive` has them; JournalCorrupt where
-    it cannot be read.
+    it cannot be read or does not follow what the archive ends with.
     """
-    journal = Mirror(folders, OsDisk()).identity.journal
+    mirror = Mirror(folders, OsDisk())
+    journal, base = mirror.identity.journal, mirror.base
     tree, found, size, last = Tree(), b"", 0, (0, 0)
-    for frame in frames(folders, archive=archive):
+    for frame in chain(_retired(folders, FIRST_FRAME, base, archive), frames(folders, start=base.frame)):
         last = frame.number, _end(frame)
         if frame.number <= checkpoint.frame:
             tree.append(leaf_hashes(frame))
@@ -384,10 +392,9 @@ class Signer:
         self._resumed = own is not None
         self._last = (own.frame, own.frame_hash) if own is not None else (0, b"")
         self._added = 0
-        start, base = self._last[0] + 1, first_frame(self._folders)
-        retired = frames(self._folders, start=start, archive=self._archive) if start < base else iter(())
-        self._retired: Iterator[Frame] = takewhile(lambda frame: frame.number < base, retired)
-        self._tail: Tail = Tail(self._folders, start=max(start, base))
+        start, base = self._last[0] + 1, Mirror(self._folders, self._disk).base
+        self._retired: Iterator[Frame] = _retired(self._folders, start, base, self._archive)
+        self._tail: Tail = Tail(self._folders, start=max(start, base.frame))
 
     def _mismatch(self, place: Path, old: Checkpoint) -> CheckpointMismatch:
         found, where = compare(self._folders, old, self._archive), " and ".join(str(one) for one in self._folders)
@@ -446,12 +453,37 @@ def _held(path: Path, public: PublicKey) -> Checkpoint | None:
         raise CheckpointMismatch(f"{path} is not a checkpoint signed by {public.name}: {error}") from error
 
 
+def _retired(folders: Sequence[Path], start: int, base: Position, archive: Path | None) -> Iterator[Frame]:
+    """The frames from `start` on that the folders say are retired; the journal must follow the last of them.
+
+    The archive is asked for no other: it would stand in for what was rolled back or rewritten in the folders, and so
+    hide just what a checkpoint is to find.
+    """
+    if start >= base.frame:
+        return
+    last = 0, b""
+    for frame in frames(folders, start=start, archive=archive):
+        if frame.number >= base.frame:
+            break
+        last = frame.number, frame.hash
+        yield frame
+    if last != (base.frame - 1, base.previous):
+        raise JournalCorrupt(
+            f"the journal begins behind hash {base.previous.hex()},"
+            f" the archive ends with frame {last[0]} and hash {last[1].hex()}",
+            frame=base.frame,
+            page=0,
+        )
+
+
 def _stands(folders: Sequence[Path], old: Checkpoint, archive: Path | None) -> bool:
     """Whether the journal's frame `old.frame` has the hash, which is over all before it, and ends where it says."""
-    frame = next(frames(folders, start=old.frame, archive=archive), None)
+    mirror = Mirror(folders, OsDisk())
+    retired = old.frame < mirror.base.frame
+    frame = next(frames(folders, start=old.frame, archive=archive if retired else None), None)
     return frame is not None and (
         (frame.number, frame.hash, _end(frame)) == (old.frame, old.frame_hash, old.size)
-        and Mirror(folders, OsDisk()).identity.journal == old.journal
+        and mirror.identity.journal == old.journal
     )
 
 
