@@ -372,3 +372,51 @@ def test_on_real_files(tmp_path):
     new = folders_of(tmp_path / "new")
     assert restore([folders[1], target], new).ok
     assert numbers(frames(new)) == expected
+
+
+@pytest.mark.parametrize("linked", ["folder", "link to it", "links to its files", "none"])
+def test_the_journal_is_no_archive_of_itself(tmp_path, linked):
+    """It has byte for byte what is to be removed, and would go with it."""
+    folders, target = folders_of(tmp_path), tmp_path / "archive"
+    with Journal.create(folders, segment_bytes=6 * PAGE) as journal:
+        for _ in range(9):
+            commit(journal, 90)
+        write_snapshot(journal, journal.durable, bytes(32), b"kind", [b"state"])
+    archive(folders, target)
+    segments_held = sorted(path.name for path in folders[0].glob("*.seg"))
+    if linked in ("folder", "link to it"):
+        (folders[0] / MANIFEST_NAME).write_bytes((target / MANIFEST_NAME).read_bytes())  # as copied
+        target = folders[0] if linked == "folder" else tmp_path / "link"
+    if linked == "link to it":
+        target.symlink_to(folders[0])
+    if linked == "links to its files":
+        for path in target.glob("*.seg"):
+            path.unlink()
+            path.symlink_to(folders[1] / path.name)
+    if linked == "none":
+        assert retire(folders, target)
+        return
+    for write in (False, True):
+        for call in (archive, retire):
+            with pytest.raises(InputError, match="must have files of its own"):
+                call(folders, target, write=write)
+    for folder in folders:
+        assert sorted(path.name for path in folder.glob("*.seg")) == segments_held and not (folder / "base").exists()
+
+
+def test_a_journal_that_ends_before_its_archive_was_rolled_back():
+    disk = journal_of()
+    last = archive(FOLDERS, ARCHIVE, disk=disk)[-1]
+    for path in [path for folder in FOLDERS for path in segments(disk, folder)[3:]]:
+        disk.lose(path)
+    for path in [path for path in disk.names_seen if path.name == "horizon" or path.suffix == ".snapshot"]:
+        disk.lose(path)
+    assert verify(FOLDERS, disk=disk).ok
+    for write in (False, True):
+        with pytest.raises(JournalError, match=f"up to frame {last.next_frame - 1}, .* rolled back"):
+            archive(FOLDERS, ARCHIVE, write=write, disk=disk)
+    with Journal.open(FOLDERS, disk=disk) as journal:
+        commit(journal, 90)
+        commit(journal, 90)
+    with pytest.raises(JournalError, match="rolled back"):
+        archive(FOLDERS, ARCHIVE, disk=disk)

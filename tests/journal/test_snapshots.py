@@ -7,6 +7,7 @@ import pytest
 from journal_world import FOLDERS, PAGE, PowerCut, SimulatedDisk, batch, commit, segments
 
 from seawall.journal import Journal, folders_of
+from seawall.journal.files import write_file
 from seawall.journal.horizon import Durable
 from seawall.journal.snapshots import (
     BLOCK_BYTES,
@@ -53,6 +54,16 @@ def test_what_is_stored_is_read():
     for folder in FOLDERS:
         assert snapshots_in(disk, folder) == [3, 6]
     assert disk.content(FOLDERS[0] / snapshot_name(6)) == disk.content(FOLDERS[1] / snapshot_name(6))
+
+
+@pytest.mark.parametrize("odd", ["7.snapshot", "00000000000000000007.snapshot"])
+def test_files_with_other_names_are_no_snapshots_and_in_nobodys_way(odd):
+    disk, journal = journal_with_snapshots(2)
+    write_file(disk, FOLDERS[0] / odd, b"an operator's")
+    commit(journal, 1)
+    store(journal, disk)
+    assert [snapshots_in(disk, folder) for folder in FOLDERS] == [[6, 7], [6, 7]]
+    assert disk.content(FOLDERS[0] / odd) == b"an operator's"
 
 
 def test_older_ones_are_removed_when_a_newer_one_is_durable_in_both():

@@ -28,7 +28,7 @@ from seawall.journal.files import (
 )
 from seawall.journal.horizon import read_horizon
 from seawall.journal.layout import Identity, Position, decode_header, raw, segment_name
-from seawall.journal.reading import Mirror, segments_in
+from seawall.journal.reading import Mirror, next_frame, segments_in
 from seawall.journal.recovery import Image, Verification, images, verify
 from seawall.journal.snapshots import copy_snapshots, load_snapshot, usable_snapshots
 from seawall.journal.writing import Folders, Journal
@@ -67,12 +67,13 @@ def archive(
     """Copy closed segments, up to segment `upto`, that the folder `target` does not hold yet; returns those copied.
 
     Without `write` it only says which these are. May run beside the writer, and again after it was interrupted. Raises
-    InputError without a journal or when `target` is another's archive or ends before the journal begins, JournalBusy if
-    another archives there, JournalCorrupt for damage that no copy can mend, JournalError when a segment could not be
-    written: what was copied before stands.
+    InputError without a journal or when `target` is another's archive, a folder of the journal, or ends before the
+    journal begins; JournalBusy if another archives there, JournalCorrupt for damage that no copy can mend, JournalError
+    when a segment could not be written, what was copied before stands, or where the journal ends before its archive.
     """
     disk = disk or OsDisk()
     with _failures(f"archiving to {target}"):
+        _check_apart(disk, folders, target)
         if write:
             disk.make_folder(target)
         with _locked(disk, [target] if write else []):
@@ -82,6 +83,9 @@ def archive(
             if at.segment < mirror.base.segment:
                 rule = f"ends before segment {at.segment}, the journal begins with {mirror.base.segment}"
                 raise InputError("target", str(target), rule)
+            if held and next_frame(mirror, at) is None:  # it was durable when what lies before was archived
+                has = f"{target} has the journal up to frame {at.frame - 1}, which {folders[0]} and {folders[-1]}"
+                raise JournalError(f"{has} have not or do not go on from: they were rolled back")
             if write and not held and at.segment:
                 write_base(disk, target, mirror.identity, at)
             copied: list[Archived] = []
@@ -113,6 +117,7 @@ def retire(
     disk = disk or OsDisk()
     folders = source.folders if isinstance(source, Journal) else source
     with _failures(f"retiring segments of {folders[0]} and {folders[1]}"), ExitStack() as held:
+        _check_apart(disk, folders, target)
         if not isinstance(source, Journal):
             held.enter_context(_locked(disk, folders))
         mirror = Mirror(folders, disk)
@@ -183,6 +188,18 @@ def _name_all(disk: Disk, mirror: Mirror, folders: Folders, segments: list[int])
 def _rename(disk: Disk, folder: Path, segment: int) -> None:
     path = folder / segment_name(segment)
     disk.rename(new_name(path), path)
+
+
+def _check_apart(disk: Disk, folders: Sequence[Path], target: Path) -> None:
+    """Raise InputError for an archive that is a folder of the journal, or whose files are links into one.
+
+    It would be found byte for byte what is to be removed, and go with it.
+    """
+    own = {folder.resolve() for folder in folders}
+    places = {target.resolve(), *((target / name).resolve().parent for name in disk.names(target))}
+    mounted_again = any(target.is_dir() and folder.is_dir() and target.samefile(folder) for folder in folders)
+    if places & own or mounted_again:
+        raise InputError("target", str(target), f"must have files of its own, none of {folders[0]} or {folders[-1]}")
 
 
 def _closed(mirror: Mirror, at: Position) -> Iterator[Image]:

@@ -25,6 +25,8 @@ from seawall.journal.writing import Journal
 from seawall.vocabulary.errors import InputError, JournalError
 
 KEPT: Final = 2
+SUFFIX: Final = ".snapshot"
+NAME_DIGITS: Final = 16
 TAG_BYTES: Final = 64
 BLOCK_BYTES: Final = 1 << 20
 SYNC_BLOCKS: Final = 8
@@ -148,13 +150,13 @@ def usable_snapshots(
 
 def snapshot_name(frame: int) -> str:
     """File name of the snapshot that covers a frame."""
-    return f"{frame:016d}.snapshot"
+    return f"{frame:0{NAME_DIGITS}d}{SUFFIX}"
 
 
 def snapshots_in(disk: Disk, folder: Path) -> list[int]:
     """The frames that snapshots in a folder cover, by their names, in order."""
-    stems = [name.partition(".") for name in disk.names(folder)]
-    return sorted(int(stem) for stem, _, suffix in stems if suffix == "snapshot" and stem.isascii() and stem.isdigit())
+    stems = [name.removesuffix(SUFFIX) for name in disk.names(folder) if name.endswith(SUFFIX)]
+    return sorted(int(stem) for stem in stems if len(stem) == NAME_DIGITS and stem.isascii() and stem.isdigit())
 
 
 def covered(mirror: Mirror, frame: int) -> tuple[int, int, bytes] | None:
@@ -359,7 +361,7 @@ def _fill(disk: Disk, descriptor: int, part: npt.NDArray[np.uint8], offset: int)
 def _prune(disk: Disk, folder: Path, kept: int) -> None:
     """Remove older snapshots, and what an interrupted writing left."""
     old = [snapshot_name(frame) for frame in snapshots_in(disk, folder)[:-kept]]
-    left = [name for name in disk.names(folder) if name.endswith(".new") and len(name) == len("0" * 16 + ".new")]
+    left = [name for name in disk.names(folder) if name.endswith(".new") and len(name) == NAME_DIGITS + len(".new")]
     for name in [*old, *left]:
         disk.remove(folder / name)
     if old or left:
