@@ -91,6 +91,14 @@ def test_bad_input_ends_with_two_names_the_line_and_writes_nothing(made, tmp_pat
         assert "Traceback" not in done.output and not (tmp_path / "venue").exists()
 
 
+def test_a_level_beyond_all_is_refused_before_there_is_a_journal(tmp_path):
+    file = Tape().snapshot(1, [(6000, 10**18)], [(6001, 1)]).depth(2).write(tmp_path)
+    for more in ((), ("--dry-run",)):
+        done = run(file, "--data", tmp_path / "venue", *more)
+        assert done.exit_code == 2 and "made.jsonl.gz:1 = " in done.stderr and "largest orders" in done.stderr
+        assert not (tmp_path / "venue").exists()
+
+
 def test_a_folder_that_holds_a_journal_is_left_alone(made, tmp_path):
     assert run(made, "--data", tmp_path / "venue", "--limit", 300).exit_code == 0
     before = verify(folders_of(tmp_path / "venue")).head_hash

@@ -6,6 +6,7 @@ import pytest
 from recorded import START_MS, Tape
 
 from seawall.prices import read_recording
+from seawall.prices.listing import Listing
 from seawall.prices.recordings import Delta, Snapshot, Touch
 from seawall.vocabulary.errors import RecordingError
 from seawall.vocabulary.records import BUY, SELL
@@ -111,6 +112,12 @@ DAMAGE = {
     "a missing field": lambda row: row.replace('"u":', '"w":'),
     "a number for text": lambda row: row.replace('"600.0"', "600.0"),
     "ids that run back": lambda row: row.replace('"u": 110', '"u": 1'),
+    "more digits than any number has": lambda row: row.replace('"600.0"', f'"{"9" * 5000}"'),
+    "a price beyond every field": lambda row: row.replace('"600.0"', f'"{"9" * 30}"'),
+    "a quantity beyond every field": lambda row: row.replace('"0.006"', f'"{"9" * 30}"'),
+    "a time in microseconds": lambda row: row.replace(f'"T": {START_MS + 1}', f'"T": {START_MS + 1}000'),
+    "a time of another year": lambda row: row.replace(f'"T": {START_MS + 1}', f'"T": {START_MS - 40_000_000_000}'),
+    "a time before all": lambda row: row.replace(f'"E": {START_MS + 4}', '"E": -4'),
     "no text": lambda row: row[:60] + "\udcff" + row[60:],
 }
 
@@ -175,3 +182,39 @@ def test_what_is_no_recording_at_all_is_refused(tmp_path):
 
 def test_without_trades_the_lot_is_that_of_the_depth(tmp_path):
     assert read_recording(Tape().depth(100, [(6000, 5)], [(6001, 4)]).write(tmp_path)).lot_decimals == 3
+
+
+def test_two_trades_of_one_id_and_two_words_on_the_same_updates_are_refused(tmp_path):
+    """Either may be the true one: taking the first would be a guess."""
+    for changed in ((SELL, 6001, 1, 2), (BUY, 6000, 1, 2), (BUY, 6001, 2, 2), (BUY, 6001, 1, 3)):
+        side, price, lots, ms = changed
+        with pytest.raises(RecordingError, match=r":5 = 1: must be the trade that line 4 says"):
+            read_recording(whole().trade(side, price, lots, ms=ms, number=1).write(tmp_path))
+    with pytest.raises(RecordingError, match=r":5 = 110: must be the changes that line 2 says"):
+        read_recording(whole().depth(110, bids=[(6000, 60)], ms=1, behind=100).write(tmp_path))
+    slower = whole().depth(110, bids=[(6000, 6), (5999, 7)], ms=1, behind=99)
+    assert read_recording(slower.write(tmp_path)).repeated == 1
+
+
+def test_trades_that_never_came_are_counted(tmp_path):
+    recording = read_recording(whole().trade(BUY, 6001, 1, ms=3, number=9).write(tmp_path))
+    assert len(recording.prints) == 2 and recording.missing == 7
+    assert read_recording(whole().write(tmp_path)).missing == 0
+
+
+@pytest.mark.parametrize("line", [1, 3, 4])
+def test_a_futures_message_without_its_time_is_refused(tmp_path, line):
+    """Updates are never later than those behind them: one at zero would be before all trades, with all before it."""
+    tape = whole()
+    tape.rows[line - 1] = tape.rows[line - 1].replace('"T":', '"X":')
+    with pytest.raises(RecordingError, match=f":{line} = "):
+        read_recording(tape.write(tmp_path))
+
+
+def test_a_level_and_a_mark_beyond_all_are_refused_by_line(tmp_path):
+    """The level would come to orders without end."""
+    with pytest.raises(RecordingError, match=r"made\.jsonl\.gz:5 = .* largest orders"):
+        Listing(read_recording(whole().depth(120, bids=[(6000, 10**18)], ms=3).write(tmp_path)))
+    with pytest.raises(RecordingError, match=r"made\.jsonl\.gz:5 = 60000\.0: must lie in \[1500, 24000\] ticks"):
+        Listing(read_recording(whole().mark(60000, ms=3).write(tmp_path)))
+    Listing(read_recording(whole().depth(120, bids=[(6000, 10**9)], ms=3).mark(24000, ms=3).write(tmp_path)))

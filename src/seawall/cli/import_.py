@@ -55,6 +55,7 @@ def import_recording(
     from seawall.journal import holds_journal
     from seawall.node import ENGINES, Configuration
     from seawall.prices import Importer, read_recording
+    from seawall.prices.listing import Listing
 
     if engine not in ENGINES:
         raise InputError("engine", engine, f"must be one of {', '.join(ENGINES)}")
@@ -65,6 +66,7 @@ def import_recording(
     with _progress(bar) as advance:
         size = file.stat().st_size if file.exists() else 0
         recording = read_recording(file, limit, lambda read: advance("reading", read, size))
+        Listing(recording)  # it, too, may refuse the recording: before there is a journal
         if dry_run:
             submit, next_seq = _fold_only(engine)
             importer = Importer(recording, next_seq)
@@ -142,6 +144,7 @@ def _document(file: Path, importer: "Importer", commands: int, seconds: float) -
         **importer.fidelity.document(),
         "trades_placed_by_effect": placement.by_effect,
         "gaps": [{"line": line, "behind": behind, "follows": follows} for line, behind, follows in recording.gaps],
+        "trades_missing": recording.missing,
         "repeated_lines": recording.repeated,
         "updates_before_snapshot": importer.dropped,
         "levels_rounded": recording.rounded_levels,
@@ -173,6 +176,7 @@ def _text(document: dict[str, Any], importer: "Importer") -> str:
         ("book differences", f"{found.book_differences:,}", ""),
         ("commands refused", f"{found.refused:,}", found.first_refusal),
         ("gaps in the depth", f"{len(document['gaps']):,}", ""),
+        ("trades not recorded", f"{document['trades_missing']:,}", "holes in the exchange's numbers of trades"),
     ]
     left, middle = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = [f"{row[0]:<{left}}  {row[1]:>{middle}}  {row[2]}".rstrip() for row in rows]

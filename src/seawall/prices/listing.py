@@ -22,6 +22,8 @@ DOLLAR_DECIMALS: Final = 6
 COIN_HAIRCUT: Final = 0.10
 COIN_MARKUP: Final = 0.05
 BAND: Final = 4
+LEVEL_ORDERS_MAX: Final = 10_000
+"""Orders of the largest size that a level of the recording may come to."""
 CONTRACT_USD: Final = {"BTC": 100}
 CONTRACT_USD_OTHERS: Final = 10
 CURRENCY, BLOCK, INSTRUMENT = 0, 0, 0
@@ -31,7 +33,7 @@ class Listing:
     """One instrument, currency and block, made for a recording; `specification`, and publications for it."""
 
     def __init__(self, recording: Recording, model: MarginModel | None = None) -> None:
-        """Raises RecordingError where ticks and lots are too fine for the bounds of money."""
+        """Raises RecordingError where units are too fine for the bounds of money, a level or a mark beyond them."""
         self.recording = recording
         self.inverse = recording.market == COINM
         self.tick = 10.0**-recording.price_decimals
@@ -58,7 +60,26 @@ class Listing:
         spec = Instrument(name, Product.PERPETUAL, form, CURRENCY, BLOCK, multiplier, low, high, quantity_max=1)
         spec = replace(spec, quantity_max=min(bounds.QUANTITY_MAX, spec.largest_position))
         spec.check()
+        self._check_levels(spec)
         return spec
+
+    def _check_levels(self, spec: Instrument) -> None:
+        most = spec.quantity_max * LEVEL_ORDERS_MAX
+        for update in self.recording.updates:
+            if isinstance(update, Touch):
+                levels = [(update.bid, update.bid_lots), (update.ask, update.ask_lots)]
+            else:
+                levels = [*update.bids, *update.asks]
+            for price, lots in levels:
+                if lots > most and spec.price_min <= price <= spec.price_max:
+                    where = f"{self.recording.name}:{update.line}"
+                    raise RecordingError(
+                        where, lots, f"must be at most {most} lots, {LEVEL_ORDERS_MAX:,} largest orders"
+                    )
+        for mark in self.recording.marks:
+            if not spec.price_min <= mark.ticks <= spec.price_max:
+                rule = f"must lie in [{spec.price_min}, {spec.price_max}] ticks, within {BAND} times the first price"
+                raise RecordingError(f"{self.recording.name}:{mark.line}", mark.ticks, rule)
 
     def publication(self, mark: float, time_ns: int) -> Publication:
         """What the margin model says at a mark of `mark` ticks at `time_ns`."""

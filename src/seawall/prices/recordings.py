@@ -34,6 +34,11 @@ Levels = list[tuple[int, int]]
 
 NS_PER_MS: Final = 1_000_000
 DECIMALS_MAX: Final = 12
+DIGITS_MAX: Final = 32
+WHOLE_MAX: Final = 2**62
+"""Ticks or lots that a command's field holds."""
+APART_NS: Final = 24 * 3600 * 10**9
+"""The exchange's times and the local clock of a line are at most so far apart: what is further is another unit."""
 DUST_SHARE: Final = 0.001
 USDM, COINM, SPOT = "usdm", "coinm", "spot"
 MARKETS: Final = (USDM, COINM, SPOT)
@@ -111,7 +116,8 @@ class Recording:
     """A recording in whole units, each stream in the exchange's own order.
 
     `updates` are sorted by update id and free of repetitions, `prints` by trade id, `marks` by time. `gaps` are the
-    deltas that do not follow the one before: (line, id before, id it says it follows). `offset_ns` is the least of
+    deltas that do not follow the one before: (line, id before, id it says it follows); `missing` the trades whose ids
+    between the first and the last never came, as the exchange counts them without holes. `offset_ns` is the least of
     local clock minus event time.
     """
 
@@ -125,6 +131,7 @@ class Recording:
     prints: list[Print] = field(default_factory=list)
     marks: list[MarkPrice] = field(default_factory=list)
     gaps: list[tuple[int, int, int]] = field(default_factory=list)
+    missing: int = 0
     repeated: int = 0
     rounded_levels: int = 0
     offset_ns: int = 0
@@ -194,7 +201,8 @@ def read_recording(file: Path, limit: int | None = None, seen: Seen | None = Non
     """The first `limit` lines (all of them by default) of a recording, checked whole before anything uses it.
 
     Raises RecordingError, its field FILE:line, for a missing or damaged file, a line that is no message of the streams
-    above, two symbols, a number that is no decimal, a crossed snapshot or best, or a file without any depth.
+    above, two symbols, a number that is no decimal, a time that cannot be, two trades of one id, a crossed snapshot or
+    best, or a file without any depth.
     """
     raws = list(_lines(file, limit, seen))
     books = [raw for raw in raws if isinstance(raw[2], _Depth)]
@@ -206,10 +214,14 @@ def read_recording(file: Path, limit: int | None = None, seen: Seen | None = Non
         symbol = getattr(message, "s", first.s)
         if symbol != first.s:
             raise RecordingError(f"{file}:{line}", symbol, f"must be {first.s}: one recording holds one symbol")
+        if market != SPOT and isinstance(message, _Ticker | _Snapshot) and not message.T:
+            raise RecordingError(f"{file}:{line}", message.T, "must have T, as all of a futures market has")
     units = _Units(file, raws)
     recording = Recording(file.name, market, first.s, units.price_decimals, units.lot_decimals, len(raws))
     recording.offset_ns = min((at - m.E * NS_PER_MS for _, at, m in raws if getattr(m, "E", 0)), default=0)
-    _sort(recording, [units.whole(raw) for raw in raws])
+    _sort(file, recording, [units.whole(raw) for raw in raws])
+    if recording.prints:
+        recording.missing = recording.prints[-1].id - recording.prints[0].id + 1 - len(recording.prints)
     recording.rounded_levels = units.rounded
     _note_gaps(recording)
     return recording
@@ -245,15 +257,25 @@ def _message(where: str, line: int, text: bytes) -> _Raw:
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
         if envelope.lastUpdateId:
-            return line, arrival, msgspec.json.decode(body, type=_Snapshot)
+            return line, arrival, _timed(where, arrival, msgspec.json.decode(body, type=_Snapshot))
         parts = envelope.stream.split("@")
         kind = _STREAMS.get(parts[1]) if len(parts) > 1 else None
         if kind is None:
             rule = f"must be a snapshot or one of the streams {', '.join(_STREAMS)}"
             raise RecordingError(where, envelope.stream or body[:40], rule)
-        return line, arrival, msgspec.json.decode(envelope.data, type=kind)
+        return line, arrival, _timed(where, arrival, msgspec.json.decode(envelope.data, type=kind))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordingError(where, body[:40], f"must be a message of its stream: {error}") from error
+
+
+def _timed(where: str, arrival: int, message: Any) -> Any:
+    """The message, if its times can be: one of another unit or year would order and stamp all the others by it."""
+    for name in ("E", "T"):
+        given = getattr(message, name, 0)
+        if (given or isinstance(message, _Trade)) and abs(given * NS_PER_MS - arrival) > APART_NS:
+            rule = f"must be milliseconds within a day of the line's clock, {arrival // NS_PER_MS}"
+            raise RecordingError(where, given, rule)
+    return message
 
 
 class _Units:
@@ -329,9 +351,12 @@ class _Units:
     def _scaled(self, text: str, decimals: int) -> tuple[int, bool]:
         """(the decimal times 10^decimals rounded down, whether nothing was lost)."""
         whole, _, part = text.partition(".")
-        if not (whole + part).isdecimal() or not text.isascii():
-            raise RecordingError(self._where, text, "must be a plain decimal number")
-        return int(whole + part[:decimals].ljust(decimals, "0")), not part[decimals:].strip("0")
+        if not (whole + part).isdecimal() or not text.isascii() or len(text) > DIGITS_MAX:
+            raise RecordingError(self._where, text[:40], f"must be a plain decimal number, {DIGITS_MAX} digits at most")
+        scaled = int(whole + part[:decimals].ljust(decimals, "0"))
+        if scaled > WHOLE_MAX:
+            raise RecordingError(self._where, text, f"must be at most 2^62 times 10^-{decimals}")
+        return scaled, not part[decimals:].strip("0")
 
     def _fraction(self, text: str) -> float:
         ticks, _ = self._scaled(text, DECIMALS_MAX)
@@ -358,7 +383,7 @@ def _usual_decimals(texts: Counter[str]) -> int:
     return 0
 
 
-def _sort(recording: Recording, messages: list[Update | Print | MarkPrice]) -> None:
+def _sort(file: Path, recording: Recording, messages: list[Update | Print | MarkPrice]) -> None:
     """Each stream into the exchange's order, what came twice taken out.
 
     A bookTicker and a delta may end at the same update: they agree, the delta merely says more. A snapshot taken at
@@ -369,17 +394,32 @@ def _sort(recording: Recording, messages: list[Update | Print | MarkPrice]) -> N
     prints: dict[int, Print] = {}
     for message in messages:
         if isinstance(message, Print):
-            recording.repeated += message.id in prints
-            prints.setdefault(message.id, message)
+            first = prints.setdefault(message.id, message)
+            if _told(first) != _told(message):
+                rule = f"must be the trade that line {first.line} says it was"
+                raise RecordingError(f"{file}:{message.line}", message.id, rule)
+            recording.repeated += first is not message
         elif isinstance(message, MarkPrice):
             recording.marks.append(message)
         else:
             key = (message.last, kinds.index(type(message)))
-            recording.repeated += key in updates
-            updates.setdefault(key, message)
+            before = updates.setdefault(key, message)
+            if isinstance(before, Delta) and isinstance(message, Delta) and _differ(before, message):
+                rule = f"must be the changes that line {before.line} says they were"
+                raise RecordingError(f"{file}:{message.line}", message.last, rule)
+            recording.repeated += before is not message
     recording.updates = [updates[key] for key in sorted(updates)]
     recording.prints = [prints[key] for key in sorted(prints)]
     recording.marks.sort(key=lambda mark: mark.time_ns)
+
+
+def _told(traded: Print) -> tuple[int, int, int, int]:
+    return traded.time_ns, traded.side, traded.price, traded.lots
+
+
+def _differ(one: Delta, other: Delta) -> bool:
+    """Two messages of the same updates; one of more of them, as a slower stream sends, may say more."""
+    return one.first == other.first and (one.bids, one.asks) != (other.bids, other.asks)
 
 
 def _note_gaps(recording: Recording) -> None:
