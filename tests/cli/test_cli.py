@@ -97,6 +97,7 @@ def test_replay_says_what_the_fold_gave(data, engine):
     document = json.loads(run("replay", data, "--engine", engine, "--json").stdout)
     assert document["ok"] and document["commands"] == 5 and document["events"] == 3 and document["checked"] == 3
     assert len(document["digest"]) == 64 and document["commands_per_s"] > 0
+    assert document["snapshots_differ"] == []
     shown = run("replay", data, "--engine", engine)
     assert shown.returncode == 0 and document["digest"] in shown.stdout
 

@@ -11,9 +11,11 @@ from seawall.engine import fast_snapshot
 from seawall.engine.fast import Fast
 from seawall.engine.reference import Reference
 from seawall.journal import archive, first_frame, frames, read_snapshot, retire, verify
-from seawall.journal.snapshots import snapshots_in
+from seawall.journal.horizon import Durable
+from seawall.journal.snapshots import keep_snapshot, load_snapshot, snapshot_name, snapshots_in
 from seawall.node import node as node_module
 from seawall.node import replay
+from seawall.node.snapshots import Held, replay_and_hold
 from seawall.vocabulary.errors import InputError, JournalError, OutcomeUnknown, ReplayMismatch
 from seawall.vocabulary.records import RULES_FOLDED, Kind, VenueState, command
 
@@ -280,3 +282,27 @@ def test_none_are_taken_beside_the_writer_where_the_setting_says_so(tmp_path):
     venue.trade(node, 30)
     assert covered(node) == [[], []]
     node.stop()
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_a_snapshot_that_is_not_what_the_journal_folds_to_is_found_by_replay(tmp_path, engine):
+    """Every CRC right, in one folder alone: a start takes it for the state, verify has nothing against it."""
+    node, venue = begin(tmp_path)
+    for _ in range(4):
+        node.submit(*venue.flow.batch(100))
+    node.stop()
+    folders = node.configuration.folders
+    paths = [folder / snapshot_name(covered(node)[0][-1]) for folder in folders]
+    assert replay_and_hold(folders, engine)[1] == Held(paths, [])
+    stored = load_snapshot(Disk(), folders[0], covered(node)[0][-1], node.journal.journal_id)
+    forged = fast_snapshot.load(stored.chunks)
+    balances = forged._arrays["balances"].reshape(-1)
+    balances[np.flatnonzero(balances)[:2]] += (7, -7)
+    covers = Durable(stored.frame, stored.seq, stored.hash)
+    dumped = [memoryview(bytes(chunk)) for chunk in fast_snapshot.dump(forged)]
+    keep_snapshot(folders[:1], node.journal.journal_id, covers, stored.digest, stored.tag, dumped)
+    assert verify(folders).ok and read_snapshot(folders).chunks == dumped
+    result, found = replay_and_hold(folders, engine)
+    assert result.conserved and found == Held(paths[1:], paths[:1])
+    keep_snapshot(folders[:1], node.journal.journal_id, covers, stored.digest, stored.tag, [b"nothing"])
+    assert replay_and_hold(folders, engine)[1].differ == paths[:1]

@@ -17,22 +17,30 @@ def replay(
     archive: Archive = None,
     as_json: Json = False,
 ) -> None:
-    """Fold a journal's commands and check the events against the digests it carries."""
+    """Fold a journal's commands; check the events against its digests and the snapshots in its folders against it."""
     answer(as_json, lambda: _replay(data, mirror, config, engine, archive))
 
 
 def _replay(data: Data, mirror: Mirror, config: ConfigFile, engine: str, archive: Archive) -> Answer:
-    from seawall.node import replay as fold
+    from seawall.node.snapshots import replay_and_hold
 
     folders = folders_from(data, mirror, config).folders
     load_kernels(engine)
-    result = fold(folders, engine, archive=archive)
-    document = {"ok": result.conserved, "engine": engine, **asdict(result)}
+    result, held = replay_and_hold(folders, engine, archive=archive)
+    ok = result.conserved and not held.differ
+    document = {
+        "ok": ok,
+        "engine": engine,
+        **asdict(result),
+        "snapshots_held": [str(path) for path in held.hold],
+        "snapshots_differ": [str(path) for path in held.differ],
+    }
+    differ = "".join(f"\n{path} IS NOT THE STATE THERE: start without it" for path in held.differ)
     text = (
         f"{result.commands:,} commands in {result.frames:,} frames, {result.events:,} events,"
         f" {result.commands_per_s:,.0f} commands/s ({engine})\n"
-        f"digests: {result.checked:,} of the journal's own hold\n"
+        f"digests: {result.checked:,} of the journal's own hold; snapshots: {len(held.hold)} hold{differ}\n"
         f"money and positions {'add up' if result.conserved else 'DO NOT ADD UP'}\n"
         f"digest of all events: {result.digest}"
     )
-    return Answer(document, text, result.conserved)
+    return Answer(document, text, ok)

@@ -11,12 +11,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import structlog
 
-from seawall.journal import Disk, Durable, Journal, OsDisk, write_snapshot
+from seawall.journal import Disk, Durable, Frame, Journal, OsDisk, write_snapshot
 from seawall.journal.disk import Bytes, Lane, Running
-from seawall.journal.snapshots import usable_snapshots
+from seawall.journal.reading import Mirror
+from seawall.journal.snapshots import Snapshot, load_snapshot, snapshot_name, snapshots_in, usable_snapshots
 from seawall.node.configuration import Configuration
 from seawall.node.replay import ENGINES, Engine, Fold, ReplayResult, replay
 from seawall.vocabulary.errors import InputError, JournalError, SeawallError
+from seawall.vocabulary.records import Events
 
 
 class Form(NamedTuple):
@@ -76,6 +78,58 @@ def take_stopped(configuration: Configuration, *, write: bool = True) -> ReplayR
         finally:
             snapshots.close()
     return result
+
+
+class Held(NamedTuple):
+    """Snapshots in a journal's folders that a fold of all of it passed: those of the state it had, and the others."""
+
+    hold: list[Path]
+    differ: list[Path]
+
+
+def replay_and_hold(folders: Sequence[Path], engine: str, *, archive: Path | None = None) -> tuple[ReplayResult, Held]:
+    """`replay` from the first frame on, and what each snapshot of this build's layout holds against the state there.
+
+    A snapshot is proven whole by CRCs, which anybody can write who can write to the disks: that it is what the journal
+    folds to, only folding shows. One alone that differs would be started from all the same. Raises as `replay` does.
+    """
+    if engine not in ENGINES:
+        raise InputError("engine", engine, f"must be one of {', '.join(ENGINES)}")
+    disk, fold, held = OsDisk(), Fold(ENGINES[engine]()), Held([], [])
+    journal = Mirror(folders, disk).identity.journal
+    places: dict[int, list[Path]] = {}
+    for folder in folders:
+        for number in snapshots_in(disk, folder):
+            places.setdefault(number, []).append(folder)
+
+    def witness(frame: Frame, events: Events) -> None:
+        for folder in places.get(frame.number, []):
+            snapshot = load_snapshot(disk, folder, frame.number, journal)
+            form = FORMS["fast"]()
+            if snapshot is None or snapshot.tag != form.tag:
+                continue  # no start would use it
+            same = (snapshot.frame, snapshot.digest) == fold.digest and _holds(form, snapshot, engine, fold.engine)
+            (held.hold if same else held.differ).append(folder / snapshot_name(frame.number))
+
+    return replay(folders, engine, witness=witness, fold=fold, archive=archive), held
+
+
+def _holds(form: Form, snapshot: Snapshot, name: str, engine: Engine) -> bool:
+    """Whether a snapshot is the engine's state: by its bytes, which cost nothing, else by all that they say."""
+    if name == "fast" and [chunk.cast("B") for chunk in form.dump(engine)] == snapshot.chunks:
+        return True
+    try:
+        return _state_of(form, snapshot) == engine.state()
+    except InputError:
+        return False
+
+
+def _state_of(form: Form, snapshot: Snapshot) -> dict[str, Any]:
+    """Raises InputError for what no engine wrote."""
+    try:
+        return form.load(snapshot.chunks).state()
+    except Exception as error:  # bytes of somebody else may fail in every way there is
+        raise InputError("snapshot", snapshot.frame, f"must be an engine's: {error!r}") from error
 
 
 class Snapshots:
