@@ -56,6 +56,21 @@ def test_both_disks_are_lost_and_a_backup_gives_the_same_digest(venue, tmp_path)
     assert again.returncode == 2 and "empty" in again.stderr
 
 
+def test_a_restore_that_was_refused_is_in_the_way_of_no_other(venue, tmp_path):
+    data, digest = venue
+    assert run("restore", tmp_path / "new", "--from", tmp_path / "mistyped").returncode == 2
+    assert told("restore", tmp_path / "new", "--from", data / "a", "--dry-run")["digest"] == digest
+    assert told("restore", tmp_path / "new", "--from", data / "a")["digest"] == digest
+
+
+def test_one_folder_is_not_both_copies(venue):
+    data, _ = venue
+    shutil.rmtree(data / "b")
+    (data / "b").symlink_to("a")
+    ended = run("verify", data)
+    assert ended.returncode == 2 and "must be two" in ended.stderr
+
+
 def test_what_was_restored_is_said_with_the_time_it_took(venue, tmp_path):
     data, digest = venue
     shown = run("restore", tmp_path / "other", "--from", data / "b")

@@ -41,6 +41,8 @@ def _verify(
     if checkpoint is None and (public_key is not None or archive is not None):
         raise InputError("--checkpoint", None, "must be given with --public-key or --archive")
     folders = folders_from(data, mirror, config).folders
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError("folders", [str(folder) for folder in folders], "must be two: both are one, by a link")
     found = pages(check(folders), folders)
     return found if checkpoint is None else _against(found, folders, checkpoint, public_key, archive)
 
