@@ -683,3 +683,6 @@ def test_a_lost_keystore_is_not_begun_anew_by_itself(tmp_path):
     venue = RealVenue(tmp_path)
     assert venue.get("/people")["approvers"] == [] and not (home / "keystore.anew").exists()
     venue.stop()
+    venue = RealVenue(tmp_path)  # the journal knows it, too: it brings nobody of before back
+    assert venue.get("/people")["approvers"] == []
+    venue.stop()

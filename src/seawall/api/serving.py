@@ -28,7 +28,7 @@ from seawall.api.door import Door
 from seawall.api.keystore import STORE_NAME, Key, Keystore
 from seawall.api.memory import Memory, resume
 from seawall.api.operations.app import operations_app
-from seawall.api.operations.operations import Operations, Settings
+from seawall.api.operations.operations import Operations, Settings, operation
 from seawall.api.operations.people import development_people, first_operator
 from seawall.api.remembering import Keeper, memory_of
 from seawall.api.service import Service
@@ -99,6 +99,7 @@ class Venue:
         self._watches: list[asyncio.Task[Any]] = []
         """What goes on until the venue stops: clocks, connections of its own."""
         self._last_frame = 0.0
+        self._anew: Path | None = None
 
     async def start(self) -> None:
         """Take the journal up, open the doors. Raises SeawallError; then nothing runs."""
@@ -142,6 +143,7 @@ class Venue:
         self.door = Door(self.service)
         self.service.sequencer.start()
         try:
+            await self._forget_people()
             await self._begin(store)
         except SeawallError:
             if not self.unclean and self.service.sequencer.dead is None:  # nobody was served: this is no unclean stop
@@ -186,15 +188,29 @@ class Venue:
             rule = f"is not there, and people were registered: put it back, with its key, or make {ANEW_NAME} beside it"
             raise InputError("keystore", str(home / STORE_NAME), rule)
         store = Keystore.open(home, self._passphrase)
-        anew.unlink(missing_ok=True)
+        if anew.exists() and not store.registry.approvers:
+            self._anew = anew  # it goes once the journal knows, which holds a keystore to the people it had
+            self.memory.record.people.clear()
+        else:
+            anew.unlink(missing_ok=True)
         return store
+
+    async def _forget_people(self) -> None:
+        """Journal that the keystore was begun anew: who was registered before it is nobody from now on."""
+        if self._anew is not None:
+            await self._note("keystore.anew", reason=f"{ANEW_NAME} was put there")
+            self._anew.unlink(missing_ok=True)
+
+    async def _note(self, action: str, **facts: Any) -> None:
+        data = operation(None, action, facts)
+        await self.service.write(packed(Kind.TIME, attachment=len(data)), data)
 
     async def _begin(self, store: Keystore) -> None:
         """What is to be done once the writer runs and before anybody may connect."""
         if self.market is not None:
             await self._start_market(self.market, store)
         else:
-            self._need_operator(store)
+            await self._need_operator(store)
             await self._close_when_late()
             await self.operations.governance.start()
 
@@ -206,8 +222,10 @@ class Venue:
         if row is None or row.amount > age:
             await self.service.write(packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=age))
 
-    def _need_operator(self, store: Keystore) -> None:
+    async def _need_operator(self, store: Keystore) -> None:
         if (token := first_operator(store, self.configuration.home_folder)) is not None:
+            first = store.registry.operators[-1]
+            await self._note("operator.first", person=first.person, token_sha256=first.token, reason="nobody operated")
             self._log.warning("nobody operated this venue: a first operator's token was made", file=str(token))
 
     async def _reopen(self) -> None:

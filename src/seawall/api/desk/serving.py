@@ -73,7 +73,7 @@ class DeskVenue(Venue):
             await self._reopen()
             self.people = development_people(store, self.configuration.home_folder / "people")
         else:
-            self._need_operator(store)
+            await self._need_operator(store)
         self._hand_out(store, accounts)
         self.desk = Desk(
             self.service, self.http, self.upstream, accounts, self.bots, self.mirror.accounts,

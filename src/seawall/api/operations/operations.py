@@ -32,8 +32,9 @@ from seawall.api.operations.hours import Hours
 from seawall.api.operations.journalling import Act, Denied, Writer, judge
 from seawall.api.operations.naming import aimed, numbers_of
 from seawall.api.operations.parameters import Governance
+from seawall.api.operations.people import hold
 from seawall.api.operations.prices import Answered, Prices, Report
-from seawall.api.operations.record import Override, Record
+from seawall.api.operations.record import Override, Record, subject
 from seawall.engine.catalogue import Refused
 from seawall.journal.disk import OsDisk
 from seawall.journal.reading import Mirror
@@ -94,11 +95,7 @@ class Operations:
             if document.get("venue") == self.venue and document["proposal"] not in record.executed:
                 self.proposals.rows[document["proposal"]] = Proposal(payload.encode(), document, noted=seq)
         self.proposals.expire(self.now_ms)
-        glass = self.registry.break_glass
-        if glass is not None and not glass.used:
-            glass.used = record.break_glass.get(glass.key, "")  # the journal knows it, whatever became of the file
-        for id_ in record.revoked & self.registry.keys.keys():
-            self.registry.keys[id_].revoked = True
+        hold(self.registry, record)  # the journal knows it, whatever became of the file
         service.listeners.append(lambda group, _: record.take(group))
         self.prices = Prices(service, record)
         self.governance = Governance(self, record)
@@ -545,10 +542,19 @@ class Operations:
                 raise InputError("proposal", proposal.id, rule)
         elif proposal.action == "limit":
             was = await self.writer.look(lambda: self._row(acts[0].fields))
-        else:
-            if proposal.action.startswith("margin"):
-                self.governance.check_standing(proposal.action, proposal.parameters)
+        elif proposal.action.startswith("margin"):
+            self.governance.check_standing(proposal.action, proposal.parameters)
             return
+        else:
+            about = subject(proposal.action, proposal.parameters)
+            if about and self.record.changed.get(about, 0) > proposal.noted:
+                raise InputError(
+                    "proposal", proposal.id, f"{about} was changed after it was proposed: propose it again"
+                )
+            if proposal.action not in ("approvers.needed", "rules"):
+                return
+            rules = (await self.world()).rules
+            was = self.registry.needed if proposal.action == "approvers.needed" else rules
         if was != wanted:
             raise InputError("proposal", proposal.id, f"it is {was} now, not {wanted}: propose it again")
 

@@ -8,7 +8,8 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
-from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, Registry, token_hash
+from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, Registry, Superseded, token_hash
+from seawall.api.operations.record import Record
 from seawall.journal.checkpoint import PublicKey, SigningKey
 
 OPERATORS: Final = {
@@ -57,6 +58,66 @@ def first_operator(store: Keystore, folder: Path) -> Path | None:
     write_secret(file, token + "\n")
     store.change_now(lambda registry: registry.operators.append(Operator("first", "operator", token_hash(token))))
     return file
+
+
+def hold(registry: Registry, record: Record) -> None:
+    """Make people and secrets what the journal says they became, whatever an older or unwritten keystore has.
+
+    Trading keys that it does not have cannot be made: their secrets are in no journal.
+    """
+    for id_ in record.revoked & registry.keys.keys():
+        registry.keys[id_].revoked = True
+    latest = {str(facts["id"]): (facts, at) for facts, at in record.people.values() if facts["action"] == "key.rotate"}
+    for id_, (facts, at) in latest.items():
+        key = registry.keys.get(id_)
+        if key is not None and token_hash(key.secret) != facts.get("secret_sha256", token_hash(key.secret)):
+            ends = at / 1000 + facts["overlap_s"]
+            key.before = [Superseded(old.secret, min(old.ends, ends)) for old in key.before]
+            key.before.append(Superseded(key.secret, ends))
+            key.secret = secrets.token_urlsafe(32)  # nobody has it: the key is to be rotated again
+    coming = {str(facts.get("token_sha256", "")) for facts, _ in record.people.values()}
+    for facts, _ in record.people.values():
+        _hold_to(registry, facts["action"], facts, coming)
+    glass = registry.break_glass
+    if glass is not None and not glass.used:
+        glass.used = record.break_glass.get(glass.key, "")
+    reviewed = {facts.get("proposal") for facts, _ in record.people.values() if facts["action"] == "post-mortem"}
+    if glass is not None and glass.used in reviewed:
+        glass.reviewed = True
+
+
+def _hold_to(registry: Registry, action: str, facts: dict[str, Any], coming: set[str]) -> None:
+    """`coming`: tokens that the journal gave later, which an earlier revocation is not about."""
+    person = facts.get("person")
+    if action == "setup":
+        registry.approvers[:] = [Approver(one["person"], one["role"], one["key"]) for one in facts["approvers"]]
+        _hold_glass(registry, facts.get("break_glass", ""))
+    elif action in ("operator.add", "operator.first"):
+        coming.discard(facts["token_sha256"])
+        if all(one.token != facts["token_sha256"] for one in registry.operators):
+            role = "operator" if action == "operator.first" else str(facts["role"])  # the note's own is who did it
+            registry.operators.append(Operator(str(person), role, facts["token_sha256"]))
+    elif action == "operator.revoke":
+        for one in registry.operators:
+            one.revoked = one.revoked or (one.person == person and one.token not in coming)
+    elif action == "approver.add":
+        registry.approvers[:] = [one for one in registry.approvers if one.person != person]
+        registry.approvers.append(Approver(str(person), facts["role"], PublicKey.parse(facts["key"]).vkey))
+    elif action == "approver.replace":
+        for approver in registry.approvers:
+            if approver.person == person:
+                approver.key = facts["key"]
+    elif action == "approver.remove":
+        registry.approvers[:] = [one for one in registry.approvers if one.person != person]
+    elif action == "approvers.needed":
+        registry.needed = int(facts["needed"])
+    elif action == "break_glass.register":
+        _hold_glass(registry, PublicKey.parse(facts["key"]).vkey)
+
+
+def _hold_glass(registry: Registry, key: str) -> None:
+    if registry.break_glass is None or registry.break_glass.key != key:
+        registry.break_glass = BreakGlass(key) if key else None
 
 
 def write_secret(file: Path, text: str) -> None:

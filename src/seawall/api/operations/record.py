@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -24,6 +24,16 @@ _STATE = int(EventKind.STATE)
 _MAY_CARRY = np.zeros(256, bool)
 _MAY_CARRY[[Kind.STATE, Kind.KILL, Kind.REARM, Kind.CANCEL_ALL, Kind.DEPOSIT, Kind.TIER, Kind.EXPIRE]] = True
 _STIRRING = frozenset(np.flatnonzero(_HEARD | _MAY_CARRY).tolist())
+
+
+HELD: Final = frozenset(
+    {
+        *("setup", "operator.first", "operator.add", "operator.revoke"),
+        *("approver.add", "approver.replace", "approver.remove", "approvers.needed"),
+        *("break_glass.register", "post-mortem", "key.rotate"),
+    }
+)
+"""Actions that a keystore is held to; see `people.hold`."""
 
 
 @dataclass(slots=True)
@@ -65,6 +75,10 @@ class Record:
         """Whether approvers were registered: from then on a keystore that is not there was lost."""
         self.revoked: set[str] = set()
         """Trading keys that people revoked; a keystore that could not be written, or is older, may not know it."""
+        self.people: dict[str, tuple[dict[str, Any], int]] = {}
+        """What changed operators, approvers, the sealed key and secrets, in order, by proposal; and when (ms)."""
+        self.changed: dict[str, int] = {}
+        """The seq of the last of these about somebody or something, by `subject`."""
         self.published = 0
         """When marks and risk were last published (nanoseconds)."""
         self.prices: dict[bytes, tuple[bytes, int]] = {}
@@ -144,9 +158,13 @@ class Record:
                 people = [str(one.get("person")) for one in note.get("signatures", [])]
                 self._log(seq, now, "approved " + document["action"], ", ".join(people), document)
                 self._of_margin(document, people, now)
+                self._of_people(document["proposal"], document["action"], document["parameters"], seq, now)
         elif kind == "operation":
             self.proposed.pop(str(note.get("proposal", "")), None)
             self.set_up |= note.get("action") == "setup"
+            if note.get("action") == "failed":
+                self.people.pop(str(note.get("proposal", "")), None)
+            self._of_people(str(seq), str(note.get("action")), note, seq, now)
             if note.get("action") == "key.revoke":
                 self.revoked.add(str(note.get("key")))
             self._log(seq, now, str(note.get("action")), str(note.get("by")), note)
@@ -155,6 +173,16 @@ class Record:
     def _of_margin(self, note: dict[str, Any], people: list[str], now: int) -> None:
         if str(note.get("action")).partition(".")[0] == "margin":
             self.margin.append((note, people, now // 1_000_000))
+
+    def _of_people(self, id_: str, action: str, facts: dict[str, Any], seq: int, now: int) -> None:
+        about = subject(action, facts)
+        if about:
+            self.changed[about] = seq
+        if action == "keystore.anew":
+            self.people.clear()
+            self.set_up = False
+        elif action in HELD:
+            self.people[id_] = {**facts, "action": action}, now // 1_000_000
 
     def _log(self, seq: int, now: int, what: str, by: str, note: dict[str, Any]) -> None:
         reason = str(note.get("reason") or note.get("parameters", {}).get("reason", ""))
@@ -189,6 +217,18 @@ class Record:
         until = document.get("parameters", {}).get("until")
         if until:
             self.overrides[key] = Override(key, int(until), document["proposal"], document["parameters"])
+
+
+def subject(action: str, facts: dict[str, Any]) -> str:
+    """Whom or what a change is about that a later one may contradict; empty for all others."""
+    kind, _, _ = action.partition(".")
+    if kind in ("operator", "approver"):
+        return f"{kind} {facts.get('person', '')}"
+    if action == "tier":
+        return f"tier {facts.get('tier', '')} {facts.get('fee_class', '')}"
+    if action == "key.rotate":
+        return f"key {facts.get('id', '')}"
+    return action if action in ("approvers.needed", "break_glass.register") else ""
 
 
 def _note(data: bytes) -> dict[str, Any]:
