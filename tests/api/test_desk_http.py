@@ -133,6 +133,21 @@ def test_a_token_goes_with_the_headers_and_never_into_an_address_a_log_or_an_ans
     assert THEIRS not in said and OURS not in said and "access_token" not in said
 
 
+def test_a_token_of_null_is_none(tmp_path):
+    """Clients that fill in every member send it with what is public, too; it was answered 401."""
+
+    async def run():
+        async with recorded_desk(tmp_path, "observe") as (desk, _):
+            raw = RawHttp(desk.ready["http"])
+            params = {"instrument_name": PERPETUAL, "access_token": None}
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "public/ticker", "params": params})
+            headers = [("Content-Type", "application/json")]
+            return await asyncio.to_thread(raw.document, "POST", "/api/v2/public/ticker", headers, body.encode())
+
+    status, document = asyncio.run(run())
+    assert status == 200 and document["result"]["instrument_name"] == PERPETUAL
+
+
 WHOLE = (
     f"pany://x{BUYS}?amount=10", f"http://venue{BUYS}", f"@venue{BUYS}", "*", BUYS[1:],
     f"{BUYS}?instrument_name={PERPETUAL}&amount=10&price=61000&label=x#&type=stop_limit",

@@ -122,8 +122,7 @@ class DeskDoor(Door):
         target = asked.target
         try:
             own = query.get("access_token", "")
-            if not own and b'"access_token"' in body:
-                own = token_of(parse(body))
+            if not own and b'"access_token"' in body and (own := token_of(parse(body))):
                 identity = call.session.identity = self.service.access.bearer(own, time.time(), asked.client)
             if identity is not None:
                 token = await self.desk.token(identity, name)

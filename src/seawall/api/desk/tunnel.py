@@ -48,7 +48,7 @@ _TOKEN: Final = '"access_token"'
 
 
 class _Token(msgspec.Struct):
-    access_token: str = ""
+    access_token: str | None = None
 
 
 class _Answered(msgspec.Struct):
@@ -479,6 +479,6 @@ def _number_in(text: str) -> Any:
 def token_of(request: Envelope) -> str:
     """The token that a call carries among its parameters, if any."""
     try:
-        return msgspec.json.decode(request.params, type=_Token).access_token
+        return msgspec.json.decode(request.params, type=_Token).access_token or ""
     except (msgspec.DecodeError, RecursionError):
         return ""
