@@ -103,6 +103,8 @@ class Edge:
         were answered without being journalled."""
         self.entering: dict[int, Counter[int]] = {}
         """By account and instrument, orders in the writer's hands."""
+        self.simulated_ms: dict[int, int] = {}
+        """When an account last asked what a portfolio would need, by a clock that no one sets."""
         self._sweeps: dict[int, dict[tuple[int, ...], Any]] = {}
         """By account and what it takes, mass cancels on their way since the account's last order."""
         self._refusals: dict[int, Bucket] = {}

@@ -216,13 +216,11 @@ class Book:
 class Client:
     """What one account has: orders by id, newest last, and trades."""
 
-    __slots__ = ("client_ids", "created_ms", "finished", "name", "number", "open", "simulated_ms", "trades")
+    __slots__ = ("client_ids", "created_ms", "finished", "name", "number", "open", "trades")
 
     def __init__(self, number: int) -> None:
         self.number, self.name = number, f"account-{number}"
         self.created_ms = 0
-        self.simulated_ms = 0
-        """When it last asked what a portfolio would need."""
         self.open: dict[int, Order] = {}
         self.finished: deque[Order] = deque()
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
