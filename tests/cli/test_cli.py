@@ -1,5 +1,6 @@
 """The command line's conventions: instant help, one document with --json, and what the exit status says."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,8 +14,10 @@ import typer
 
 import seawall
 from seawall.cli.main import COMMANDS
+from seawall.cli.output import told
 from seawall.journal import Journal, folders_of
 from seawall.node import Configuration, Node
+from seawall.vocabulary.errors import OutcomeUnknown
 from seawall.vocabulary.records import Kind, VenueState, command
 
 SOURCE = Path(seawall.__file__).parents[1]
@@ -162,3 +165,10 @@ def test_words_exist_for_every_refusal():
             event["kind"], event["reason"], event["instrument"] = EventKind.REFUSED, reason, instrument
             event["a"], event["b"], event["price"] = (1, 2, 3)
             assert words(event)
+
+
+def test_a_full_disk_is_told_with_where_the_way_out_is_written():
+    full = OutcomeUnknown("opening a and b: [Errno 28]")
+    full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert "disk_time" in told(full) and "disk_time" not in told(OutcomeUnknown("a sync failed"))
+    assert "is full" in (SOURCE.parent / "docs" / "runbook.md").read_text().partition("## `disk_time`")[2]

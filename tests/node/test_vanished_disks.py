@@ -1,6 +1,10 @@
 """A folder whose disk is not mounted looks empty: nothing is created over it, and no copy is rebuilt unasked."""
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from node_venue import configuration, crash, start
@@ -73,3 +77,31 @@ def test_without_the_setting_the_id_is_kept_with_the_first_copy(tmp_path):
         shutil.rmtree(data / copy)
     with pytest.raises(InputError, match="mounted"):
         start(tmp_path)
+
+
+SHORT = """
+import os, resource, sys
+from pathlib import Path
+from node_venue import start
+from seawall.vocabulary.records import Kind, command
+node = start(Path(sys.argv[1]), segment_bytes=262_144)
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+try:
+    while True:
+        os.open(os.devnull, os.O_RDONLY)
+except OSError:
+    for _ in range(100):
+        node.submit(command(Kind.TIME))
+"""
+
+
+def test_a_writer_that_has_no_descriptor_left_says_so(tmp_path):
+    """The next segment cannot be made; of the thread that was to, only that it ended is known."""
+    paths = os.pathsep.join(["src", str(Path(__file__).parent)])
+    ended = subprocess.run(
+        [sys.executable, "-c", SHORT, str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    told = ended.stdout + ended.stderr
+    assert "dead" in told and "no descriptor" in told and "LimitNOFILE" in told

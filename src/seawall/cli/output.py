@@ -3,6 +3,7 @@
 Exit status: 0 good, 1 the answer is no, 2 wrong usage.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -44,10 +45,19 @@ def answer(as_json: bool, find: Callable[[], Answer]) -> None:
         raise typer.Exit(2) from error
     except SeawallError as error:
         document = {"ok": False, "error": type(error).__name__, "message": str(error), **_numbers(error)}
-        found = Answer(document, f"{type(error).__name__}: {error}", ok=False)
+        found = Answer(document, told(error), ok=False)
     typer.echo(json.dumps(found.document) if as_json else found.text)
     if not found.ok:
         raise typer.Exit(1)
+
+
+def told(error: SeawallError) -> str:
+    """An error for people; of a full disk, where the way out is written."""
+    cause: BaseException | None = error
+    while cause is not None and getattr(cause, "errno", None) != errno.ENOSPC:
+        cause = cause.__cause__
+    way = "\nThe disk is full. Remove nothing of the journal: the way out is in docs/runbook.md, under disk_time."
+    return f"{type(error).__name__}: {error}{way if cause is not None else ''}"
 
 
 def folders_from(data: Path | None, mirror: Path | None, config: Path | None) -> "Configuration":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seawall.cli.checkpoint import Passphrase
-from seawall.cli.output import ConfigFile, load_kernels, send_logs_to_stderr
+from seawall.cli.output import ConfigFile, load_kernels, send_logs_to_stderr, told
 from seawall.vocabulary.errors import InputError, SeawallError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def serve(
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
     except SeawallError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        typer.echo(told(error), err=True)
         raise typer.Exit(1) from error
     raise typer.Exit(status)
 

@@ -11,6 +11,8 @@ Opening it needs people. A new journal begins with OPENED and the newest RULES i
 until people adopt others.
 """
 
+import errno
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -52,6 +54,7 @@ from seawall.vocabulary.records import (
     join,
 )
 
+_SHORT: Final = (errno.EMFILE, errno.ENFILE)
 LATENCIES_KEPT: Final = 65_536
 Clock = Callable[[], int]
 """Nanoseconds since the epoch."""
@@ -249,8 +252,12 @@ class Node:
         except BaseException as error:
             if begun or not isinstance(error, InputError):
                 # Whatever it was, state and journal may have parted: only a restart brings them together again.
-                self._dead = repr(error)
+                short = _shortage() if isinstance(error, OutcomeUnknown) else ""
+                told = OutcomeUnknown(f"{error}; {short}") if short else error
+                self._dead = repr(told)
                 self._log.error("dead", frame=frame, error=self._dead)
+                if short:
+                    raise told from error
             raise
         self.latencies_ns.append(time.perf_counter_ns() - began)
         if self.listener is not None:
@@ -313,3 +320,12 @@ class Node:
             raise OutcomeUnknown(f"the node is dead: {self._dead}")
         if self._stopped:
             raise JournalError("the node is stopped")
+
+
+def _shortage() -> str:
+    """What this process is out of, if it is descriptors: a thread of the journal that died of it does not tell."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return f"no descriptor is to be had ({error.strerror}): raise LimitNOFILE" if error.errno in _SHORT else ""
+    return ""
