@@ -100,3 +100,23 @@ def test_the_number_that_is_needed_is_changed_from_what_was_signed(tmp_path):
         assert "propose it again" in answer["rule"] and d.operations.registry.needed == 3
 
     run(scenario, tmp_path)
+
+
+def test_a_sealed_key_is_nobodys_under_any_name_and_never_a_used_one(tmp_path):
+    """It counts for all that are needed: one approver who has it registered under another name opens alone."""
+
+    async def scenario(d):
+        renamed = SigningKey.of("sealed/2027", d.people.keys["rob"].private).public.vkey
+        asked = {"action": "break_glass.register", "reason": "x"}
+        answer = await d.post("/people", status=400, key=renamed, **asked)
+        assert answer["rule"] == "must be nobody's"
+        await d.post("/halt", scope="venue", reason="drill")
+        waits = await d.propose("/halt", scope="venue", state="open", reason="night")
+        await d.sign(*waits, "sealed")
+        await d.post("/people", action="post-mortem", reason="nobody was there")
+        again = SigningKey.of("sealed/again", d.people.sealed.private).public.vkey
+        for key in (again, d.people.sealed.public.vkey):
+            answer = await d.post("/people", status=400, key=key, **asked)
+            assert "used once" in answer["rule"]
+
+    run(scenario, tmp_path)

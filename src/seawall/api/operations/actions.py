@@ -4,7 +4,7 @@ Parameters were made by this build when it was proposed; they are read again as 
 the journal after a restart.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -40,6 +40,8 @@ class World(NamedTuple):
     registry: Registry
     now: float
     sealed: str = ""
+    spent: tuple[str, ...] = ()
+    """Break-glass keys that were used: whoever opened the envelope has them still."""
 
 
 class Deed(NamedTuple):
@@ -278,8 +280,7 @@ def _break_glass(world: World, p: dict[str, Any]) -> Deed:
     if glass is not None and glass.used and not glass.reviewed:
         raise InputError("break_glass", glass.used, "a post-mortem of its last use is owed first")
     key = PublicKey.parse(p["key"]).vkey
-    if any(one.key == key for one in world.registry.approvers):
-        raise InputError("key", key, "must be nobody's")
+    check_sealed(key, [one.key for one in world.registry.approvers], world.spent)
 
     def edit(registry: Registry) -> None:
         registry.break_glass = BreakGlass(key)
@@ -309,6 +310,15 @@ def check_approver(registry: Registry, person: str, role: str, key: str) -> Appr
     if any(PublicKey.parse(other).key == raw for other in taken):
         raise InputError("key", public, "must be nobody's")
     return Approver(person, role, public)
+
+
+def check_sealed(key: str, approvers: Iterable[str], spent: Iterable[str]) -> None:
+    """Raise InputError for a sealed key that somebody has, under whatever name: it counts for all that are needed."""
+    raw = PublicKey.parse(key).key
+    if any(PublicKey.parse(other).key == raw for other in approvers):
+        raise InputError("key", key, "must be nobody's")
+    if any(PublicKey.parse(other).key == raw for other in spent):
+        raise InputError("key", key, "was used once: make another")
 
 
 def check_enough(approvers: list[Approver], needed: int) -> None:

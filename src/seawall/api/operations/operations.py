@@ -17,7 +17,16 @@ import structlog
 from seawall.api.access import Access
 from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, Registry, token_hash
 from seawall.api.operations import canonical
-from seawall.api.operations.actions import STATES, World, check_approver, check_enough, deed, limit_acts, state_acts
+from seawall.api.operations.actions import (
+    STATES,
+    World,
+    check_approver,
+    check_enough,
+    check_sealed,
+    deed,
+    limit_acts,
+    state_acts,
+)
 from seawall.api.operations.alerts import Alerts
 from seawall.api.operations.approvals import (
     BREAK_GLASS,
@@ -263,6 +272,7 @@ class Operations:
             raise InputError("approvers", len(approvers), "must be different people")
         if break_glass:
             check_approver(scratch, "sealed", "operator", break_glass)
+            check_sealed(break_glass, [], self.record.break_glass)
         facts: dict[str, Any] = {
             "approvers": [{"person": one.person, "role": one.role, "key": one.key} for one in scratch.approvers],
             "break_glass": break_glass,
@@ -498,7 +508,8 @@ class Operations:
         underlyings, instruments, rules = await self.writer.look(
             lambda: (list(self._catalogue.underlyings), len(self._catalogue.specs), self._catalogue.rules)
         )
-        return World(self.service.view, underlyings, instruments, rules, self.registry, time.time(), sealed)
+        now, spent = time.time(), tuple(self.record.break_glass)
+        return World(self.service.view, underlyings, instruments, rules, self.registry, now, sealed, spent)
 
     async def _restrict(
         self,
