@@ -32,7 +32,7 @@ from seawall.risk.surfaces import QuoteRow, calibrate, make_chain
 from seawall.sim.dev_catalogue import note_of, perpetuals
 from seawall.vocabulary.instruments import Form, Instrument, Product
 from seawall.vocabulary.publication import Publication
-from seawall.vocabulary.records import EVENT, EventKind, Kind, command, join
+from seawall.vocabulary.records import EVENT, EventKind, Kind, VenueState, command, join
 
 NAMES = {"BTC": ("BTC-PERPETUAL", "BTC_USDC-PERPETUAL"), "ETH": ("ETH-PERPETUAL",)}
 
@@ -660,6 +660,28 @@ def test_a_venue_whose_prices_stop_takes_what_reduces_and_nothing_else(tmp_path)
         assert limit["row"][0] == str(round(LATE_S * 10**9))
     finally:
         venue.stop()
+
+
+def test_prices_that_stop_while_the_clock_is_back_are_late_all_the_same(tmp_path, monkeypatch):
+    """The journal's time stands still, so the limit on their age never acts: the venue traded on at old marks."""
+
+    async def scenario(d):
+        d.venue.publish()
+        await d.operations.tick()
+        now = d.venue.clock() // 10**6
+        monkeypatch.setattr(d.service, "clock_ms", lambda: now - 3_600_000)
+        await d.operations.tick()
+        assert (d.view.venue, d.alerts.counts["publisher_late"]) == (VenueState.OPEN, 0)
+        late = time.monotonic() + 61
+        d.operations.steady = lambda: late
+        await d.operations.tick()
+        assert (d.view.venue, d.alerts.counts["publisher_late"]) == (VenueState.REDUCE_ONLY, 1)
+        assert "clock" in (await d.get("/status"))["restricted"][0]["reason"]
+        d.venue.publish()
+        await d.operations.tick()
+        assert d.view.venue == VenueState.REDUCE_ONLY  # people open it
+
+    run(scenario, tmp_path)
 
 
 def test_a_lost_keystore_is_not_begun_anew_by_itself(tmp_path):

@@ -112,6 +112,9 @@ class Operations:
             self.hours = Hours(self.prices, configuration.clearing.funding_cap)
         self.access.tell, self.access.started_ms = self.alerts.tell, self.now_ms
         self._last_ms = self.now_ms
+        self.steady: Callable[[], float] = time.monotonic
+        """A clock that nobody sets, in seconds."""
+        self._published = record.published, self.steady()
         self._at_start()
 
     @property
@@ -422,6 +425,7 @@ class Operations:
             self.alerts.tell("writer_silent", why=str(error))
             return
         await self._publish_waiting()
+        await self._close_when_blind()
         due = [one for one in self.record.overrides.values() if one.until <= self.now_ms]
         for override in due:
             if override.key not in self._ending:
@@ -447,6 +451,27 @@ class Operations:
         published = self.record.published // 1_000_000
         if not late and published and now - published > self.settings.late_s * 1000:
             self.alerts.tell("publisher_late", seconds=(now - published) // 1000)
+
+    async def _close_when_blind(self) -> None:
+        """Where the clock stepped back and prices stopped, hold the venue to reducing, as STALE would.
+
+        The journal's time stands until the clock has caught up, so no price grows old in it, and no limit on age acts.
+        """
+        if self.record.published != self._published[0]:
+            self._published = self.record.published, self.steady()
+        age, behind_ms = self.steady() - self._published[1], self.service.view.now_ms - self.now_ms
+        most = self.settings.late_s
+        if not self.settings.feeds or not self.record.published or age <= most or behind_ms <= CLOCK_STEP_MS:
+            return
+        self.alerts.tell("publisher_late", seconds=round(age), clock_behind_ms=behind_ms)
+        if self._catalogue.venue != VenueState.OPEN:
+            return
+        note = {"scope": "venue", "reason": "prices stopped while the clock, which stepped back, catches up"}
+        act = Act(Kind.STATE, {"state": VenueState.REDUCE_ONLY, **aimed(Scope.VENUE, 0)})
+        try:
+            await self.writer.write([act], operation(None, "reduce_only", note))
+        except SeawallError as error:
+            self._log.error("the venue could not be held to reducing", why=str(error))
 
     async def _publish_waiting(self) -> None:
         if not self.settings.feeds:
