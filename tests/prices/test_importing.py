@@ -54,6 +54,12 @@ def test_sampled_depth_loses_trades_but_never_the_book(tmp_path_factory, seed, m
     assert 0.9 < found.share_reproduced <= 1.0
 
 
+def test_a_recording_without_trades_is_no_perfect_one(tmp_path):
+    found = tape().imported(tmp_path).fidelity
+    assert found.trades_recorded == 0
+    assert found.share_of_all is None is found.share_reproduced is found.document()["share_reproduced"]
+
+
 def test_both_engines_fold_the_import_alike(tmp_path):
     record_synthetic(tmp_path / "made.jsonl.gz", 5, steps=400, every=3)
     recording = read_recording(tmp_path / "made.jsonl.gz")

@@ -155,6 +155,10 @@ def _document(file: Path, importer: "Importer", commands: int, seconds: float) -
     }
 
 
+def _share(share: float | None, of: str = "") -> str:
+    return "none to judge by" if share is None else f"{share:.2%}{of}"
+
+
 def _text(document: dict[str, Any], importer: "Importer") -> str:
     """The fidelity table."""
     from seawall.prices.fidelity import MEANINGS
@@ -162,9 +166,9 @@ def _text(document: dict[str, Any], importer: "Importer") -> str:
     found = importer.fidelity
     rows = [
         ("trades recorded", f"{found.trades_recorded:,}", ""),
-        ("reproduced at price and size", f"{found.trades_reproduced:,}", f"{found.share_of_all:.2%} of all"),
+        ("reproduced at price and size", f"{found.trades_reproduced:,}", _share(found.share_of_all, " of all")),
         ("trades with complete depth", f"{found.trades_with_complete_depth:,}", "by the recording itself"),
-        ("of these reproduced", f"{found.reproduced_with_complete_depth:,}", f"{found.share_reproduced:.2%}"),
+        ("of these reproduced", f"{found.reproduced_with_complete_depth:,}", _share(found.share_reproduced)),
     ]
     rows += [(f"  not: {cause}", f"{count:,}", MEANINGS[cause]) for cause, count in found.causes.most_common()]
     rows += [

@@ -97,14 +97,14 @@ class Fidelity:
     first_refusal: str = ""
 
     @property
-    def share_reproduced(self) -> float:
-        """Of the trades with complete depth; 1.0 where there are none."""
-        return self.reproduced_with_complete_depth / max(1, self.trades_with_complete_depth) if self.judged else 1.0
+    def share_reproduced(self) -> float | None:
+        """Of the trades with complete depth; None where there are none, which is no good mark."""
+        return self.reproduced_with_complete_depth / self.trades_with_complete_depth if self.judged else None
 
     @property
-    def share_of_all(self) -> float:
-        """Of all recorded trades; 1.0 where there are none."""
-        return self.trades_reproduced / self.trades_recorded if self.trades_recorded else 1.0
+    def share_of_all(self) -> float | None:
+        """Of all recorded trades; None where there are none."""
+        return self.trades_reproduced / self.trades_recorded if self.trades_recorded else None
 
     @property
     def judged(self) -> bool:
