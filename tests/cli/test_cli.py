@@ -172,3 +172,13 @@ def test_a_full_disk_is_told_with_where_the_way_out_is_written():
     full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     assert "disk_time" in told(full) and "disk_time" not in told(OutcomeUnknown("a sync failed"))
     assert "is full" in (SOURCE.parent / "docs" / "runbook.md").read_text().partition("## `disk_time`")[2]
+
+
+@pytest.mark.parametrize("arguments", [
+    ("status", "--url", "http://[::1"),
+    ("status", "--url", "http://127.0.0.1:99999"),
+    ("serve", "--dev", "--log-level", "loud", "--data", "nowhere"),
+])  # fmt: skip
+def test_wrong_input_is_named_and_no_traceback(arguments):
+    done = run(*arguments, SEAWALL_OPS_TOKEN="x")
+    assert done.returncode == 2 and "must be" in done.stderr and "Traceback" not in done.stderr

@@ -75,7 +75,11 @@ class Door:
 
     def __init__(self, where: Where) -> None:
         """Raises InputError for a place a token must not be sent to, and without a token."""
-        parts = urlsplit(where.url)
+        try:
+            parts = urlsplit(where.url)
+            _ = parts.port  # it is looked at when it is asked for
+        except ValueError as error:
+            raise InputError("--url", where.url, f"must be like https://HOST:PORT: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError("--url", where.url, "must be like https://HOST:PORT")
         if parts.scheme == "http" and not _is_loopback(parts.hostname):

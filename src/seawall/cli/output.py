@@ -18,6 +18,7 @@ from seawall.vocabulary.errors import InputError, SeawallError
 if TYPE_CHECKING:
     from seawall.node import Configuration
 
+LEVELS = ("debug", "info", "warning", "error")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Data = Annotated[
     Path | None, typer.Argument(metavar="DIR", help="Data folder: the journal's copies are DIR/a and DIR/b.")
@@ -86,8 +87,14 @@ def load_kernels(engine: str) -> None:
 
 
 def send_logs_to_stderr(level: str = "info") -> None:
-    """Logs of the node from `level` on go to standard error, as standard output belongs to the answer."""
+    """Logs of the node from `level` on go to standard error, as standard output belongs to the answer.
+
+    Raises InputError for a level that is none.
+    """
     import structlog
+
+    if level not in LEVELS:
+        raise InputError("--log-level", level, f"must be one of {', '.join(LEVELS)}")
 
     structlog.configure(
         processors=[

@@ -53,8 +53,8 @@ def serve(
 
     One JSON line on standard output when it is ready.
     """
-    send_logs_to_stderr(log_level)
     try:
+        send_logs_to_stderr(log_level)
         settings = _settings(dev, data, config, market, port, ops_port, rate_limits, upstream)
         settings = _behind(settings, upstream, enforce)
         if settings.upstream.url:
