@@ -10,6 +10,7 @@ import time
 import types
 from datetime import UTC, datetime
 
+import dev_venue
 import msgspec
 import numpy as np
 import pytest
@@ -203,3 +204,33 @@ def test_a_clock_that_steps_back_is_harmless(tmp_path, monkeypatch):
     times, counted = journalled(tmp_path / "venue")
     assert (np.diff(times) >= 0).all()
     assert counted["FUNDING"] == 3  # of 13:00 alone, of three perpetuals: no hour is paid twice
+
+
+STEPPING = """
+import os, sys, time
+real, flag = time.time_ns, sys.argv.pop()
+time.time_ns = lambda: real() - (3_600 * 10**9 if os.path.exists(flag) else 0)
+"""
+
+
+def test_a_dead_mans_timer_runs_out_though_the_clock_stepped_back(tmp_path, monkeypatch):
+    """The journal's time stands until the clock has caught up: the orders would have stood for an hour."""
+    flag = tmp_path / "stepped"
+    monkeypatch.setattr(dev_venue, "START", STEPPING + dev_venue.START)
+    venue = dev_venue.DevVenue(tmp_path / "data", flag)
+    try:
+        placed = {"instrument_name": "BTC-PERPETUAL", "amount": 10, "price": 30_000}
+        assert "result" in venue.get("private/buy", "alice", **placed)
+        assert "result" in venue.get("private/buy", "bob", **placed)
+        assert "result" in venue.get("private/cancel_all_after", "alice", timeout_ms=1_000)
+        flag.touch()
+        end = time.monotonic() + 15
+        while venue.get("private/get_open_orders", "alice")["result"] and time.monotonic() < end:
+            time.sleep(0.2)
+        assert venue.get("private/get_open_orders", "alice")["result"] == []
+        assert len(venue.get("private/get_open_orders", "bob")["result"]) == 1
+        assert "result" in venue.get("private/buy", "alice", **placed)  # and its timer is off
+        time.sleep(4)
+        assert len(venue.get("private/get_open_orders", "alice")["result"]) == 1
+    finally:
+        venue.stop()

@@ -10,6 +10,9 @@ from typing import Any, Final
 from seawall.vocabulary.bounds import NO_LIMIT
 from seawall.vocabulary.records import Kind, Role, SelfMatch
 
+OVERDUE_S: Final = 2.0
+"""A timer that the journal's time has passed is the engine's; it is looked at once a second."""
+
 REJECT_TAKER, CANCEL_MAKER = "reject_taker", "cancel_maker"
 MODES: Final = {REJECT_TAKER: SelfMatch.CANCEL_NEWEST, CANCEL_MAKER: SelfMatch.CANCEL_OLDEST}
 
@@ -101,6 +104,25 @@ class Arrangements:
         freeze = self._freezes.get((account, block), 0)
         until = self.frozen[account, block] = now_ns + freeze if freeze else NO_LIMIT
         return until
+
+
+class Overdue:
+    """Dead-man timers by a clock that nobody sets: the journal's time stands where the machine's stepped back."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, float]] = {}
+
+    def look(self, timers: dict[int, int], heard_ns: int, steady_s: float) -> list[int]:
+        """Accounts whose timer ran out more than `OVERDUE_S` ago, and not in the journal, whose time is `heard_ns`."""
+        known, self._known, late = self._known, {}, []
+        for account, until in timers.items():
+            last = known.get(account)
+            if last is None or last[0] != until:
+                last = until, steady_s + (until - heard_ns) / 1e9
+            self._known[account] = last
+            if until > heard_ns and steady_s > last[1] + OVERDUE_S:
+                late.append(account)
+        return late
 
 
 NOTES: Final = frozenset(("disconnect", "self_trading", "protection"))

@@ -23,6 +23,7 @@ from granian.server.embed import Server
 
 import seawall.api.methods
 from seawall.api.access import SCOPES, Access
+from seawall.api.arrangements import Overdue
 from seawall.api.commands import packed
 from seawall.api.door import Door
 from seawall.api.keystore import STORE_NAME, Key, Keystore
@@ -98,6 +99,7 @@ class Venue:
         """Of the servers, which end when they are told to."""
         self._watches: list[asyncio.Task[Any]] = []
         """What goes on until the venue stops: clocks, connections of its own."""
+        self._overdue = Overdue()
         self._last_frame = 0.0
         self._anew: Path | None = None
 
@@ -300,6 +302,9 @@ class Venue:
                 due = view.arrangements.timer_due(view.now_ns, time.time_ns())
                 if due or time.monotonic() - self._last_frame > TIME_S:
                     await self.service.write(packed(Kind.TIME))
+                for account in self._overdue.look(view.arrangements.timers, view.now_ns, time.monotonic()):
+                    off = packed(Kind.DEAD_MAN, account=account, until=0)
+                    await self.service.write(packed(Kind.CANCEL_ALL, account=account, instrument=-1) + off)
         except asyncio.CancelledError:
             raise
         except BaseException as error:

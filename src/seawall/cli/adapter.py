@@ -30,8 +30,8 @@ def adapter(
 
     One JSON line on standard output when it is ready, with the key that a desk logs in with.
     """
-    send_logs_to_stderr(log_level)
     try:
+        send_logs_to_stderr(log_level)
         _run(exchange, keys, port, tuple(base), _urls(url or []), sandbox=sandbox)
     except InputError as error:
         typer.echo(f"Error: {error}", err=True)
