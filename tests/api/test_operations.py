@@ -592,6 +592,16 @@ def test_how_long_a_disk_lasts(tmp_path):
     assert len(disks._samples[tmp_path]) == 1
 
 
+def test_a_disk_that_is_gone_hides_no_other(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    there.mkdir()
+    disks = DiskTime([here, there])
+    disks.add(here, 0, 10 * 2**30)
+    with pytest.raises(OSError, match="here"):
+        disks.sample(1)
+    assert [left.folder for left in disks.left()] == [str(there)]
+
+
 def test_time_brings_its_alerts(tmp_path, monkeypatch):
     async def scenario(d):
         d.venue.publish()

@@ -31,11 +31,21 @@ class DiskTime:
         self._samples: dict[Path, deque[tuple[float, int]]] = {folder: deque() for folder in folders}
 
     def sample(self, now: float) -> None:
-        """Look at the disks; `now` in seconds of any steady clock. Raises OSError for a folder that is gone."""
+        """Look at the disks; `now` in seconds of any steady clock.
+
+        Raises OSError for a folder that is gone, of which nothing is known then, once the others were looked at.
+        """
+        gone: OSError | None = None
         for folder, rows in self._samples.items():
-            self.add(folder, now, shutil.disk_usage(folder).free)
-            while now - rows[0][0] > WINDOW_S:
+            try:
+                self.add(folder, now, shutil.disk_usage(folder).free)
+            except OSError as error:
+                gone = error
+                rows.clear()
+            while rows and now - rows[0][0] > WINDOW_S:
                 rows.popleft()
+        if gone is not None:
+            raise gone
 
     def add(self, folder: Path, now: float, free: int) -> None:
         """One sample."""

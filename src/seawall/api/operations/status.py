@@ -197,6 +197,8 @@ class Metrics:
         }
         for name, value in values.items():
             self._gauges[name].set(value)
+        self._disk.clear()  # a disk that is gone has no figures
+        self._hours.clear()
         for left in operations.disk_time.left():
             self._disk.labels(left.folder).set(left.free)
             self._hours.labels(left.folder).set(left.hours if left.hours is not None else float("inf"))
