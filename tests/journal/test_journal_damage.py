@@ -240,6 +240,23 @@ def test_a_segment_missing_in_both_copies_is_refused():
     assert not verify(FOLDERS, disk=disk).repairable
 
 
+@pytest.mark.parametrize("size", [0, PAGE, 3 * PAGE + 1, 2**50])
+def test_a_size_of_segments_that_cannot_be_is_no_header(size):
+    def change(record):
+        record["payload"][:8] = np.frombuffer(size.to_bytes(8, "little"), np.uint8)
+
+    disk = journal_of()
+    saved, expected = snapshot(disk), history(FOLDERS, disk)
+    for path in segments(disk, FOLDERS[1]):
+        _reseal(disk, path, 0, change)
+    check_mended(disk, saved, expected)
+    for folder in FOLDERS:
+        for path in segments(disk, folder):
+            _reseal(disk, path, 0, change)
+    with pytest.raises(JournalCorrupt, match="no segment has a sound header"):
+        verify(FOLDERS, disk=disk)
+
+
 def test_headers_bad_in_both_copies_follow_from_the_chain():
     disk = journal_of()
     saved, expected = snapshot(disk), history(FOLDERS, disk)

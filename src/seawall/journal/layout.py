@@ -153,10 +153,14 @@ def segment_number(name: str) -> int | None:
 
 def check_segment_bytes(segment_bytes: int) -> None:
     """Raise InputError unless a segment holds its header and at least one page."""
-    if segment_bytes % PAGE_BYTES or not 2 * PAGE_BYTES <= segment_bytes <= 1 << 31:
+    if not _holds_a_page(segment_bytes):
         raise InputError(
             "segment_bytes", segment_bytes, f"must be a multiple of {PAGE_BYTES} in [{2 * PAGE_BYTES}, 2^31]"
         )
+
+
+def _holds_a_page(segment_bytes: int) -> bool:
+    return segment_bytes % PAGE_BYTES == 0 and 2 * PAGE_BYTES <= segment_bytes <= 1 << 31
 
 
 def pages_needed(commands: int, attachment_bytes: int) -> int:
@@ -239,6 +243,8 @@ def decode_header(
     if record["kind"] != kind or segment not in (None, int(record["segment"])) or record["page"] != 0:
         return None
     segment_bytes, seq = _SEGMENT_HEADER.unpack_from(raw, HEADER_BYTES)
+    if not _holds_a_page(segment_bytes):  # written by no one but a forger, whom the CRC does not stop
+        return None
     at = Position(int(record["segment"]), 1, int(record["frame"]), record["previous"].tobytes(), seq)
     return Identity(record["journal"].tobytes(), segment_bytes), at
 
