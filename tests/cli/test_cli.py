@@ -177,8 +177,10 @@ def test_a_full_disk_is_told_with_where_the_way_out_is_written():
 @pytest.mark.parametrize("arguments", [
     ("status", "--url", "http://[::1"),
     ("status", "--url", "http://127.0.0.1:99999"),
+    ("status", "--url", "http://ann:hunter2@127.0.0.1:1"),
     ("serve", "--dev", "--log-level", "loud", "--data", "nowhere"),
 ])  # fmt: skip
 def test_wrong_input_is_named_and_no_traceback(arguments):
     done = run(*arguments, SEAWALL_OPS_TOKEN="x")
     assert done.returncode == 2 and "must be" in done.stderr and "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr

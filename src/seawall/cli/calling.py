@@ -75,6 +75,9 @@ class Door:
 
     def __init__(self, where: Where) -> None:
         """Raises InputError for a place a token must not be sent to, and without a token."""
+        if "@" in where.url:  # told without it: errors end up in logs
+            shown = where.url.rpartition("@")[2]
+            raise InputError("--url", shown, "must be the place alone, no name and password before it")
         try:
             parts = urlsplit(where.url)
             _ = parts.port  # it is looked at when it is asked for
