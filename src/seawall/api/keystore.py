@@ -76,6 +76,13 @@ class Key(msgspec.Struct):
             return NEVER
         return next((old.ends for old in self.before if old.secret == secret), 0.0)
 
+    def rotate(self, secret: str, ends: float) -> None:
+        """Another secret; those before it are good until `ends` at most (seconds since the epoch)."""
+        self.before.append(Superseded(self.secret, NEVER))
+        for old in self.before:
+            old.ends = min(old.ends, ends)
+        self.secret = secret
+
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, account={self.account}, name={self.name!r}, rights={self.rights})"
 

@@ -5,16 +5,18 @@ the journal after a restart.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from seawall.api.access import LEVELS, SCOPES
-from seawall.api.keystore import NEVER, Approver, BreakGlass, Edit, Key, Operator, Registry, Superseded
+from seawall.api.keystore import NEVER, Approver, Edit, Key, Registry
 from seawall.api.listing import Listing
 from seawall.api.operations.approvals import BREAK_GLASS
 from seawall.api.operations.journalling import Act
 from seawall.api.operations.naming import account_number, aimed, instrument_number, numbers_of
+from seawall.api.operations.people import change
 from seawall.api.operations.roles import ROLES, SIGNING
 from seawall.api.view import View
 from seawall.engine.catalogue import SHAPES
@@ -215,10 +217,7 @@ def _key_rotate(world: World, p: dict[str, Any]) -> Deed:
     def edit(registry: Registry) -> None:
         changed = registry.keys[p["id"]]
         changed.before = [old for old in changed.before if old.ends > now]
-        changed.before.append(Superseded(changed.secret, NEVER))
-        for old in changed.before:
-            old.ends = min(old.ends, now + overlap)
-        changed.secret = world.sealed
+        changed.rotate(world.sealed, now + overlap)
 
     return Deed([], edit)
 
@@ -226,15 +225,15 @@ def _key_rotate(world: World, p: dict[str, Any]) -> Deed:
 def _operator_add(world: World, p: dict[str, Any]) -> Deed:
     if p["role"] not in ROLES:
         raise InputError("role", p["role"], f"must be one of {', '.join(ROLES)}")
-    made = Operator(str(p["person"]), p["role"], p["token_sha256"])
-    return Deed([], lambda registry: registry.operators.append(msgspec.structs.replace(made)))
+    facts = {name: p[name] for name in ("person", "role", "token_sha256")}
+    return Deed([], partial(change, action="operator.add", facts=facts))
 
 
 def _approver_add(world: World, p: dict[str, Any]) -> Deed:
     made = check_approver(world.registry, p["person"], p["role"], p["key"])
     if any(one.person == made.person for one in world.registry.approvers):
         raise InputError("person", made.person, "approves already; replace the key instead")
-    return Deed([], lambda registry: registry.approvers.append(msgspec.structs.replace(made)))
+    return Deed([], partial(change, action="approver.add", facts=p))
 
 
 def _approver_replace(world: World, p: dict[str, Any]) -> Deed:
@@ -242,13 +241,7 @@ def _approver_replace(world: World, p: dict[str, Any]) -> Deed:
     if old is None:
         raise InputError("person", p["person"], "is no approver")
     check_approver(world.registry, p["person"], old.role, p["key"])
-
-    def edit(registry: Registry) -> None:
-        for one in registry.approvers:
-            if one.person == p["person"]:
-                one.key = p["key"]
-
-    return Deed([], edit)
+    return Deed([], partial(change, action="approver.replace", facts=p))
 
 
 def _approver_remove(world: World, p: dict[str, Any]) -> Deed:
@@ -256,11 +249,7 @@ def _approver_remove(world: World, p: dict[str, Any]) -> Deed:
     if len(left) == len(world.registry.approvers):
         raise InputError("person", p["person"], "is no approver")
     check_enough(left, world.registry.needed)
-
-    def edit(registry: Registry) -> None:
-        registry.approvers[:] = [one for one in registry.approvers if one.person != p["person"]]
-
-    return Deed([], edit)
+    return Deed([], partial(change, action="approver.remove", facts=p))
 
 
 def _needed(world: World, p: dict[str, Any]) -> Deed:
@@ -268,11 +257,7 @@ def _needed(world: World, p: dict[str, Any]) -> Deed:
     if needed < 2:
         raise InputError("needed", needed, "must be at least 2")
     check_enough(world.registry.approvers, needed)
-
-    def edit(registry: Registry) -> None:
-        registry.needed = needed
-
-    return Deed([], edit)
+    return Deed([], partial(change, action="approvers.needed", facts=p))
 
 
 def _break_glass(world: World, p: dict[str, Any]) -> Deed:
@@ -281,11 +266,7 @@ def _break_glass(world: World, p: dict[str, Any]) -> Deed:
         raise InputError("break_glass", glass.used, "a post-mortem of its last use is owed first")
     key = PublicKey.parse(p["key"]).vkey
     check_sealed(key, [one.key for one in world.registry.approvers], world.spent)
-
-    def edit(registry: Registry) -> None:
-        registry.break_glass = BreakGlass(key)
-
-    return Deed([], edit)
+    return Deed([], partial(change, action="break_glass.register", facts=p))
 
 
 def check_rights(rights: dict[str, str]) -> None:
@@ -304,21 +285,25 @@ def check_approver(registry: Registry, person: str, role: str, key: str) -> Appr
         raise InputError("person", person[:64], "must be 1 to 64 printable characters")
     if role not in ROLES or not any(role in roles for roles in SIGNING.values()):
         raise InputError("role", role, "must be a role that may sign")
-    raw = PublicKey.parse(key).key
     glass = registry.break_glass
     taken = [*(one.key for one in registry.approvers), *([glass.key] if glass is not None else [])]
-    if any(PublicKey.parse(other).key == raw for other in taken):
+    if _is_among(key, taken):
         raise InputError("key", public, "must be nobody's")
     return Approver(person, role, public)
 
 
 def check_sealed(key: str, approvers: Iterable[str], spent: Iterable[str]) -> None:
     """Raise InputError for a sealed key that somebody has, under whatever name: it counts for all that are needed."""
-    raw = PublicKey.parse(key).key
-    if any(PublicKey.parse(other).key == raw for other in approvers):
+    if _is_among(key, approvers):
         raise InputError("key", key, "must be nobody's")
-    if any(PublicKey.parse(other).key == raw for other in spent):
+    if _is_among(key, spent):
         raise InputError("key", key, "was used once: make another")
+
+
+def _is_among(key: str, others: Iterable[str]) -> bool:
+    """Whether one of the others is the same key, under whatever name."""
+    raw = PublicKey.parse(key).key
+    return any(PublicKey.parse(other).key == raw for other in others)
 
 
 def check_enough(approvers: list[Approver], needed: int) -> None:

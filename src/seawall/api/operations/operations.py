@@ -9,13 +9,13 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from seawall.api.access import Access
-from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, Registry, token_hash
+from seawall.api.keystore import Approver, Keystore, Operator, Registry, token_hash
 from seawall.api.operations import canonical
 from seawall.api.operations.actions import (
     STATES,
@@ -41,7 +41,7 @@ from seawall.api.operations.hours import Hours
 from seawall.api.operations.journalling import Act, Denied, Writer, judge
 from seawall.api.operations.naming import aimed, numbers_of
 from seawall.api.operations.parameters import Governance
-from seawall.api.operations.people import hold
+from seawall.api.operations.people import change, hold
 from seawall.api.operations.prices import Answered, Prices, Report
 from seawall.api.operations.record import Override, Record, subject
 from seawall.engine.catalogue import Refused
@@ -218,14 +218,11 @@ class Operations:
         if not any(one.person == person and not one.revoked for one in self.registry.operators):
             raise InputError("person", person[:64], "has no token here")
 
-        def edit(registry: Registry) -> None:
-            for one in registry.operators:
-                one.revoked = one.revoked or one.person == person
-
         if dry_run:
             return {"dry_run": True, "would": f"revoke the tokens of {person}"}
-        await self._change(edit, restricts=True)
-        note = operation(by, "operator.revoke", {"person": person, "reason": reason})
+        facts = {"person": person, "reason": reason}
+        await self._change(partial(change, action="operator.revoke", facts=facts), restricts=True)
+        note = operation(by, "operator.revoke", facts)
         return {"done": True, "seq": await self.writer.write([Act(Kind.TIME, {})], note)}
 
     async def create_account(
@@ -282,17 +279,13 @@ class Operations:
             "reason": reason,
         }
 
-        def edit(registry: Registry) -> None:
-            registry.approvers[:] = msgspec.convert(msgspec.to_builtins(scratch.approvers), list[Approver])
-            registry.break_glass = BreakGlass(break_glass) if break_glass else None
-
         async with self._changing:
             if self.registry.approvers:
                 raise InputError("approvers", len(self.registry.approvers), "are registered; changes are proposals")
             if dry_run:
                 return {"dry_run": True, "would": "setup", **facts}
             seq = await self.note(by, "setup", **facts)
-            await self._change(edit)
+            await self._change(partial(change, action="setup", facts=facts))
         return {"done": True, "seq": seq, **facts}
 
     async def review(self, by: Operator, text: str, *, dry_run: bool = False) -> dict[str, Any]:
@@ -587,10 +580,12 @@ class Operations:
                 raise InputError(
                     "proposal", proposal.id, f"{about} was changed after it was proposed: propose it again"
                 )
-            if proposal.action not in ("approvers.needed", "rules"):
+            if proposal.action == "approvers.needed":
+                was = self.registry.needed
+            elif proposal.action == "rules":
+                was = (await self.world()).rules
+            else:
                 return
-            rules = (await self.world()).rules
-            was = self.registry.needed if proposal.action == "approvers.needed" else rules
         if was != wanted:
             raise InputError("proposal", proposal.id, f"it is {was} now, not {wanted}: propose it again")
 

@@ -5,10 +5,11 @@ A real venue's others come by `POST /people`: nobody but a development venue has
 
 import os
 import secrets
+from collections.abc import Set
 from pathlib import Path
 from typing import Any, Final
 
-from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, Registry, Superseded, token_hash
+from seawall.api.keystore import Approver, BreakGlass, Keystore, Operator, Registry, token_hash
 from seawall.api.operations.record import Record
 from seawall.journal.checkpoint import PublicKey, SigningKey
 
@@ -71,13 +72,12 @@ def hold(registry: Registry, record: Record) -> None:
     for id_, (facts, at) in latest.items():
         key = registry.keys.get(id_)
         if key is not None and token_hash(key.secret) != facts.get("secret_sha256", token_hash(key.secret)):
-            ends = at / 1000 + facts["overlap_s"]
-            key.before = [Superseded(old.secret, min(old.ends, ends)) for old in key.before]
-            key.before.append(Superseded(key.secret, ends))
-            key.secret = secrets.token_urlsafe(32)  # nobody has it: the key is to be rotated again
+            # nobody has the new one: the key is to be rotated again
+            key.rotate(secrets.token_urlsafe(32), at / 1000 + facts["overlap_s"])
     coming = {str(facts.get("token_sha256", "")) for facts, _ in record.people.values()}
     for facts, _ in record.people.values():
-        _hold_to(registry, facts["action"], facts, coming)
+        coming.discard(str(facts.get("token_sha256", "")))
+        change(registry, facts["action"], facts, coming)
     glass = registry.break_glass
     if glass is not None and not glass.used:
         glass.used = record.break_glass.get(glass.key, "")
@@ -86,14 +86,16 @@ def hold(registry: Registry, record: Record) -> None:
         glass.reviewed = True
 
 
-def _hold_to(registry: Registry, action: str, facts: dict[str, Any], coming: set[str]) -> None:
-    """`coming`: tokens that the journal gave later, which an earlier revocation is not about."""
+def change(registry: Registry, action: str, facts: dict[str, Any], coming: Set[str] = frozenset()) -> None:
+    """What an action does to the people registered: when it is carried out, and when a keystore is held to the journal.
+
+    `coming`: tokens that the journal gave later, which an earlier revocation is not about.
+    """
     person = facts.get("person")
     if action == "setup":
         registry.approvers[:] = [Approver(one["person"], one["role"], one["key"]) for one in facts["approvers"]]
         _hold_glass(registry, facts.get("break_glass", ""))
     elif action in ("operator.add", "operator.first"):
-        coming.discard(facts["token_sha256"])
         if all(one.token != facts["token_sha256"] for one in registry.operators):
             role = "operator" if action == "operator.first" else str(facts["role"])  # the note's own is who did it
             registry.operators.append(Operator(str(person), role, facts["token_sha256"]))

@@ -71,8 +71,6 @@ class Record:
         """Proposals that were journalled and not yet executed or withdrawn: document, canonical text, seq."""
         self.break_glass: dict[str, str] = {}
         """Break-glass keys that were used, and for which proposal."""
-        self.set_up = False
-        """Whether approvers were registered: from then on a keystore that is not there was lost."""
         self.revoked: set[str] = set()
         """Trading keys that people revoked; a keystore that could not be written, or is older, may not know it."""
         self.people: dict[str, tuple[dict[str, Any], int]] = {}
@@ -161,7 +159,6 @@ class Record:
                 self._of_people(document["proposal"], document["action"], document["parameters"], seq, now)
         elif kind == "operation":
             self.proposed.pop(str(note.get("proposal", "")), None)
-            self.set_up |= note.get("action") == "setup"
             if note.get("action") == "failed":
                 self.people.pop(str(note.get("proposal", "")), None)
             self._of_people(str(seq), str(note.get("action")), note, seq, now)
@@ -174,13 +171,17 @@ class Record:
         if str(note.get("action")).partition(".")[0] == "margin":
             self.margin.append((note, people, now // 1_000_000))
 
+    @property
+    def set_up(self) -> bool:
+        """Whether approvers were registered: from then on a keystore that is not there was lost."""
+        return any(facts["action"] == "setup" for facts, _ in self.people.values())
+
     def _of_people(self, id_: str, action: str, facts: dict[str, Any], seq: int, now: int) -> None:
         about = subject(action, facts)
         if about:
             self.changed[about] = seq
         if action == "keystore.anew":
             self.people.clear()
-            self.set_up = False
         elif action in HELD:
             self.people[id_] = {**facts, "action": action}, now // 1_000_000
 
