@@ -141,8 +141,8 @@ class Desk:
         first bot of the account."""
         accounts = self.accounts_at(at)
         known = [(start, number) for number in accounts for start in self.bots[number].labels]
-        starts = [(len(start), -number) for start, number in known if label.startswith(start)]
-        return -max(starts)[1] if starts else accounts[0]
+        matching = [(len(start), number) for start, number in known if label.startswith(start)]
+        return max(matching, key=lambda one: one[0], default=(0, accounts[0]))[1]
 
     def credentials(self, identity: Identity) -> Credentials:
         """The venue's key for a bot. Raises RpcError 13021 for a key of no bot."""

@@ -116,20 +116,21 @@ class Sent:
         if self.state == "done":
             return
         try:
-            refused = msgspec.json.decode(error, type=_Error) if error is not msgspec.UNSET else None
-            placed = _placed.decode(b"" if result is msgspec.UNSET else result) if refused is None else None
+            if error is not msgspec.UNSET:
+                told: _Error | Placed = msgspec.json.decode(error, type=_Error)
+            else:
+                told = _placed.decode(b"" if result is msgspec.UNSET else result)
         except msgspec.DecodeError as failure:  # what stands before a venue may answer in words of its own
             _log.warning("an order's answer was not understood", error=str(failure))
             self.lost("the answer was not understood")
             return
-        if placed is None:
-            assert refused is not None
-            self._refused_there(refused)
+        if isinstance(told, _Error):
+            self._refused_there(told)
             return
-        self._confirmed(placed.order)
-        for row in placed.trades:
+        self._confirmed(told.order)
+        for row in told.trades:
             self.desk.shadow.trade(row, self.at)
-        self.desk.shadow.order(placed.order, self.at)
+        self.desk.shadow.order(told.order, self.at)
 
     def _confirmed(self, row: OrderRow) -> None:
         if self.edits is not None:
