@@ -110,7 +110,7 @@ def _receipt_rows() -> list[Row]:
     found = measure()
     low, high = (100 * (ratio - 1) for ratio in found.quartiles)
     against = (
-        f"a writer at {found.writer_per_s:,.0f} commands/s, a tree built beside it in a tenth of a core or not;"
+        f"a writer at {found.writer_per_s:,.0f} commands/s, a tree built beside it in a twentieth of a core or not;"
         f" quartiles {low:.1f}, {high:.1f} %; {found.hash_us:.2f} us to hash a command,"
         f" {found.builder_per_s:,.0f} commands/s by a builder alone"
     )
