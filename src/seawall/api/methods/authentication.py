@@ -2,12 +2,10 @@
 
 import time
 import weakref
-from dataclasses import replace
 from typing import Any, Literal
 
 from seawall.api.access import Access, Identity, Login
 from seawall.api.errors import RpcError, invalid
-from seawall.api.keystore import NEVER
 from seawall.api.rpc import Call, Parameters, method
 
 
@@ -67,7 +65,8 @@ def auth(service: Any, call: Call, params: Auth) -> dict[str, Any]:
         )
         identity = _new(access, call, login, params.scope, now)
     access.check(identity, now, client)
-    _log_in(call, identity, params.scope)
+    if call.session.websocket:  # it stays logged in after the token's end, unless `expires:` was asked for
+        call.session.identity = identity.lasting()
     return access.issue(identity, params.state)
 
 
@@ -121,10 +120,3 @@ def _new(access: Access, call: Call, login: Login, scope: str, now: float) -> Id
     if call.session.websocket:
         login.connection = weakref.ref(call.session)
     return access.identity(login, scope, now, call.session.address)
-
-
-def _log_in(call: Call, identity: Identity, scope: str) -> None:
-    """Let a socket act as the identity. It stays logged in after the token's end, unless `expires:` was asked for."""
-    if not call.session.websocket:
-        return
-    call.session.identity = replace(identity, ends=identity.ends if "expires:" in scope else NEVER)
