@@ -158,7 +158,7 @@ class Failures:
 
     def note(self, client: str, now: float) -> float:
         """Count one; returns the seconds to wait where it was too many, else 0."""
-        address = counted(host_of(client))
+        address = counted(client)
         count, since = self._rows.pop(address, (0, now))
         if not 0 <= now - since < self.window_s:
             count, since = 0, now
@@ -430,9 +430,13 @@ def _within(host: str, networks: list[Any]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+def counted(client: str) -> str:
+    """What connections and failures are counted by: an address, of the sixth version the /64 it is in."""
+    return _counted(host_of(client))
+
+
 @functools.lru_cache(maxsize=4_096)
-def counted(host: str) -> str:
-    """What failures are counted by: an address, of the sixth version the /64 it is in."""
+def _counted(host: str) -> str:
     address = _address(host)
     if address is None or address.version == 4:
         return str(address or host[:64])

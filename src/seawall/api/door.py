@@ -16,7 +16,7 @@ from aiohttp import ClientPayloadError, WSMsgType, web
 from aiohttp.web_request import BaseRequest
 from msgspec import UNSET
 
-from seawall.api.access import counted, host_of
+from seawall.api.access import counted
 from seawall.api.answering import Answering
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
@@ -176,8 +176,8 @@ class Door:
     def _crowded(self, client: str) -> bool:
         """Whether an address has as many connections as it may."""
         most = self.service.rates.settings.connections
-        host = counted(host_of(client))
-        return most > 0 and sum(counted(host_of(s.address)) == host for s in self.sessions) >= most
+        host = counted(client)
+        return most > 0 and sum(counted(s.address) == host for s in self.sessions) >= most
 
     async def _receive(self, session: Session, socket: web.WebSocketResponse) -> None:
         receive, texts = socket.receive, (WSMsgType.TEXT, WSMsgType.BINARY)

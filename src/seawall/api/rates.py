@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from seawall.api.access import counted, host_of
+from seawall.api.access import counted
 from seawall.api.errors import RpcError
 from seawall.node.configuration import Rate
 from seawall.node.configuration import Rates as Limits
@@ -64,7 +64,7 @@ class Rates:
 
     @staticmethod
     def _key(session: Any, account: int, *, trading: bool) -> tuple[int | str, bool]:
-        return (account if account >= 0 else counted(host_of(session.address)), trading)
+        return (account if account >= 0 else counted(session.address), trading)
 
     def take(self, session: Any, account: int, *, trading: bool) -> None:
         """Use one credit. Raises RpcError 10028 with the seconds to wait."""

@@ -223,7 +223,7 @@ class StandardMargin:
         if size is None:
             known = sorted(self.parameters.schedules)
             raise InputError(f"blocks[{item.spec.block}].underlying", block.underlying, f"must be one of {known}")
-        value = lot_value(item.spec, item.mark_ticks, rate)
+        value = _exposure(item, rate)
         unit = 10 ** market.currencies[item.spec.currency].decimals
         coins = _lot_atoms(item) / unit / (1 if item.spec.form == Form.INVERSE else Fraction(block.index_usd))
         quadratic = value * coins * Fraction(size.per_coin_ppm, MILLION)
@@ -238,7 +238,7 @@ class StandardMargin:
         underlying = underlying_atoms(spec, item.forward)
         mark = item.mark_ticks * spec.multiplier / underlying
         otm = max(Fraction(0), spec.option_type * (spec.strike - forward)) / forward
-        value = underlying * rate / (1 << bounds.RATE_SHIFT)
+        value = _exposure(item, rate)
         initial, maintenance = short_option_margin(self.parameters, spec.option_type, otm, mark)
         published = (initial * value, maintenance * value)
         long = mark * value
