@@ -168,6 +168,36 @@ def test_closing_part_realises_and_turning_starts_anew(venue):
     assert position["realized_profit_loss"] == pytest.approx(500.0)
 
 
+def test_no_fee_is_in_the_profit_of_what_was_traded_at_the_market(venue):
+    """The engine takes the fee of a better price than the limit from session cash, and a market order's limit is far
+    away: what clients read as profit is that of the prices, and the fee is in the balance alone."""
+    option = options_of(venue)[0]
+    names = ((PERPETUAL, "buy", 60_030.0, 6_000), (LINEAR, "sell", 59_970.0, 0.3), (option, "sell", 0.05, 2))
+    for name, word, price, amount in names:
+        other = "sell" if word == "buy" else "buy"
+        for maker, taker in ((other, word), (word, other)):
+            getattr(venue, maker)(BOB, amount, price, name=name)
+            venue.result(f"private/{taker}", ALICE, instrument_name=name, amount=amount, type="market")
+            if taker == word:
+                (position,) = (p for p in venue.result("private/get_positions", ALICE) if p["instrument_name"] == name)
+                assert position["floating_profit_loss"] == pytest.approx(position["total_profit_loss"], abs=2e-8)
+                assert position["floating_profit_loss"] and position["realized_profit_loss"] == 0
+        flat = venue.result("private/get_position", ALICE, instrument_name=name)
+        assert (flat["size"], flat["floating_profit_loss"]) == (0, 0)
+        assert flat["realized_profit_loss"] == pytest.approx(0, abs=2e-8)
+    for account in (ALICE, BOB):
+        for currency in ("BTC", "USDC"):
+            part = venue.result("private/get_account_summary", account, currency=currency)
+            (last, *_) = venue.result("private/get_transaction_log", account, currency=currency, count=1)["logs"]
+            assert (part["balance"], part["equity"]) == (last["balance"], pytest.approx(last["equity"], abs=2e-8))
+            assert part["session_rpl"] == pytest.approx(0, abs=4e-8)
+    venue.sell(BOB, 6_000, 60_030.0)
+    venue.result("private/buy", ALICE, instrument_name=PERPETUAL, amount=6_000, type="market")
+    part = venue.result("private/get_account_summary", ALICE, currency="BTC")
+    same = venue.result("private/simulate_portfolio", ALICE, currency="BTC", simulated_positions={})
+    assert {name: same[name] for name in part} == part
+
+
 def test_a_delivered_position_is_in_the_settlements_and_gone(venue):
     name = options_of(venue)[0]
     listing = venue.view.by_name[name]

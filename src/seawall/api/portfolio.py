@@ -33,18 +33,25 @@ _GREEKS: Final = ("delta", "gamma", "vega", "theta")
 
 
 class Holding:
-    """One position with its gains, in atoms, and its greeks in coins of the underlying."""
+    """One position with its gains, in atoms, and its greeks in coins of the underlying.
 
-    __slots__ = ("entry", "floating", "greeks", "listing", "lots", "mark", "opened", "realized", "size", "value")
+    `held` is what the engine holds; of its cash it took the fees `taken`, which are in the statement's balance.
+    """
 
-    def __init__(self, view: View, listing: Listing, entry: Position, held: tuple[int, ...]) -> None:
-        self.listing, self.entry = listing, entry
+    __slots__ = (
+        "entry", "floating", "greeks", "held_gain", "listing", "lots", "mark", "opened", "realized", "size", "taken",
+        "value",
+    )  # fmt: skip
+
+    def __init__(self, view: View, listing: Listing, entry: Position, held: tuple[int, ...], taken: int = 0) -> None:
+        self.listing, self.entry, self.taken = listing, entry, taken
         self.lots, cash, *self.opened = held
         self.mark = view.marks.get(listing.number, 0)
         spec, mark = listing.spec, self.mark
         self.value = formulas.position_value(spec, self.lots, mark) if mark else 0
-        self.realized = entry.realized if self.lots else float(cash)
-        self.floating = cash + self.value - self.realized
+        self.held_gain = cash + self.value
+        self.realized = entry.realized if self.lots else float(cash + taken)
+        self.floating = self.held_gain + taken - self.realized
         self.size = coins_of(listing, self.lots, mark)
         self.greeks = greeks_of(view, listing, self.size)
 
@@ -62,11 +69,16 @@ class Portfolio:
         self.holdings: dict[int, Holding] = {}
         self._opened: dict[tuple[int, int], tuple[int, int]] | None = None
         """Lots, and ticks times lots, of its open orders by instrument and side; None until they are asked for."""
+        before = seen.get("before", seen["positions"])  # what is imagined comes to what is held, or replaces it
         for instrument, held in seen["positions"].items():
             listing = view.listings.get(instrument)
-            if listing is not None:
-                entry = view.ledger.position(account, instrument)
-                self.holdings[instrument] = Holding(view, listing, entry, held)
+            if listing is None:
+                continue
+            if instrument not in before:
+                self.holdings[instrument] = Holding(view, listing, Position(), held)
+                continue
+            entry = view.ledger.position(account, instrument)
+            self.holdings[instrument] = Holding(view, listing, entry, held, entry.cash - before[instrument][1])
 
     # -- summaries -----------------------------------------------------------------------------------------------------
 
@@ -82,7 +94,7 @@ class Portfolio:
         futures = [item for item in mine if not item.listing.option]
         opts = [item for item in mine if item.listing.option]
         premium = sum(item.realized + item.floating - item.value for item in opts)
-        cash = self.seen["balance"][currency] + premium
+        cash = self.seen["balance"][currency] + premium - sum(item.taken for item in mine)
         value = sum(item.value for item in opts)
         equity = cash + value + sum(item.realized + item.floating for item in futures)
         balance = float(self.view.ledger.of(self.account).balance.get(currency, 0))
@@ -90,7 +102,7 @@ class Portfolio:
         initial, maintenance = (coins(row, rate) for row in self._rows(currency))
         spare = coins(self.seen["excess"], rate)
         rpl, upl = _sums(futures)
-        rpl += cash - balance  # a fee that the engine takes from session gains is paid in the statement
+        rpl += cash - balance  # of an imagined portfolio what it held is cash
         options_rpl, options_upl = _sums(opts)
         atoms = {
             "balance": balance,
@@ -179,14 +191,13 @@ class Portfolio:
         if not self.view.requirements.known(item.listing.number):
             return 0.0
         cap = self.view.requirements.risk(item.listing.number).gain_cap
-        return max(0.0, item.realized + item.floating - cap)
+        return max(0.0, float(item.held_gain - cap))
 
     def _cash(self, currency: int, mine: list[Holding]) -> float:
         """What the engine would let go: cash, less losses of the session and premiums paid."""
         cash = float(self.seen["balance"][currency])
         for item in mine:
-            gained = item.realized + item.floating
-            cash += min(0.0, gained - item.value if item.listing.option else gained)
+            cash += min(0.0, float(item.held_gain - item.value if item.listing.option else item.held_gain))
         return cash
 
     def _index(self, listing: Listing) -> float:

@@ -158,7 +158,8 @@ class Requirements:
     def imagine(self, seen: dict[str, Any], wanted: dict[int, int], *, add: bool) -> dict[str, Any]:
         """An account as it would be seen with other positions, entered at the marks, its equity the same.
 
-        With `add` they come to what it holds and has open; else they are all there is, what it held is cash.
+        With `add` they come to what it holds and has open, which is in `before`; else they are all there is, and what
+        it held is cash.
         """
         held = {number: position for number, position in seen["positions"].items() if self.known(number)}
         account = self.account(seen)
@@ -182,6 +183,7 @@ class Requirements:
         return {
             "balance": account.balance,
             "positions": {number: tuple(row) for number, row in gains.items()},
+            "before": held if add else {},
             "blocks": {
                 number: [[v + w for v, w in zip(block.v, block.w, strict=True)], *_exposures(block)]
                 for number, block in account.blocks.items()
