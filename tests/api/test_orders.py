@@ -129,6 +129,22 @@ def test_a_trade_has_what_clients_read(traded):
     assert other["trade_id"] == trade["trade_id"]
 
 
+def test_a_trade_keeps_the_state_that_its_fill_left_the_order_in(tmp_path):
+    venue = Venue(tmp_path)
+    order = venue.sell(ALICE, 300, PRICE)
+    taken = [
+        venue.result("private/buy", BOB, instrument_name=PERPETUAL, amount=amount, price=PRICE, time_in_force=force)
+        for amount, force in ((100, "good_til_cancelled"), (500, "immediate_or_cancel"))
+    ]
+    assert taken[1]["order"]["order_state"] == "cancelled"
+    assert [trade["state"] for answer in taken for trade in answer["trades"]] == ["filled", "open"]
+    found = venue.result("private/get_user_trades_by_order", ALICE, order_id=order["order_id"], sorting="asc")
+    assert [trade["state"] for trade in found] == ["open", "filled"]
+    found = venue.result("private/get_user_trades_by_currency", BOB, currency="BTC", sorting="asc")["trades"]
+    assert found == [trade for answer in taken for trade in answer["trades"]]
+    venue.stop()
+
+
 @pytest.mark.parametrize("by", ["instrument", "currency"])
 def test_either_end_of_a_span_of_time_may_be_left_out(traded, by):
     name = f"private/get_user_trades_by_{by}_and_time"

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from seawall.api.listing import Listing
 from seawall.api.options import traded_volatility
-from seawall.api.view import CANCELLED, UNTRIGGERED, Order, Trade, View
+from seawall.api.view import CANCELLED, Order, Trade, View
 from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import (
     FLAG_POST_ONLY,
@@ -143,16 +143,18 @@ def user_trades(view: View, trade: Trade, account: int) -> list[dict[str, Any]]:
     """Section 5.3: a trade as an account sees it, twice if it was on both sides."""
     found = []
     sides = (
-        (trade.taker, "T", trade.taker_fee, trade.taker_gain),
-        (trade.maker, "M", trade.maker_fee, trade.maker_gain),
+        (trade.taker, "T", trade.taker_state, trade.taker_fee, trade.taker_gain),
+        (trade.maker, "M", trade.maker_state, trade.maker_fee, trade.maker_gain),
     )
-    for order, liquidity, fee, gained in sides:
+    for order, liquidity, state, fee, gained in sides:
         if order.account == account:
-            found.append(_user_trade(view, trade, order, liquidity, fee, gained))
+            found.append(_user_trade(view, trade, order, liquidity, state, fee, gained))
     return found
 
 
-def _user_trade(view: View, trade: Trade, order: Order, liquidity: str, fee: int, gained: float) -> dict[str, Any]:
+def _user_trade(
+    view: View, trade: Trade, order: Order, liquidity: str, state: str, fee: int, gained: float
+) -> dict[str, Any]:
     listing = view.listings[trade.instrument]
     decimals = view.currencies[listing.spec.currency][1]
     made = public_trade(view, trade)
@@ -163,7 +165,7 @@ def _user_trade(view: View, trade: Trade, order: Order, liquidity: str, fee: int
         "liquidity": liquidity,
         "fee": fee / 10**decimals,
         "fee_currency": listing.settlement,
-        "state": order.state if order.state != UNTRIGGERED else "open",
+        "state": state,
         "label": order.label,
         "matching_id": None,
         "self_trade": trade.maker.account == trade.taker.account,

@@ -152,13 +152,14 @@ class Trade:
     """One execution: both sides share `id`. Prices in ticks, quantity in lots, fees in atoms (maker, taker)."""
 
     __slots__ = (
-        "at_ms", "direction", "id", "index", "instrument", "maker", "maker_fee", "maker_gain", "mark", "price",
-        "quantity", "sequence", "taker", "taker_fee", "taker_gain", "tick_direction",
+        "at_ms", "direction", "id", "index", "instrument", "maker", "maker_fee", "maker_gain", "maker_state", "mark",
+        "price", "quantity", "sequence", "taker", "taker_fee", "taker_gain", "taker_state", "tick_direction",
     )  # fmt: skip
 
     def __init__(self, number: int, sequence: int, maker: Order, taker: Order, price: int, quantity: int) -> None:
         self.id, self.sequence = number, sequence
         self.maker, self.taker, self.price, self.quantity = maker, taker, price, quantity
+        self.maker_state, self.taker_state = maker.state, taker.state  # as the fill left them
         self.instrument, self.direction = taker.instrument, taker.side
         self.at_ms = self.mark = self.index = self.tick_direction = 0
         self.maker_fee = self.taker_fee = 0
