@@ -153,6 +153,21 @@ def test_the_average_of_a_position_survives_settlements(venue):
     assert position["total_profit_loss"] == pytest.approx(2000 * (1 / average - 1 / 63_000), abs=2e-8)
 
 
+def test_a_log_s_cash_flow_is_what_was_realised_since_the_last_settlement(venue):
+    """So those of trades and settlements add up to what was gained, and none of it twice."""
+    venue.sell(BOB, 60_000, PRICE)
+    venue.buy(ALICE, 60_000, PRICE)
+    venue.publish(BTC=61_000.0)
+    venue.submit(command(Kind.SETTLE, instrument=0))
+    venue.buy(BOB, 60_000, 61_500.0)
+    venue.sell(ALICE, 60_000, 61_500.0)
+    rows = venue.result("private/get_transaction_log", ALICE, currency="BTC", count=3)["logs"]
+    assert [row["type"] for row in rows] == ["trade", "settlement", "trade"]
+    assert rows[0]["cashflow"] == pytest.approx(60_000 * (1 / 61_000 - 1 / 61_500), abs=1e-8)
+    gained = 60_000 * (1 / PRICE - 1 / 61_500)
+    assert sum(row["cashflow"] for row in rows) == pytest.approx(gained, abs=3e-8)
+
+
 def test_closing_part_realises_and_turning_starts_anew(venue):
     venue.sell(BOB, 0.5, 60_000.0, name=LINEAR)
     venue.buy(ALICE, 0.5, 60_000.0, name=LINEAR)

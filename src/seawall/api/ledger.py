@@ -148,12 +148,14 @@ class Ledger:
         if position is None:
             position = book.positions[instrument] = Position()
             self._holders.setdefault(instrument, {})[account] = position
+        realized = position.realized
         gained = position.fill(spec, lots, price)
         position.cash += posting
         option = spec.product == Product.OPTION
         change = posting - fee if option else -fee
+        cashflow = posting if option else round(position.realized - realized)
         self._enter(
-            book, TRADE, spec.currency, change, posting if option else round(gained), commission=fee,
+            book, TRADE, spec.currency, change, cashflow, commission=fee,
             instrument=instrument, position=position.quantity, side=1 if lots > 0 else -1, amount=abs(lots),
             price=price, trade_id=trade, order_id=order, liquidity=liquidity,
         )  # fmt: skip
