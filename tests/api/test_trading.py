@@ -4,6 +4,9 @@ import pytest
 from api_venue import ALICE, BOB, PERPETUAL, PRICE
 
 from seawall.api.errors import WORDS
+from seawall.api.methods.cancelling import ByKindOrType
+from seawall.api.methods.trading import OrderParameters
+from seawall.api.rpc import from_query
 from seawall.vocabulary.reasons import REASONS
 from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
 
@@ -150,3 +153,11 @@ def test_a_market_limit_order_that_meets_nobody_has_no_price_to_rest_at(venue):
     assert venue.error("private/buy", ALICE, post_only=True, **asked)["code"] == 11029
     gone = venue.result("private/buy", ALICE, **asked | {"amount": 30}, time_in_force="immediate_or_cancel")["order"]
     assert (gone["order_state"], gone["filled_amount"]) == ("cancelled", 10)
+
+
+@pytest.mark.parametrize("label", ["[grid] 1", "{x}", '{"a":1}', "[1,2]", "null", "17", " x "])
+def test_a_label_over_get_is_kept_byte_for_byte(label):
+    made = from_query(OrderParameters, {"instrument_name": PERPETUAL, "amount": "10", "label": label})
+    assert (made.label, made.amount) == (label, 10.0)
+    found = from_query(ByKindOrType, {"currency": '["BTC","ETH"]', "type": "limit"})
+    assert found.currency == ["BTC", "ETH"]

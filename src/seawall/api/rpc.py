@@ -71,6 +71,7 @@ class Envelope(msgspec.Struct):
 
 _envelope: Final = msgspec.json.Decoder(Envelope)
 _decoders: dict[type[Parameters], msgspec.json.Decoder[Any]] = {}
+_texts: dict[type[Parameters], frozenset[str]] = {}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -145,11 +146,17 @@ def parameters(kind: type[Parameters], raw: msgspec.Raw | bytes) -> Any:
 
 
 def from_query(kind: type[Parameters], query: dict[str, str]) -> Any:
-    """A method's parameters from a query string, all text: objects and arrays are JSON, the rest is coerced."""
+    """A method's parameters from a query string, all text: objects and arrays are JSON, the rest is coerced.
+
+    What can only be text, such as a label, stays as it is, whatever it begins with.
+    """
     values: dict[str, Any] = {}
+    plain = _texts.get(kind)
+    if plain is None:
+        plain = _texts[kind] = _only_text(kind)
     for name, text in query.items():
         values[name] = text
-        if text[:1] in ("{", "["):
+        if text[:1] in ("{", "[") and name not in plain:
             try:
                 values[name] = msgspec.json.decode(text)
             except (msgspec.DecodeError, RecursionError):
@@ -158,6 +165,17 @@ def from_query(kind: type[Parameters], query: dict[str, str]) -> Any:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(_where(error), _rule(error)) from None
+
+
+def _only_text(kind: type[Parameters]) -> frozenset[str]:
+    """Names of the parameters that are text, or left out."""
+    found = msgspec.inspect.type_info(kind)
+    assert isinstance(found, msgspec.inspect.StructType)
+    text = (msgspec.inspect.StrType, msgspec.inspect.NoneType)
+    return frozenset(
+        field.encode_name for field in found.fields
+        if all(isinstance(one, text) for one in getattr(field.type, "types", (field.type,)))
+    )  # fmt: skip
 
 
 def _where(error: msgspec.ValidationError) -> str:
