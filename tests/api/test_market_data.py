@@ -421,8 +421,11 @@ def test_funding_by_the_hour(venue):
         "interest_8h": 0.0008, "interest_1h": 0.0001,
     }  # fmt: skip
     value = venue.result("public/get_funding_rate_value", **times)
-    assert isinstance(value, float) and value == pytest.approx(0.0005)
-    assert venue.result("public/get_funding_rate_value", **{**times, "end_timestamp": NOW_MS + 1}) == 0.0001
+    assert isinstance(value, float) and value == pytest.approx(0.0004)  # four hours; the row at the start is before it
+    middle = NOW_MS + 2 * HOUR_MS
+    halves = ({**times, "end_timestamp": middle}, {**times, "start_timestamp": middle})
+    assert [venue.result("public/get_funding_rate_value", **half) for half in halves] == [0.0002, 0.0002]
+    assert venue.result("public/get_funding_rate_value", **{**times, "end_timestamp": NOW_MS + 1}) == 0
     ticker = venue.result("public/ticker", instrument_name=PERPETUAL)
     assert ticker["funding_8h"] == pytest.approx(0.0008) and ticker["interest_value"] == pytest.approx(0.001)
     data = venue.result("public/get_funding_chart_data", instrument_name=PERPETUAL, length="24h")

@@ -288,7 +288,7 @@ class Statistics:
         return day
 
     def funding_between(self, number: int, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
-        """Hourly funding records after `start_ms` and up to `end_ms`, oldest first."""
+        """Hourly funding records from `start_ms` up to `end_ms`, oldest first."""
         rows = list(self.funding.get(number, ()))
         stamps = [row["timestamp"] for row in rows]
         return rows[bisect_left(stamps, start_ms) : bisect_left(stamps, end_ms + 1)]

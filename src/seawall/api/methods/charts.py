@@ -77,10 +77,10 @@ def perpetual(service: Service, name: str) -> Listing:
 
 @method("public/get_funding_rate_value", Span)
 def get_funding_rate_value(service: Service, call: Call, asked: Span) -> Any:
-    """Funding paid over a time, as a fraction."""
+    """Funding paid over a time, as a fraction; a row is of the hour before it, so spans side by side add up."""
     listing = perpetual(service, asked.instrument_name)
     check_span(asked.start_timestamp, asked.end_timestamp)
-    rows = service.view.statistics.funding_between(listing.number, asked.start_timestamp, asked.end_timestamp)
+    rows = service.view.statistics.funding_between(listing.number, asked.start_timestamp + 1, asked.end_timestamp)
     return float(round(sum(row["interest_1h"] for row in rows), 12))
 
 
