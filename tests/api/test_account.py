@@ -221,6 +221,10 @@ def test_a_delivered_position_is_in_the_settlements_and_gone(venue):
     before = venue.result("private/get_account_summary", ALICE, currency="BTC")
     venue.clock.advance(8 * 24 * 3600 * 10**9)
     venue.expire(name, 64_000.0)
+    (row,) = venue.result("public/get_last_settlements_by_instrument", instrument_name=name)["settlements"]
+    assert (row["type"], row["position"], row["index_price"]) == ("delivery", 2.0, 64_000.0)
+    (entry, *_) = venue.result("private/get_transaction_log", ALICE, currency="BTC")["logs"]
+    assert (entry["price"], entry["price_currency"]) == (64_000.0, "USD")
     paid = 2 * (64_000 - listing.strike()) / 64_000
     (row,) = venue.result("private/get_settlement_history_by_currency", ALICE, currency="BTC")["settlements"]
     assert (row["type"], row["instrument_name"], row["position"]) == ("delivery", name, 2.0)
@@ -245,6 +249,7 @@ def test_settlements_are_paged_by_instrument_and_type(venue):
     )
     prices = [row["mark_price"] for page in (first, second) for row in page["settlements"]]
     assert prices == [61_400.0, 61_300.0, 61_200.0, 61_100.0]
+    assert [row["index_price"] for page in (first, second) for row in page["settlements"]] == prices  # not today's
     assert {row["position"] for row in first["settlements"]} == {1000.0}
     none = venue.result("private/get_settlement_history_by_instrument", ALICE, type="delivery", **asked)
     assert none == {"settlements": [], "continuation": "none"}

@@ -56,6 +56,8 @@ class Entry(NamedTuple):
     order_id: int = 0
     liquidity: int = 0
     funding: int = 0
+    index_then: int = 0
+    """Of a settlement, in the delivery ticks of its instrument."""
 
 
 class Position:
@@ -206,7 +208,7 @@ class Ledger:
             if (quantity or change) and not (option and not delivery):
                 self._enter(
                     book, DELIVERY if delivery else SETTLEMENT, spec.currency, change, change, instrument=instrument,
-                    position=quantity, price=at, funding=position.funding,
+                    position=quantity, price=at, funding=position.funding, index_then=self._view.index_of(listing),
                 )  # fmt: skip
                 book.settlements.append(book.entries[-1])
             position.funding = 0

@@ -180,9 +180,9 @@ class Statistics:
         for note in changes.notes:
             if note.get("note") == "funding":
                 self._funded(view, note)
-        for kind, number in changes.money:
+        for kind, number, held in changes.money:
             if kind != Kind.FUNDING and number in view.listings:
-                self._settled(view, view.listings[number], expired=kind == Kind.EXPIRE)
+                self._settled(view, view.listings[number], held, expired=kind == Kind.EXPIRE)
         if changes.marks and view.now_ms >= self._sampled_ms + 1000:
             self._sampled_ms = view.now_ms
             self._sample(view)
@@ -219,7 +219,7 @@ class Statistics:
             }
         )
 
-    def _settled(self, view: "View", listing: Listing, *, expired: bool) -> None:
+    def _settled(self, view: "View", listing: Listing, held: int, *, expired: bool) -> None:
         mark = listing.price(view.marks.get(listing.number, 0))
         index = view.index_prices.get(listing.index, 0.0)
         self.settlements.append(
@@ -229,7 +229,7 @@ class Statistics:
                 "instrument_name": listing.name,
                 "index_price": listing.delivery_price if expired else index,
                 "mark_price": mark,
-                "position": listing.amount(view.open_interest.get(listing.number, 0)),
+                "position": listing.amount(held),
                 "session_profit_loss": 0.0,
                 "profit_loss": 0.0,
                 "funding": 0.0,

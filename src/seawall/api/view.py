@@ -243,8 +243,8 @@ class Changes:
         self.notes: list[dict[str, Any]] = []
         self.frozen: list[tuple[int, int, int]] = []
         """(account, block, nanoseconds until which or NO_LIMIT) of market-maker protections that froze."""
-        self.money: list[tuple[int, int]] = []
-        """(Kind.FUNDING, SETTLE or EXPIRE, instrument) as they were taken."""
+        self.money: list[tuple[int, int, int]] = []
+        """(Kind.FUNDING, SETTLE or EXPIRE, instrument, lots held long then) as they were taken."""
 
 
 class View:
@@ -689,7 +689,7 @@ class View:
     def _paid(self, record: tuple[Any, ...]) -> None:
         """Funding, a settlement or a delivery that was taken."""
         kind, number = record[2], record[_C["instrument"]]
-        self._changes.money.append((kind, number))
+        self._changes.money.append((kind, number, self.open_interest.get(number, 0)))
         if kind != Kind.FUNDING:
             self.ledger.closed(kind, number, record[_C["price"]])
         if kind == Kind.SETTLE:

@@ -15,7 +15,7 @@ from seawall.api.portfolio import USD, Portfolio, fee_parts
 from seawall.api.requirements import coins
 from seawall.api.rpc import Call, Parameters, method
 from seawall.api.service import Service
-from seawall.api.shapes import order_id, order_object
+from seawall.api.shapes import index_price, order_id, order_object
 from seawall.api.view import OPEN
 from seawall.engine import formulas
 from seawall.node.configuration import Rate
@@ -422,7 +422,7 @@ def _log(service: Service, account: int, entry: Entry) -> dict[str, Any]:
         "instrument_name": listing.name,
         "position": listing.amount(entry.position),
         "price": listing.delivery_price if delivered else listing.price(entry.price),
-        "price_currency": listing.quote,
+        "price_currency": listing.counter if delivered else listing.quote,
         "amount": listing.amount(entry.amount),
         "contracts": listing.amount(entry.amount) / listing.contract_size,
     }
@@ -549,7 +549,7 @@ def _settlement(service: Service, listing: Listing, entry: Entry) -> dict[str, A
         "instrument_name": listing.name,
         "position": listing.amount(entry.position),
         "mark_price": listing.delivery_price if delivered else listing.price(entry.price),
-        "index_price": listing.delivery_price if delivered else service.view.index_prices.get(listing.index, 0.0),
+        "index_price": listing.delivery_price if delivered else index_price(listing, entry.index_then),
         "profit_loss": entry.change / unit,
         "session_profit_loss": entry.change / unit,
         "funding": entry.funding / unit,
