@@ -316,6 +316,14 @@ def test_trades_of_an_instrument_newest_first(traded):
     assert 40 < option["iv"] < 70 and option["index_price"] == 60_000.0
 
 
+def test_a_trade_keeps_the_volatility_it_was_done_at(venue):
+    trade(venue, 1, 0.03, CALL)
+    (was,) = venue.result("public/get_last_trades_by_instrument", instrument_name=CALL)["trades"]
+    venue.note(note="prices", instruments={CALL: {"volatility": 0.6, "basis": 0.01}}, indexes={"BTC": 60_000.0})
+    assert venue.result("public/ticker", instrument_name=CALL)["underlying_price"] == pytest.approx(60_600.0)
+    assert venue.result("public/get_last_trades_by_instrument", instrument_name=CALL)["trades"] == [was]
+
+
 def test_pages_of_trades(traded):
     def asked(**params):
         answer = traded.result("public/get_last_trades_by_instrument", instrument_name=PERPETUAL, **params)

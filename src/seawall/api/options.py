@@ -96,9 +96,8 @@ def volatility_of(view: "View", listing: Listing, price: float) -> float:
     return implied(dollars, forward, listing.strike(), years_of(view, listing), listing.spec.option_type)
 
 
-def traded_volatility(view: "View", listing: Listing, price: float, index: float, at_ms: int) -> float:
-    """Annual volatility that a trade at a price implied, the index then in dollars; 0 if none did."""
-    forward = index * view.forwards.get(listing.number, 1.0)
+def traded_volatility(listing: Listing, price: float, forward: float, at_ms: int) -> float:
+    """Annual volatility that a trade at a price implied, the forward then in dollars; 0 if none did."""
     dollars = price * forward if listing.quote == listing.base else price
     years = years_to(listing.spec.expiry, at_ms * 1_000_000)
     return implied(dollars, forward, listing.strike(), years, listing.spec.option_type)

@@ -134,7 +134,7 @@ def public_trade(view: View, trade: Trade) -> dict[str, Any]:
         "tick_direction": trade.tick_direction,
     }
     if listing.option:
-        volatility = traded_volatility(view, listing, made["price"], made["index_price"], trade.at_ms)
+        volatility = traded_volatility(listing, made["price"], made["index_price"] * trade.carry, trade.at_ms)
         made["iv"] = round(100 * volatility, 2)
     return made
 

@@ -152,8 +152,8 @@ class Trade:
     """One execution: both sides share `id`. Prices in ticks, quantity in lots, fees in atoms (maker, taker)."""
 
     __slots__ = (
-        "at_ms", "direction", "id", "index", "instrument", "maker", "maker_fee", "maker_gain", "maker_state", "mark",
-        "price", "quantity", "sequence", "taker", "taker_fee", "taker_gain", "taker_state", "tick_direction",
+        "at_ms", "carry", "direction", "id", "index", "instrument", "maker", "maker_fee", "maker_gain", "maker_state",
+        "mark", "price", "quantity", "sequence", "taker", "taker_fee", "taker_gain", "taker_state", "tick_direction",
     )  # fmt: skip
 
     def __init__(self, number: int, sequence: int, maker: Order, taker: Order, price: int, quantity: int) -> None:
@@ -163,7 +163,7 @@ class Trade:
         self.instrument, self.direction = taker.instrument, taker.side
         self.at_ms = self.mark = self.index = self.tick_direction = 0
         self.maker_fee = self.taker_fee = 0
-        self.maker_gain = self.taker_gain = 0.0
+        self.carry, self.maker_gain, self.taker_gain = 1.0, 0.0, 0.0
         """Atoms that each side gained on what it closed."""
 
 
@@ -543,6 +543,7 @@ class View:
         trade = Trade(self._trade_ids, book.volume, maker, taker, price, lots)
         trade.at_ms = self.now_ns // 1_000_000
         trade.mark, trade.index = self.marks.get(maker.instrument, 0), self.index_of(self.listings[maker.instrument])
+        trade.carry = self.forwards.get(maker.instrument, 1.0)
         trade.maker_fee, trade.taker_fee = fee, taker_fee
         trade.maker_gain, trade.taker_gain = gained, taker_gain
         before = book.trades[-1] if book.trades else None
