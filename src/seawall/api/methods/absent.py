@@ -1,4 +1,5 @@
-"""What the dialect names and this venue has not: block trades, quotes on request, transfers between users' positions.
+"""What the dialect names and this venue has not: block trades, quotes on request, transfers between users' positions;
+withdrawals and keys, which are the operations door's.
 
 A client is told that it is not implemented, not that there is no such method.
 """
@@ -33,6 +34,21 @@ NAMES: Final = (
     "move_positions",
     "create_combo",
     "get_leg_prices",
+    "withdraw",
+    "cancel_withdrawal",
+    "create_deposit_address",
+    "get_current_deposit_address",
+    "list_api_keys",
+    "create_api_key",
+    "edit_api_key",
+    "enable_api_key",
+    "disable_api_key",
+    "remove_api_key",
+    "reset_api_key",
+    "change_scope_in_api_key",
+    "change_margin_model",
+    "get_access_log",
+    "get_user_locks",
 )
 
 
