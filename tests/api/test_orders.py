@@ -129,6 +129,20 @@ def test_a_trade_has_what_clients_read(traded):
     assert other["trade_id"] == trade["trade_id"]
 
 
+def test_an_order_s_average_is_the_price_its_fills_are_worth_together(tmp_path):
+    """A client that divides an inverse order's amount by it has the coins of its trades, and the position's average."""
+    venue, option = Venue(tmp_path), "BTC-9MAR26-60000-C"
+    for name, prices in ((PERPETUAL, (60_000.0, 63_000.0)), (option, (0.03, 0.0305))):
+        for price in prices:
+            venue.sell(ALICE, 6000 if name == PERPETUAL else 1, price, name=name)
+        order = venue.buy(BOB, 12_000 if name == PERPETUAL else 2, prices[-1], name=name)
+        mean = 2 / sum(1 / price for price in prices) if name == PERPETUAL else sum(prices) / 2
+        assert order["average_price"] == pytest.approx(mean, abs=1e-8)
+        position = venue.result("private/get_position", BOB, instrument_name=name)
+        assert position["average_price"] == order["average_price"]
+    venue.stop()
+
+
 def test_a_trade_keeps_the_state_that_its_fill_left_the_order_in(tmp_path):
     venue = Venue(tmp_path)
     order = venue.sell(ALICE, 300, PRICE)

@@ -72,7 +72,7 @@ def order_object(view: View, order: Order) -> dict[str, Any]:
         "amount": amount,
         "contracts": amount / listing.contract_size,
         "filled_amount": filled * lot[0] / lot[1],
-        "average_price": order.cost * tick[0] / (filled * tick[1]) if filled else 0.0,
+        "average_price": _average(listing, order) if filled else 0.0,
         "time_in_force": _FORCE_NAMES[order.tif],
         "label": order.label,
         "post_only": flags & FLAG_POST_ONLY != 0,
@@ -106,6 +106,12 @@ def order_object(view: View, order: Order) -> dict[str, Any]:
     if order.state == CANCELLED:
         _say_why(made, order)
     return made
+
+
+def _average(listing: Listing, order: Order) -> float:
+    """The price at which what filled is worth what its fills are together, as that of a position."""
+    mean = order.filled / order.coins if listing.inverse else order.cost / order.filled
+    return round(mean * listing.tick[0] / listing.tick[1], 8)
 
 
 def _say_why(made: dict[str, Any], order: Order) -> None:

@@ -116,6 +116,8 @@ class Order(msgspec.Struct, eq=False, gc=False):
     filled: int = 0
     cost: int = 0
     """Sum of ticks times lots of its fills."""
+    coins: float = 0.0
+    """Sum of lots by ticks of them: what those of an inverse contract are worth."""
     resting: int = 0
     """Lots it shows in the book."""
     triggered: bool = False
@@ -161,8 +163,7 @@ class Trade:
         self.maker, self.taker, self.price, self.quantity = maker, taker, price, quantity
         self.maker_state, self.taker_state = maker.state, taker.state  # as the fill left them
         self.instrument, self.direction = taker.instrument, taker.side
-        self.at_ms = self.mark = self.index = self.tick_direction = 0
-        self.maker_fee = self.taker_fee = 0
+        self.at_ms = self.mark = self.index = self.tick_direction = self.maker_fee = self.taker_fee = 0
         self.carry, self.maker_gain, self.taker_gain = 1.0, 0.0, 0.0
         """Atoms that each side gained on what it closed."""
 
@@ -493,6 +494,7 @@ class View:
         order.filled += lots
         order.remaining -= lots
         order.cost += price * lots
+        order.coins += lots / price
         self._hold(order.account, order.instrument, order.side * lots)
         if order.resting:
             shown = min(order.resting, lots)
@@ -548,8 +550,7 @@ class View:
         trade.maker_gain, trade.taker_gain = gained, taker_gain
         before = book.trades[-1] if book.trades else None
         if before is None or price == before.price:
-            same_up = before is None or before.tick_direction in (0, 1)
-            trade.tick_direction = 1 if same_up else 3
+            trade.tick_direction = 1 if before is None or before.tick_direction in (0, 1) else 3
         else:
             trade.tick_direction = 0 if price > before.price else 2
         book.last = price
