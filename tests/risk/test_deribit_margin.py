@@ -196,6 +196,44 @@ def test_open_orders_are_charged_at_the_worse_side():
     assert dear.initial == pytest.approx(three.initial + 2 * SPOT * (1 / SPOT - 1 / (2 * SPOT)))
 
 
+@pytest.mark.parametrize("name", ["paradex", "seawall"])
+def test_open_orders_that_may_fill_together_are_asked_together(name):
+    """A bid on one coin and an offer on another; a bid and an offer of a put: neither pays for the other."""
+    whole = book((1.0, "usdc"), (1.0, "usdc"), (1.0, 55_000.0, "put"))
+    market = whole["market"]
+    market["underlyings"]["ETH"] = {"index": 3_000.0}
+    market["instruments"]["I1"] |= {"underlying": "ETH", "mark": 3_000.0}
+    market["instruments"]["I2"] |= {"currency": "USDC", "form": "linear", "mark": 2_000.0}
+
+    def asked(*orders, held=()):
+        balances = {"USDC": 1e6 + sum(2_000.0 for order in orders if order["instrument"] == "I2")}
+        raw = whole | {"positions": list(held), "balances": balances if held else {"USDC": 1e6}}
+        return model(name).evaluate(convert(raw | {"orders": [] if held else list(orders)})).initial
+
+    terms = (("I0", "buy", 1.0, SPOT), ("I1", "sell", 20.0, 3_000.0), ("I2", "sell", 1.0, 2_000.0))
+    orders = [dict(zip(("instrument", "side", "size", "price"), row, strict=True)) for row in terms]
+    filled = [
+        {"instrument": row["instrument"], "size": row["size"] * (1 if row["side"] == "buy" else -1)} for row in orders
+    ]
+    assert asked(*orders[:2]) == pytest.approx(asked(*orders[:2], held=filled[:2]))
+    assert asked(orders[0], orders[2]) == pytest.approx(asked(orders[0], orders[2], held=[filled[0], filled[2]]))
+    assert asked(*orders) == pytest.approx(asked(*orders, held=filled))
+
+
+def test_an_order_whose_gain_would_pay_for_anothers_loss_is_left_out():
+    """With gains offset between pairs, both filled ask less than the dearer one alone."""
+    whole = book((1.0, "usdc"), (1.0, "usdc"))
+    whole["market"]["underlyings"]["ETH"] = {"index": 3_000.0}
+    whole["market"]["instruments"]["I1"] |= {"underlying": "ETH", "mark": 3_000.0}
+    bid = {"instrument": "I0", "side": "buy", "size": 1.0, "price": SPOT}
+    offer = {"instrument": "I1", "side": "sell", "size": 20.0, "price": 3_000.0}
+    alone, both = (
+        model("deribit-portfolio").evaluate(convert(whole | {"positions": [], "orders": orders})).initial
+        for orders in ([offer], [bid, offer])
+    )
+    assert both == pytest.approx(alone)
+
+
 def test_option_orders_pay_their_premium():
     order = {"instrument": "I0", "side": "buy", "size": 10.0, "price": 0.06}
     plain, ordered = matrix((1.0, 60_000.0, "call")), matrix((1.0, 60_000.0, "call"), orders=[order])

@@ -170,25 +170,62 @@ def refuse(portfolio: Portfolio, model: str, kinds: Sequence[str], forms: Sequen
 def with_orders(portfolio: Portfolio, evaluate: Callable[[Portfolio], MarginReport]) -> MarginReport:
     """The report with open orders charged: the venues publish no rule, so this one is ours.
 
-    The initial requirement rises by what the excess of equity falls, at the worst, when all buy orders or all sell
-    orders fill at their limits. (The engine's gate is stricter: it charges the worst subset in every scenario.)
+    The initial requirement rises by what the excess of equity falls, at the worst, when groups of orders fill at their
+    limits: of each underlying none, all buys, all sells, all that lengthen its delta, all that shorten it, or all. (The
+    engine's gate is stricter: it charges the worst subset in every scenario.)
     """
     report = evaluate(portfolio)
     if not portfolio.orders:
         return report
-    least = report.equity - report.initial
-    for side in ("buy", "sell"):
-        filled = evaluate(_filled(portfolio, [order for order in portfolio.orders if order.side == side]))
-        least = min(least, filled.equity - filled.initial)
-    charge = report.equity - report.initial - least
+    charge = report.equity - report.initial - _least_excess(portfolio, evaluate, report.equity - report.initial)
     added = Contribution("", "add-on", "open orders", charge, 0.0)
+    said = "open orders are charged by our own rule: of each underlying the worst of its groups, filled at their limits"
     return replace(
         report,
         initial=report.initial + charge,
         contributions=(*report.contributions, added),
         figures={**report.figures, "open_orders": charge},
-        notes=(*report.notes, "open orders are charged by our own rule: all buys or all sells filled at their limits"),
+        notes=(*report.notes, said),
     )
+
+
+def _least_excess(portfolio: Portfolio, evaluate: Callable[[Portfolio], MarginReport], now: float) -> float:
+    """The least excess of equity that filled groups leave, `now` being that of none.
+
+    Underlyings are taken one after the other, the one that costs most by itself first, since some rules let the gain
+    of one pay another's loss.
+    """
+
+    def left(orders: Sequence[Order]) -> float:
+        filled = evaluate(_filled(portfolio, orders))
+        return filled.equity - filled.initial
+
+    mine: dict[str, list[Order]] = {}
+    for order in portfolio.orders:
+        mine.setdefault(portfolio.market.instruments[order.instrument].underlying, []).append(order)
+    groups = {underlying: _groups(portfolio, orders) for underlying, orders in mine.items()}
+    alone = {underlying: min(left(group) for group in each) for underlying, each in groups.items()}
+    least, chosen = now, list[Order]()
+    for underlying in sorted(groups, key=lambda name: (alone[name], name)):
+        found = [(left([*chosen, *group]), at) for at, group in enumerate(groups[underlying])]
+        worst, at = min(found)
+        if worst < least:
+            least, chosen = worst, [*chosen, *groups[underlying][at]]
+    return least
+
+
+def _groups(portfolio: Portfolio, orders: Sequence[Order]) -> list[list[Order]]:
+    """Orders on one underlying that may fill together, each group once: all, one side, one direction of delta."""
+    buys = [order.side == "buy" for order in orders]
+    puts = [portfolio.market.instruments[order.instrument].option == "put" for order in orders]
+    lengthens = [buy != put for buy, put in zip(buys, puts, strict=True)]
+    made = [list(orders)]
+    for marks in (buys, lengthens):
+        for wanted in (True, False):
+            group = [order for order, mark in zip(orders, marks, strict=True) if mark is wanted]
+            if group and group not in made:
+                made.append(group)
+    return made
 
 
 def _filled(portfolio: Portfolio, orders: Sequence[Order]) -> Portfolio:
