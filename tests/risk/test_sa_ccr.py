@@ -192,7 +192,7 @@ def test_short_maturities_special_sets_and_duration_floors():
 kinds = st.sampled_from(("rates", "fx", "credit A", "equity", "metals", "electricity", "crypto"))
 trades = st.builds(
     Trade, kinds, st.sampled_from(("X", "Y", "Z")), st.floats(1, 1e6), st.floats(-1e5, 1e5), st.floats(0.1, 20),
-    st.floats(-1, 1),
+    st.sampled_from((1.0, -1.0)),
 )  # fmt: skip
 books = st.lists(trades, min_size=1, max_size=12)
 
@@ -234,14 +234,18 @@ SOUND = RATES[0]
     ("trades[0].end", NettingSet([replace(SOUND, start=5, end=4)])),
     ("trades[0].maturity", NettingSet([replace(SOUND, maturity=0)])),
     ("trades[0].delta", NettingSet([replace(SOUND, delta=1.5)])),
+    ("trades[0].delta", NettingSet([replace(SOUND, delta=0.0)])),
+    ("trades[0].delta", NettingSet([replace(SOUND, delta=-0.5)])),
     ("trades[0].special", NettingSet([replace(SOUND, special="other")])),
     ("option.volatility", NettingSet([replace(SOUND, delta=replace(RECEIVER, volatility=-0.5))])),
     ("option.strike", NettingSet([replace(SOUND, delta=replace(RECEIVER, strike=0.0))])),
     ("option.years", NettingSet([replace(SOUND, delta=replace(RECEIVER, years=0.0))])),
+    ("option.years", NettingSet([replace(SOUND, delta=replace(RECEIVER, years=1e18))])),
     ("collateral", NettingSet([SOUND], float("inf"))),
     ("margin.threshold", NettingSet([SOUND], 0, MarginTerms(threshold=-1))),
     ("margin.nica", NettingSet([SOUND], 0, MarginTerms(nica=NAN))),
     ("margin.remargin_days", NettingSet([SOUND], 0, MarginTerms(remargin_days=0))),
+    ("margin.mpor_floor_days", NettingSet([SOUND], 0, MarginTerms(mpor_floor_days=1))),
     ("name", NettingSet([Trade("equity", "A", 1, 0, 1), Trade("equity index", "A", 1, 0, 1)])),
 ])  # fmt: skip
 def test_bad_numbers_are_refused(field, netting_set):

@@ -32,6 +32,8 @@ MULTIPLIER_FLOOR: Final = 0.05
 RATE: Final = 0.05
 BUSINESS_DAYS: Final = 250
 YEARS_MIN: Final = 10 / BUSINESS_DAYS
+MPOR_FLOOR_MIN: Final = 5.0
+"""Business days: the lowest floor that CRE52.50 has, of cleared trades."""
 
 
 class AssetClass(StrEnum):
@@ -103,8 +105,9 @@ class Option(Struct, frozen=True, forbid_unknown_fields=True):
 
     def delta(self, volatility: float) -> float:
         """Supervisory delta (CRE52.40): N(d1) of a bought call, -N(-d1) of a bought put, the opposite if sold."""
-        for field in ("forward", "strike", "years"):
+        for field in ("forward", "strike"):
             positive(f"option.{field}", getattr(self, field))
+        positive("option.years", self.years, at_most=100.0)
         used = positive("option.volatility", self.volatility if self.volatility is not None else volatility)
         total = used * math.sqrt(self.years)
         d1 = math.log(self.forward / self.strike) / total + 0.5 * total
@@ -203,8 +206,8 @@ def _one(netting_set: NettingSet, supervisory: Mapping[str, Supervisory]) -> Exp
         for field in ("threshold", "minimum_transfer"):
             number(f"margin.{field}", getattr(margin, field), at_least=0.0)
         number("margin.nica", margin.nica)
-        for field in ("mpor_floor_days", "remargin_days"):
-            number(f"margin.{field}", getattr(margin, field), at_least=1.0, at_most=BUSINESS_DAYS)
+        for field, least in (("mpor_floor_days", MPOR_FLOOR_MIN), ("remargin_days", 1.0)):
+            number(f"margin.{field}", getattr(margin, field), at_least=least, at_most=BUSINESS_DAYS)
         factor = 1.5 * math.sqrt(margin.mpor_days / BUSINESS_DAYS)
         cost = max(uncovered, margin.threshold + margin.minimum_transfer - margin.nica, 0.0)
     by_class = {
@@ -289,8 +292,9 @@ def _check(where: str, trade: Trade, supervisory: Mapping[str, Supervisory]) -> 
     number(f"{where}.end", trade.end, above=trade.start, at_most=100.0)
     if trade.maturity is not None:
         positive(f"{where}.maturity", trade.maturity, at_most=100.0)
-    if not isinstance(trade.delta, Option):
-        number(f"{where}.delta", trade.delta, at_least=-1.0, at_most=1.0)
+    # A fraction would be a CDO tranche's, which is not modelled; of anything else it asks too little, and 0 nothing.
+    if not isinstance(trade.delta, Option) and abs(number(f"{where}.delta", trade.delta)) != 1:
+        raise InputError(f"{where}.delta", trade.delta, "must be +1 long, -1 short, or an option")
 
 
 def _by(trades: Iterable[Trade], key: Callable[[Trade], str]) -> dict[str, list[Trade]]:
