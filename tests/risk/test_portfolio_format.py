@@ -109,6 +109,8 @@ CALL, EXPIRY = ("market", "instruments", "CALL"), ("market", "expiries", 0)
     (("orders",), [{"instrument": "CALL", "side": "sell", "size": 1.0, "price": 8e4}], "orders[0].price"),
     ((*EXPIRY, "time"), NOW - 1, "market.expiries[0].time"),
     ((*EXPIRY, "fixed"), 70_000.0, "market.expiries[0].fixed"),
+    ((*EXPIRY, "fixed"), 1.0, "market.expiries[0].fixed"),
+    (("market", "currencies", "USD"), {"price": 10.0}, "market.currencies.USD.price"),
     ((*EXPIRY, "underlying"), "ETH", "market.expiries[0].underlying"),
     (("positions", 0, "instrument"), "NONE", "positions[0].instrument"),
     (("positions", 0, "instrument"), "CALL", "positions[1].instrument"),

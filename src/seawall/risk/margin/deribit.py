@@ -34,11 +34,10 @@ import msgspec
 import numpy as np
 
 from seawall.risk.margin.parameter_sets import ParameterSet
-from seawall.risk.margin.portfolio import Days, Instrument, Portfolio, Position, Share, Struct
+from seawall.risk.margin.portfolio import SETTLEMENT_MILLISECONDS, Days, Instrument, Portfolio, Position, Share, Struct
 from seawall.risk.margin.report import Block, Contribution, MarginReport, ScenarioResult, rounded
 from seawall.risk.margin.rules import PublishedRules, equity_of, one_currency, total
 from seawall.risk.margin.valuation import (
-    SETTLEMENT_MILLISECONDS,
     Float64Array,
     Options,
     coins,

@@ -26,11 +26,10 @@ import numpy as np
 
 from seawall.risk.margin.derive_parameters import SKEWS, DeriveParameters, Scenario
 from seawall.risk.margin.parameter_sets import ParameterSet
-from seawall.risk.margin.portfolio import Expiry, Portfolio, Position
+from seawall.risk.margin.portfolio import SETTLEMENT_MILLISECONDS, Expiry, Portfolio, Position
 from seawall.risk.margin.report import Block, Contribution, MarginReport, ScenarioResult, truncated
 from seawall.risk.margin.rules import PublishedRules
 from seawall.risk.margin.valuation import (
-    SETTLEMENT_MILLISECONDS,
     Float64Array,
     days_to,
     option_values,

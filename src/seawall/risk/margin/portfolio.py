@@ -20,6 +20,8 @@ from seawall.vocabulary.errors import InputError
 FORMAT: Final = 1
 MILLISECONDS_PER_DAY: Final = 86_400_000
 MILLISECONDS_PER_YEAR: Final = 365 * MILLISECONDS_PER_DAY
+SETTLEMENT_MILLISECONDS: Final = 30 * 60 * 1000
+"""Options and futures deliver at the average of the index over their last half hour."""
 USD: Final = "USD"
 PRICE_MAX: Final = 1e9
 RATIO_MAX: Final = 100.0
@@ -390,7 +392,10 @@ def _check_price(field: str, value: float | None, name: str, portfolio: Portfoli
 
 
 def _check_currency(field: str, name: str, price: float, portfolio: Portfolio) -> None:
-    if name in DOLLARS:
+    if name == USD:
+        if price != 1:
+            raise InputError(field, price, "must be 1: amounts are in dollars")
+    elif name in DOLLARS:
         if not DOLLAR_LEAST <= price <= DOLLAR_MOST:
             raise InputError(field, price, f"must lie in [{DOLLAR_LEAST:g}, {DOLLAR_MOST:g}]: dollars for a dollar")
     elif name in portfolio.market.underlyings:
@@ -407,6 +412,9 @@ def _check_expiry(where: str, item: Expiry, portfolio: Portfolio) -> None:
     _check_near(f"{where}.forward", item.forward, portfolio.market.underlyings[item.underlying].index, "index")
     if item.fixed is not None and item.fixed > item.forward:
         raise InputError(f"{where}.fixed", item.fixed, f"must be at most the forward, {item.forward}")
+    # What is fixed does not move in a scenario: of a month's option it would leave nothing to ask for.
+    if item.fixed and item.time - portfolio.time >= SETTLEMENT_MILLISECONDS:
+        raise InputError(f"{where}.fixed", item.fixed, "must be 0 before the last half hour, whose average fixes it")
 
 
 def _check_near(field: str, value: float, near: float, what: str) -> None:

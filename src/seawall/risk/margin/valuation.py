@@ -22,9 +22,6 @@ from seawall.vocabulary.errors import InputError
 
 Float64Array = npt.NDArray[np.float64]
 
-SETTLEMENT_MILLISECONDS: Final = 30 * 60 * 1000
-"""Options and futures deliver at the average of the index over their last half hour."""
-
 SHORT_TERM_DAYS: Final = 30
 TOTAL_VOLATILITY_MAX: Final = 60.0
 
