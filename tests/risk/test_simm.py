@@ -258,6 +258,8 @@ def test_a_bought_option_has_curvature_where_it_is_not_excluded_and_a_sold_one_h
     ("risk_type", Sensitivity("RatesFX", "Risk_Coin", "EUR", 1.0)),
     ("qualifier", Sensitivity("RatesFX", "Risk_FX", "", 1.0)),
     ("qualifier", Sensitivity("RatesFX", "Risk_FXVol", "EUR", 1.0, "", "1y")),
+    ("qualifier", Sensitivity("RatesFX", "Risk_FX", "eur", 1.0)),
+    ("qualifier", Sensitivity("RatesFX", "Risk_IRCurve", "EUR ", 1.0, "1", "5y")),
     ("amount", Sensitivity("RatesFX", "Risk_FX", "EUR", NAN)),
     ("amount", Sensitivity("RatesFX", "Risk_FX", "EUR", 1e19)),
     ("label1", Sensitivity("RatesFX", "Risk_IRCurve", "EUR", 1.0, "1", "4y")),
@@ -270,6 +272,12 @@ def test_bad_sensitivities_are_refused_by_row(field, row):
     with pytest.raises(InputError) as refused:
         initial_margin([fx("EUR", 1.0), row], INVENTED_PARAMETERS)
     assert refused.value.field == f"sensitivities[1].{field}"
+
+
+def test_a_calculation_currency_that_is_none_is_refused():
+    with pytest.raises(InputError) as refused:
+        initial_margin([fx("EUR", 1.0)], INVENTED_PARAMETERS, calculation_currency="usd")
+    assert refused.value.field == "calculation_currency"
 
 
 def test_a_class_that_the_parameters_leave_out_is_refused():
@@ -315,6 +323,7 @@ def changed(*path, to):
     ("rates.thresholds", changed("rates", "thresholds", to={"high": 33})),
     ("fx.weights", changed("fx", "weights", to={})),
     ("fx.thresholds", changed("fx", "thresholds", to=[1])),
+    ("parameters", changed("fx", "thresholds", to=[5e-324, 1, 1])),
 ])  # fmt: skip
 def test_bad_parameters_are_refused(field, text):
     with pytest.raises(InputError) as refused:

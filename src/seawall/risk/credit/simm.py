@@ -11,6 +11,7 @@ sum gamma g S S), S = sum of WS within +-K, g likewise between currencies of rat
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,6 +135,9 @@ def initial_margin(crif: Crif, parameters: SimmParameters) -> Margin:
     Raises InputError, naming the row, for an unknown class, risk type, bucket or tenor, a bad amount, or a risk class
     that the parameters leave out.
     """
+    if not re.fullmatch("[A-Z]{3}", crif.calculation_currency):
+        rule = "must be a currency of three capital letters"
+        raise InputError("calculation_currency", crif.calculation_currency, rule)
     groups: dict[tuple[str, str, Measure], list[Sensitivity]] = defaultdict(list)
     for at, row in enumerate(crif.sensitivities):
         risk_class, measure = _checked(f"sensitivities[{at}]", row, parameters)
@@ -167,8 +171,12 @@ def _checked(where: str, row: Sensitivity, parameters: SimmParameters) -> tuple[
         raise InputError(f"{where}.risk_type", row.risk_type, f"the parameters have no class {risk_class}")
     if not row.qualifier:
         raise InputError(f"{where}.qualifier", row.qualifier, "must not be empty")
-    if row.risk_type == "Risk_FXVol" and len(row.qualifier) != 6:
-        raise InputError(f"{where}.qualifier", row.qualifier, "must be two currencies of three letters")
+    # Another spelling of a currency would be of no group of the parameters, and have the weight of the rest.
+    if risk_class in ("rates", "fx"):
+        letters = 6 if row.risk_type == "Risk_FXVol" else 3
+        if not re.fullmatch(f"[A-Z]{{{letters}}}", row.qualifier):
+            what = "two currencies" if letters == 6 else "a currency"
+            raise InputError(f"{where}.qualifier", row.qualifier, f"must be {what} of three capital letters")
     found = getattr(parameters, risk_class)
     buckets = found.weights if isinstance(found, BucketedParameters) else {}
     if buckets and measure is not Measure.BASE_CORRELATION and row.bucket not in buckets:

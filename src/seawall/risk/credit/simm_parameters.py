@@ -16,7 +16,7 @@ from seawall.vocabulary.errors import InputError
 
 Weight = Annotated[float, Meta(ge=0, le=100_000)]
 Correlation = Annotated[float, Meta(ge=-1, le=1)]
-Threshold = Annotated[float, Meta(gt=0, le=1e9)]
+Threshold = Annotated[float, Meta(ge=1e-9, le=1e9)]
 ByBucket = float | dict[str, float]
 Matrix = list[list[Correlation]]
 
