@@ -215,6 +215,15 @@ def test_a_long_exceeds_where_the_move_is_larger_than_what_is_asked():
     assert by_account["coin collateral"].test.exceedances > by_account["long"].test.exceedances > 0
 
 
+def test_the_maintenance_requirement_is_tested_by_itself():
+    prices = walk(400, scale=0.06)
+    found = backtest.backtest(made(prices), ["paradex"], "2020-06-01", "2020-12-31", level="maintenance")
+    moves = made(prices).between("2020-06-01", "2020-12-31").returns(1.0)[1]
+    by_account = {row.account: row for row in found.results}
+    assert by_account["long"].margin == pytest.approx(0.08)  # half the initial
+    assert by_account["long"].test.exceedances == int((moves < -0.08).sum()) > int((moves < -0.16).sum())
+
+
 def test_an_option_buyer_loses_no_more_than_the_premium_where_it_is_asked_for():
     found = backtest.backtest(made(walk(400)), ["deribit-standard"], "2020-06-01", "2020-12-31")
     buyer = next(row for row in found.results if row.account == "option buyer")
@@ -323,6 +332,8 @@ def test_backtest_says_no_where_a_model_fails(file):
     assert not document["ok"] and not by_account["long"]["accepted"] and by_account["basis"]["accepted"]
     assert 0 < by_account["long"]["test"]["detectable_rate"] < 0.1
     assert run(*words[:-1], "--model", "paradex").stdout.count("holds") >= 5
+    assert "of the maintenance requirement" in run(*words[:-1], "--model", "paradex", "--level", "maintenance").stdout
+    assert "level = 'no'" in run(*words, "--level", "no").stderr
 
 
 def test_study_prints_one_document_and_a_table():

@@ -76,6 +76,22 @@ def test_the_whole_study_is_what_the_page_shows(command, monkeypatch):
     check(command, next(lines for _, other, lines in COMMANDS if other == command), monkeypatch)
 
 
+def test_what_the_page_says_of_the_maintenance_requirement(monkeypatch):
+    if not DATA.is_dir():
+        pytest.skip("the price histories are not beside this checkout")
+    command = next(command for _, command, _ in COMMANDS if "backtest" in command).split(" --model")[0]
+    names = " --model ".join(("", "seawall", "deribit-portfolio", "paradex"))
+    found = json.loads(printed(f"{command}{names} --level maintenance --json", monkeypatch))["results"]
+    days = {
+        model: {row["account"]: row["test"]["exceedances"] for row in found if row["model"] == model}
+        for model in ("seawall", "deribit-portfolio", "paradex")
+    }
+    assert (max(days["seawall"].values()), max(days["deribit-portfolio"].values())) == (2, 6)
+    failed = [(row["model"], row["account"]) for row in found if not row["accepted"]]
+    assert failed == [("paradex", "short"), ("paradex", "coin collateral")]
+    assert (days["paradex"]["short"], days["paradex"]["coin collateral"]) == (39, 28)
+
+
 def test_every_command_of_the_group_is_shown():
     assert {command.split()[1] for _, command, _ in COMMANDS} == {"calibrate", "backtest", "study"}
     assert any(SLOW in command for _, command, _ in COMMANDS)

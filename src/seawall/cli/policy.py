@@ -27,6 +27,7 @@ Histories = Annotated[
     list[str],
     typer.Argument(metavar="NAME=FILE:PRICE[:VOLUME]...", help="Underlying, CSV file (or .gz), its columns to read."),
 ]
+Level = Annotated[str, typer.Option(help="Which requirement is asked: initial or maintenance.")]
 Tested = Annotated[str, typer.Option(help="Period of the test, FIRST:LAST day.")]
 
 
@@ -51,10 +52,11 @@ def backtest(
     history: Annotated[str, typer.Argument(metavar="NAME=FILE:PRICE", help="Underlying, CSV file, its column.")],
     model: Models = None,
     tested: Tested = "2020-01-01:2024-12-31",
+    level: Level = "initial",
     as_json: Json = False,
 ) -> None:
     """Margin models day by day, for seven classes of account. Exit 1 where a model fails for one of them."""
-    answer(as_json, lambda: _backtest(history, model or [], tested))
+    answer(as_json, lambda: _backtest(history, model or [], tested, level))
 
 
 @policy.command("study")
@@ -63,7 +65,7 @@ def study(
     portfolios: Annotated[int, typer.Option(help="How many portfolios.")] = 1000,
     days: Annotated[int, typer.Option(help="How many simulated days of stress.")] = 250,
     seed: Annotated[int, typer.Option(help="Of portfolios, simulated days, volatilities and resampling.")] = 1,
-    level: Annotated[str, typer.Option(help="Which requirement is asked: initial or maintenance.")] = "initial",
+    level: Level = "initial",
     response: Annotated[float, typer.Option(help="Multiplies the response of volatility to price moves.")] = 1.0,
     liquidation: Annotated[float, typer.Option(help="Multiplies what closing out costs.")] = 1.0,
     as_json: Json = False,
@@ -166,10 +168,10 @@ def _test_text(test: "CoverageTest") -> str:
     )
 
 
-def _backtest(spec: str, names: list[str], tested: str) -> Answer:
+def _backtest(spec: str, names: list[str], tested: str, level: str) -> Answer:
     from seawall.risk.study import backtest
 
-    found = backtest.backtest(_history(spec), _models(names), *_span("tested", tested))
+    found = backtest.backtest(_history(spec), _models(names), *_span("tested", tested), level=level)
     ok = all(row.test.accepted for row in found.results)
     rows = [
         {
@@ -190,6 +192,7 @@ def _backtest(spec: str, names: list[str], tested: str) -> Answer:
     document = {
         "ok": ok,
         "underlying": found.underlying,
+        "level": found.level,
         "sha256": found.sha256,
         "period": asdict(found.period),
         "results": rows,
@@ -200,7 +203,8 @@ def _backtest(spec: str, names: list[str], tested: str) -> Answer:
 def _backtest_text(found: "Backtest") -> str:
     first = found.results[0].test
     lines = [
-        f"{found.underlying}, {found.period.first} .. {found.period.last}, {found.period.moves} days; 99 % asked",
+        f"{found.underlying}, {found.period.first} .. {found.period.last}, {found.period.moves} days; 99 % asked of the"
+        f" {found.level} requirement",
         f"power: a true rate of {first.detectable_rate:.1%} is found with a chance of 80 %, exceedances ten times as"
         f" likely after one with {first.independence_power:.0%}",
         "",

@@ -1,7 +1,8 @@
 """Margin models day by day over a history, for accounts of one kind each: exceedances, their tests, procyclicality.
 
 Every account is set up anew each day with the same positions relative to the market (moneyness, days to expiry,
-dollars) and has exactly what the model asks; it exceeds if the next day's move takes more. The accounts are small:
+dollars) and has exactly what the model asks, initial or maintenance (with which it is not yet liquidated); it exceeds
+if the next day's move takes more. The accounts are small:
 size is what the comparison of models is for.
 
 The history has prices only. The volatility at the money is taken to be what the past moves give, weighted exponentially
@@ -22,6 +23,7 @@ from seawall.risk import black76, policy
 from seawall.risk.margin import models
 from seawall.risk.study.books import CASH, INDEX, Book, Float64Array, MadeMarket, smile
 from seawall.risk.study.calibration import RISE_DAYS, Period, scale_before
+from seawall.risk.study.comparison import LEVELS as REQUIREMENTS
 from seawall.risk.study.comparison import asked
 from seawall.risk.study.history import History, day_of
 from seawall.risk.study.losses import HORIZON_DAYS
@@ -64,17 +66,20 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class Backtest:
-    """Every model on every account."""
+    """Every model on every account; `level` is the requirement that accounts have."""
 
     underlying: str
+    level: str
     sha256: str
     period: Period
     results: Sequence[ClassResult]
 
 
-def backtest(history: History, names: Sequence[str], first: str, last: str) -> Backtest:
+def backtest(history: History, names: Sequence[str], first: str, last: str, *, level: str = "initial") -> Backtest:
     """Run the models over the days from `first` to `last`. Raises InputError for a history without a warm-up of 60
-    days before them, a history that is not of one row a day, or a model that is not known."""
+    days before them, a history that is not of one row a day, or a model or level that is not known."""
+    if level not in REQUIREMENTS:
+        raise InputError("level", level, f"must be one of {', '.join(REQUIREMENTS)}")
     if history.name not in INDEX:
         raise InputError("underlying", history.name, f"must be one of {list(INDEX)}")
     times, moves = history.returns(1.0)
@@ -82,16 +87,15 @@ def backtest(history: History, names: Sequence[str], first: str, last: str) -> B
     rows = np.flatnonzero((times > start) & (times <= end))
     if len(rows) < policy.DAYS_MIN or rows[0] < WARM_UP:
         raise InputError("from", first, f"must leave {WARM_UP} days before it and {policy.DAYS_MIN} from it on")
-    level, after = _levels(moves, rows)
+    known, after = _levels(moves, rows)
     results = []
     for account in LEGS:
-        lost, value = _losses(account, history.name, level, after, moves[rows])
+        lost, value = _losses(account, history.name, known, after, moves[rows])
         for name in names:
-            margin = _margins(name, account, history.name, level)
+            margin = _margins(name, account, history.name, known, level)
             results.append(_result(name, account, margin, lost, value, moves[rows]))
-    return Backtest(
-        history.name, history.sha256, Period(day_of(times[rows[0]]), day_of(times[rows[-1]]), len(rows)), results
-    )
+    period = Period(day_of(times[rows[0]]), day_of(times[rows[-1]]), len(rows))
+    return Backtest(history.name, level, history.sha256, period, results)
 
 
 def made_book(account: str, coin: str, made: MadeMarket) -> Book:
@@ -133,14 +137,14 @@ def _losses(
     return change, value
 
 
-def _margins(name: str, account: str, coin: str, level: Float64Array) -> Float64Array:
-    """What the model asks by day, dollars of value, options included; between the grid's levels on a line."""
+def _margins(name: str, account: str, coin: str, known: Float64Array, level: str) -> Float64Array:
+    """What the model asks by day, dollars of value, options included; between the grid's volatilities on a line."""
     model = models.model(name)
     grid = []
     for at in LEVELS:
         made = MadeMarket(dict.fromkeys(INDEX, at))
-        grid.append(float(asked(model, [made_book(account, coin, made)], made, ("initial",))["initial"][0]))
-    return np.interp(level, LEVELS, grid)
+        grid.append(float(asked(model, [made_book(account, coin, made)], made, (level,))[level][0]))
+    return np.interp(known, LEVELS, grid)
 
 
 def _result(
