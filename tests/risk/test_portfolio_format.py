@@ -94,6 +94,7 @@ CALL, EXPIRY = ("market", "instruments", "CALL"), ("market", "expiries", 0)
     ((*CALL, "strike"), None, "market.instruments.CALL.strike"),
     ((*CALL, "option"), "straddle", "market.instruments.CALL.option"),
     ((*CALL, "kind"), "swap", "market.instruments.CALL.kind"),
+    ((*CALL, "delta"), -0.2, "market.instruments.CALL.delta"),
     ((*CALL, "colour"), "red", "market.instruments.CALL"),
     ((*EXPIRY, "forward"), math.inf, "market.expiries[0].forward"),
     ((*EXPIRY, "forward"), 60_000.0 * 1e4 * 2, "market.expiries[0].forward"),

@@ -351,6 +351,8 @@ def _check_instrument(where: str, item: Instrument, portfolio: Portfolio) -> Non
     for field, number in (("volatility", item.volatility), ("delta", item.delta)):
         if number is not None and not is_option:
             raise InputError(f"{where}.{field}", number, f"must not be given for {item.kind}s")
+    if item.delta is not None and item.delta * item.sign < 0:
+        raise InputError(f"{where}.delta", item.delta, "must not be negative for a call, not positive for a put")
     if item.expiry is not None and item.expiry < portfolio.time:
         raise InputError(f"{where}.expiry", item.expiry, f"must not be before the portfolio's time, {portfolio.time}")
     if (item.form == "inverse") != (item.currency == item.underlying):
