@@ -116,8 +116,10 @@ def test_a_record_that_only_says_it_holds_does_not(chain, tmp_path):
     ("fit", "CHAIN", "--method", "spline"), ("fit", "CHAIN", "--premiums", "shells"),
     ("fit", "CHAIN", "--time", "noon"),
     ("fit", "CHAIN", "--time", "2030-01-01T00:00:00Z"), ("fit", "absent.csv"), ("show", "CHAIN"),
-    ("compare", "CHAIN", "CHAIN"), ("show", "FIT", "--shock", "sideways"), ("show", "FIT", "--strike", "-1"),
+    ("compare", "CHAIN", "CHAIN"), ("show", "FIT", "--strike", "-1"),
+    ("show", "FIT", "--shock", "sideways", "--size", "1"),
     ("show", "FIT", "--shock", "parallel", "--size", "3.9"), ("show", "FIT", "--days", "-1"), ("nothing",),
+    ("show", "FIT", "--size", "-0.3"), ("show", "FIT", "--shock", "skew"),
 ])  # fmt: skip
 def test_wrong_usage(chain, tmp_path, arguments):
     fit = tmp_path / "fit.json"

@@ -124,6 +124,8 @@ def _show(file: Path, strikes: list[float], days: list[float], kind: str | None,
     from seawall.risk.surfaces import SHOCKS, largest_shock, read_calibration
     from seawall.risk.surfaces import shock as shocked
 
+    if (kind is None) != (size == 0):
+        raise InputError("--shock, --size", [kind, size], "give both or neither: a shock of no size shows no shock")
     made = read_calibration(file)
     asked: Surface = made.surface
     if kind is not None:
