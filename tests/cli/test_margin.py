@@ -88,7 +88,7 @@ def test_a_coin_off_its_peg_is_a_case_of_its_own():
     book = json.dumps(PORTFOLIO | {"market": market, "balances": {"USDC": 8_000.0, "USDT": 6_000.0}})
     cases = ("--depeg", "USDT=0.95", "--depeg", "USDC=0.9", "--depeg", "USDC=0.9,USDT=0.01")
     shown = ask("-", "--model", "paradex", *cases, text=book)
-    assert shown.exit_code == 1 and shown.stdout.endswith("above the initial requirement\n")
+    assert shown.exit_code == 1 and shown.stdout.endswith("above the initial requirement, BELOW it off the peg\n")
     rows = [line for line in shown.stdout.splitlines() if re.match("USD[CT] 0", line)]
     assert [line.endswith("BELOW") for line in rows] == [False, False, True]
     document = json.loads(ask("-", "--model", "paradex", *cases, "--json", text=book).stdout)

@@ -65,7 +65,7 @@ def _margin(portfolio: str, model: str, as_of: str | None, depegs: list[dict[str
         for prices, case in cases
     ]
     document["ok"] = report.above and all(case.above for _, case in cases)
-    text = [*_text(report), *_beside(enforced, why), *_depegged(cases), "", _verdict(report)]
+    text = [*_text(report), *_beside(enforced, why), *_depegged(cases), "", _verdict(report, document["ok"])]
     return Answer(document, "\n".join(text), document["ok"])
 
 
@@ -123,8 +123,10 @@ def _beside(enforced: "Enforced | None", why: str | None) -> list[str]:
     return lines
 
 
-def _verdict(report: "MarginReport") -> str:
-    return f"{'above' if report.above else 'BELOW'} the initial requirement"
+def _verdict(report: "MarginReport", held: bool) -> str:
+    """The last line, of one mind with the exit status: `held` in every case."""
+    off = ", BELOW it off the peg" if report.above and not held else ""
+    return f"{'above' if report.above else 'BELOW'} the initial requirement{off}"
 
 
 def _text(report: "MarginReport") -> list[str]:
