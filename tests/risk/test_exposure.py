@@ -114,17 +114,32 @@ def test_two_coins_have_the_correlation_asked_for():
 
 def test_expired_positions_are_settled():
     profile = simulate(Counterparty([BTC], [replace(FORWARD, years=0.3)], DATES), **SMALL)
-    assert profile.expected[1] > 0 and profile.expected[2:] == [0.0, 0.0] == profile.potential[2:]
-    assert simulate(Counterparty([BTC], [replace(FORWARD, years=0.25)], DATES), **SMALL).expected[1] == 0
+    assert profile.expected[1] > 0 and profile.expected[-2:] == [0.0, 0.0] == profile.potential[-2:]
+    assert profile.dates[-2:] == DATES[-2:]
+    settled = simulate(Counterparty([BTC], [replace(FORWARD, years=0.25)], DATES), **SMALL)
+    assert settled.expected[settled.dates.index(0.25)] == 0
 
 
-def test_a_position_that_no_date_sees_is_refused():
-    """A profile of zeros would say that there is no exposure."""
-    early = [FORWARD, replace(FORWARD, years=0.1)]
-    with pytest.raises(InputError, match=r"positions\[1\]\.years = 0\.1: must be above 0\.1: no date would see it"):
-        simulate(replace(ALONE, positions=early), **SMALL)
-    margined = replace(ALONE, positions=early, collateral=Collateral(10 * DAY))
-    assert simulate(margined, **SMALL).dates == DATES  # its margin has not gone back by the first date
+def test_what_ends_between_two_dates_counts_until_it_ends():
+    """Seen at 0.02 and 0.25 alone, a forward to 0.24 had a thirty-third of its exposure; to 0.01, none."""
+    fine = [0.02, 0.06, 0.1, 0.14, 0.18, 0.22, 0.25]
+    for years in (0.24, 0.01):
+        one = Counterparty([replace(BTC, drift=0.0)], [replace(FORWARD, years=years)], [0.02, 0.25], hazard=0.05)
+        coarse, dense = (simulate(replace(one, dates=dates), **SMALL) for dates in (one.dates, fine))
+        assert coarse.dates == sorted([0.02, years * (1 - 1e-9), 0.25])
+        assert coarse.peak == dense.peak > 0
+        assert coarse.expected_positive >= dense.expected_positive > 0
+        assert coarse.expected_loss(1.0) >= dense.expected_loss(1.0) > 0
+
+
+def test_collateral_against_what_is_settled_counts_until_it_is_called_back():
+    """Sold below the market, the forward has margin posted against it that stays for a margin period after it ends."""
+    held = Collateral(10 * DAY, our_threshold=0.0)
+    posted = replace(FORWARD, years=0.24, amount=-1.0)
+    found = simulate(Counterparty([BTC], [posted], [0.02, 0.5], collateral=held), **SMALL)
+    after = (0.24 + 10 * DAY) * (1 - 1e-9)
+    assert found.dates == [0.02, 0.24 * (1 - 1e-9), after, 0.5]
+    assert found.expected[2] > 0 and found.expected[3] == 0
 
 
 def test_a_default_as_good_as_sure_is_no_less_likely_than_a_double_tells():
@@ -194,8 +209,10 @@ def test_terms_move_the_exposure_the_right_way_on_every_path(field, more):
 def test_netting_never_raises_the_exposure():
     whole = simulate(replace(BOOK, collateral=None), **SMALL)
     parts = [simulate(replace(BOOK, collateral=None, positions=[one]), **SMALL) for one in BOOK.positions]
-    for at, expected in enumerate(whole.expected):
-        assert expected <= sum(part.expected[at] for part in parts) * (1 + 1e-9)
+    by_date = [dict(zip(part.dates, part.expected, strict=True)) for part in parts]
+    for date in BOOK.dates:
+        expected = whole.expected[whole.dates.index(date)]
+        assert expected <= sum(part[date] for part in by_date) * (1 + 1e-9)
 
 
 def test_more_wrong_way_correlation_and_a_longer_margin_period_cost_more():

@@ -19,6 +19,9 @@ exp(-lambda t)), and the path to t is corrected by (rho u / sqrt(t)) (x - X) at 
 "CVA and wrong-way risk", 2012, discuss such models). With rho > 0 coins fall as the counterparty fails. Beside it a
 coin may jump, by a fraction of its price, at default itself, after the last margin.
 
+Beside the dates asked for the exposure is seen just before each expiry, and with collateral just before it is called
+again after one: what is at its largest there would else count for nothing, or only at dates that happen to be near.
+
 Points are scrambled Sobol sequences in `replicates` independent scramblings, whose spread is the standard error.
 """
 
@@ -28,7 +31,7 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
+from msgspec import Struct, structs
 from scipy.special import ndtri
 from scipy.stats import qmc
 
@@ -38,6 +41,8 @@ from seawall.vocabulary.numbers import number, positive
 
 Float64Array = npt.NDArray[np.float64]
 TOTAL_VOLATILITY_MAX: Final = 10.0
+JUST_BEFORE: Final = 1e-9
+"""Of a time, how much earlier the moment before it is."""
 
 
 class Coin(Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,7 +138,8 @@ class Profile(Struct, frozen=True):
 
 
 def simulate(counterparty: Counterparty, *, seed: int, points: int = 4096, replicates: int = 8) -> Profile:
-    """The exposure profile; `points` a power of two, in each of `replicates` scramblings. Same seed, same numbers.
+    """The exposure profile at the dates and around expiries; `points` a power of two, in each of `replicates`
+    scramblings. Same seed, same numbers.
 
     Raises InputError for the first number out of range, correlations that no distribution has, or a wrong-way
     correlation or jump without a hazard rate.
@@ -143,6 +149,7 @@ def simulate(counterparty: Counterparty, *, seed: int, points: int = 4096, repli
     if points < 2 or points & (points - 1) or points > 1 << 20:
         raise InputError("points", points, "must be a power of two, 2 to 1,048,576")
     number("replicates", replicates, at_least=2, at_most=(1 << 22) // points)
+    counterparty = structs.replace(counterparty, dates=_seen(counterparty))
     model = _Model(counterparty)
     seeds = np.random.SeedSequence(seed).spawn(replicates)
     normals = [_normals(points, 2 * len(counterparty.coins) + 1, one) for one in seeds]
@@ -160,6 +167,14 @@ def simulate(counterparty: Counterparty, *, seed: int, points: int = 4096, repli
         wrong_way_potential=wrong[2] if wrong else None,
         now=model.now(),
     )
+
+
+def _seen(given: Counterparty) -> list[float]:
+    """The dates, and up to the last one the moments around each expiry at which an exposure ends."""
+    ends = {item.years for item in given.positions}
+    if given.collateral is not None:
+        ends |= {item.years + given.collateral.margin_period for item in given.positions}
+    return sorted({*given.dates, *(end * (1 - JUST_BEFORE) for end in ends if end <= given.dates[-1])})
 
 
 def _rows(model: "_Model", normals: Sequence[Float64Array], defaulted: bool) -> tuple[list[float], ...]:
@@ -283,14 +298,8 @@ def _check(given: Counterparty) -> None:
     names = {coin.name for coin in given.coins}
     for at, position in enumerate(given.positions):
         _check_position(f"positions[{at}]", position, names)
-    seen_from = given.dates[0]
     if given.collateral is not None:
         _check_collateral(given.collateral, names)
-        seen_from -= given.collateral.margin_period
-    for at, position in enumerate(given.positions):
-        if position.years <= seen_from:
-            rule = f"must be above {seen_from:g}: no date would see it; add an earlier one"
-            raise InputError(f"positions[{at}].years", position.years, rule)
     if given.correlation is not None:
         _check_correlation(given.correlation, len(given.coins))
 
