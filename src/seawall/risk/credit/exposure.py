@@ -43,6 +43,8 @@ Float64Array = npt.NDArray[np.float64]
 TOTAL_VOLATILITY_MAX: Final = 10.0
 JUST_BEFORE: Final = 1e-9
 """Of a time, how much earlier the moment before it is."""
+LEAST: Final = 1e-9
+"""Years, and defaults a year: of less the chance of a default by then may be too small for a double."""
 
 
 class Coin(Struct, frozen=True, forbid_unknown_fields=True):
@@ -290,9 +292,10 @@ def _check(given: Counterparty) -> None:
         raise InputError("coins", [coin.name for coin in given.coins], "must name each coin once")
     last = 0.0
     for at, date in enumerate(given.dates):
-        last = number(f"dates[{at}]", date, above=last, at_most=50.0)
+        last = number(f"dates[{at}]", date, above=last, at_least=LEAST, at_most=50.0)
     number("quantile", given.quantile, at_least=0.5, at_most=0.9999)
-    number("hazard", given.hazard, at_least=0.0, at_most=10.0)
+    if given.hazard != 0:
+        number("hazard", given.hazard, at_least=LEAST, at_most=10.0)
     for at, coin in enumerate(given.coins):
         _check_coin(f"coins[{at}]", coin, last, given.hazard)
     names = {coin.name for coin in given.coins}
@@ -318,8 +321,9 @@ def _check_position(where: str, position: Position, names: set[str]) -> None:
     if position.coin not in names:
         raise InputError(f"{where}.coin", position.coin, f"must be one of {', '.join(sorted(names))}")
     number(f"{where}.amount", position.amount)
-    for field in ("strike", "years", "forward"):
+    for field in ("strike", "forward"):
         positive(f"{where}.{field}", getattr(position, field))
+    number(f"{where}.years", position.years, at_least=LEAST)
     if position.kind not in ("forward", "call", "put"):
         raise InputError(f"{where}.kind", position.kind, "must be forward, call or put")
     if position.kind != "forward":
