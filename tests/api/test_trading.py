@@ -155,6 +155,15 @@ def test_a_market_limit_order_that_meets_nobody_has_no_price_to_rest_at(venue):
     assert (gone["order_state"], gone["filled_amount"]) == ("cancelled", 10)
 
 
+def test_no_edit_makes_a_stop_at_the_market_one_with_a_limit(venue):
+    stop = {"type": "stop_market", "trigger": "mark_price", "trigger_price": 58_000.0}
+    order = venue.sell(ALICE, 100, None, **stop)
+    error = venue.error("private/edit", ALICE, order_id=order["order_id"], amount=50, price=57_900.0)
+    assert (error["code"], error["data"]["param"]) == (10033, "price")
+    edited = venue.result("private/edit", ALICE, order_id=order["order_id"], amount=50, trigger_price=57_000.0)["order"]
+    assert (edited["amount"], edited["trigger_price"], edited["price"]) == (50.0, 57_000.0, "market_price")
+
+
 @pytest.mark.parametrize("label", ["[grid] 1", "{x}", '{"a":1}', "[1,2]", "null", "17", " x "])
 def test_a_label_over_get_is_kept_byte_for_byte(label):
     made = from_query(OrderParameters, {"instrument_name": PERPETUAL, "amount": "10", "label": label})

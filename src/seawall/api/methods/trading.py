@@ -345,6 +345,8 @@ def _check_unchanged(listing: Listing, order: Order, asked: Any) -> None:
         now["trigger_price"] = None
     if not trailing:
         now["trigger_offset"] = None
+    if order.type in AT_MARKET:
+        now["price"] = None
     for name, value in now.items():
         wanted = getattr(asked, name)
         if wanted is not None and wanted != value:
