@@ -129,6 +129,17 @@ def test_a_trade_has_what_clients_read(traded):
     assert other["trade_id"] == trade["trade_id"]
 
 
+def test_contracts_are_whole_where_the_amount_is(tmp_path):
+    venue, linear = Venue(tmp_path), "BTC_USDC-PERPETUAL"
+    for count in (3, 6, 13, 3000):
+        venue.sell(ALICE, count / 10_000, PRICE, name=linear)
+        answer = venue.result("private/buy", BOB, instrument_name=linear, amount=count / 10_000, price=PRICE)
+        (public,) = venue.result("public/get_last_trades_by_instrument", instrument_name=linear, count=1)["trades"]
+        (entry,) = venue.result("private/get_transaction_log", BOB, currency="USDC", count=1)["logs"]
+        assert [row["contracts"] for row in (answer["order"], *answer["trades"], public, entry)] == [count] * 4
+    venue.stop()
+
+
 def test_an_order_s_average_is_the_price_its_fills_are_worth_together(tmp_path):
     """A client that divides an inverse order's amount by it has the coins of its trades, and the position's average."""
     venue, option = Venue(tmp_path), "BTC-9MAR26-60000-C"

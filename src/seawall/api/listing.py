@@ -93,6 +93,10 @@ class Listing:
         """A quantity in lots as an amount."""
         return lots * self.lot[0] / self.lot[1]
 
+    def contracts(self, lots: int) -> float:
+        """A quantity in lots as contracts: 0.0003 coins of 0.0001 each are 3 of them, not 2.9999999999999996."""
+        return round(self.amount(lots) / self.contract_size, 8)
+
     def ticks(self, price: float) -> int | None:
         """The whole ticks that a price is; None if it lies between two, or is no finite number."""
         return _steps(price, self.tick)

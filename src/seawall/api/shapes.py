@@ -59,7 +59,6 @@ def order_object(view: View, order: Order) -> dict[str, Any]:
     """Section 5.2 of the dialect."""
     listing = view.listings[order.instrument]
     flags, tick, lot = order.flags, listing.tick, listing.lot
-    amount = order.amount * lot[0] / lot[1]
     at_market = order.type in AT_MARKET
     filled = order.filled
     made: dict[str, Any] = {
@@ -69,8 +68,8 @@ def order_object(view: View, order: Order) -> dict[str, Any]:
         "order_type": _TYPE_NAMES[order.type],
         "order_state": order.state,
         "price": "market_price" if at_market else order.price * tick[0] / tick[1],
-        "amount": amount,
-        "contracts": amount / listing.contract_size,
+        "amount": order.amount * lot[0] / lot[1],
+        "contracts": listing.contracts(order.amount),
         "filled_amount": filled * lot[0] / lot[1],
         "average_price": _average(listing, order) if filled else 0.0,
         "time_in_force": _FORCE_NAMES[order.tif],
@@ -125,7 +124,6 @@ def _say_why(made: dict[str, Any], order: Order) -> None:
 def public_trade(view: View, trade: Trade) -> dict[str, Any]:
     """Section 4.3 of the dialect."""
     listing = view.listings[trade.instrument]
-    amount = listing.amount(trade.quantity)
     made: dict[str, Any] = {
         "trade_id": f"{listing.base}-{trade.id}",
         "trade_seq": trade.sequence,
@@ -133,8 +131,8 @@ def public_trade(view: View, trade: Trade) -> dict[str, Any]:
         "timestamp": trade.at_ms,
         "direction": "buy" if trade.direction > 0 else "sell",
         "price": listing.price(trade.price),
-        "amount": amount,
-        "contracts": amount / listing.contract_size,
+        "amount": listing.amount(trade.quantity),
+        "contracts": listing.contracts(trade.quantity),
         "index_price": index_price(listing, trade.index),
         "mark_price": listing.price(trade.mark),
         "tick_direction": trade.tick_direction,

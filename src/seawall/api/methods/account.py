@@ -424,7 +424,7 @@ def _log(service: Service, account: int, entry: Entry) -> dict[str, Any]:
         "price": listing.delivery_price if delivered else listing.price(entry.price),
         "price_currency": listing.counter if delivered else listing.quote,
         "amount": listing.amount(entry.amount),
-        "contracts": listing.amount(entry.amount) / listing.contract_size,
+        "contracts": listing.contracts(entry.amount),
     }
     if entry.side:
         order = service.view.orders.get(entry.order_id)
