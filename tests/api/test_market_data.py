@@ -316,6 +316,16 @@ def test_trades_of_an_instrument_newest_first(traded):
     assert 40 < option["iv"] < 70 and option["index_price"] == 60_000.0
 
 
+def test_the_leverage_of_a_future_is_what_its_margin_allows(venue):
+    for name, amount in ((PERPETUAL, 100_000), ("BTC_USDC-PERPETUAL", 2.0)):
+        row = venue.result("public/get_instrument", instrument_name=name)
+        trade(venue, amount, 60_000.0, name)
+        position = venue.result("private/get_position", BOB, instrument_name=name)
+        assert row["max_leverage"] == position["leverage"] < 50
+    rows = venue.result("public/get_instruments", kind="option")
+    assert not any("max_leverage" in row for row in rows)
+
+
 def test_a_trade_keeps_the_volatility_it_was_done_at(venue):
     trade(venue, 1, 0.03, CALL)
     (was,) = venue.result("public/get_last_trades_by_instrument", instrument_name=CALL)["trades"]

@@ -225,7 +225,6 @@ def instrument_object(listing: Listing, maker: float, taker: float, *, state: st
         made["option_type"] = "call" if listing.spec.option_type > 0 else "put"
     else:
         made["future_type"] = listing.type
-        made["max_leverage"] = 50
         made["max_liquidation_commission"] = 0.0075
     return made
 

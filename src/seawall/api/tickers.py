@@ -5,11 +5,14 @@ from typing import Any, Final
 
 from seawall.api.listing import Listing
 from seawall.api.options import forward_of, greeks, mark_volatility, underlying_of, volatility_of, years_of
+from seawall.api.portfolio import USD
+from seawall.api.shapes import instrument_object
 from seawall.api.view import Book, View
 from seawall.vocabulary.records import BUY, SELL, VenueState
 
 DEPTHS: Final = (1, 5, 10, 20, 50, 100, 1000, 10_000)
 _FUNDING_HOURS: Final = 8
+_SMALL_USD: Final = 100_000
 
 
 def state_word(view: View, listing: Listing) -> str:
@@ -17,6 +20,24 @@ def state_word(view: View, listing: Listing) -> str:
     if listing.expired:
         return "delivered"
     return "halted" if view.state_of(listing) == VenueState.HALTED else "open"
+
+
+def described(view: View, listing: Listing, account: int = -1) -> dict[str, Any]:
+    """Section 3 of the dialect, with the fees of an account and, once it has margin, a future's leverage."""
+    maker, taker = view.fee_rates(account, listing)
+    made = instrument_object(listing, maker, taker, state=state_word(view, listing))
+    times = 0 if listing.option else _leverage(view, listing)
+    if times:
+        made["max_leverage"] = times
+    return made
+
+
+def _leverage(view: View, listing: Listing) -> int:
+    """How many times its margin a small position by itself may be; 0 while nothing is published of it."""
+    lot = listing.amount(1) * (1.0 if listing.inverse else mark_price(view, listing))
+    lots = round(_SMALL_USD / lot) if lot else 0
+    initial, _ = view.requirements.of_position(listing.number, lots)
+    return max(1, int(lots * lot * USD / initial)) if initial else 0
 
 
 def index_price(view: View, listing: Listing) -> float:

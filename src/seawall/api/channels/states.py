@@ -3,8 +3,7 @@
 from typing import Any
 
 from seawall.api.channels.channel import Channel, Selection, Topic
-from seawall.api.shapes import instrument_object
-from seawall.api.tickers import state_word
+from seawall.api.tickers import described, state_word
 from seawall.vocabulary.records import Scope, VenueState
 
 _WORDS = {"open": ("started",), "halted": ("closed",), "delivered": ("settled", "terminated")}
@@ -59,11 +58,7 @@ class Creations(Channel):
         """The new ones."""
         fresh = [listing for number, listing in self.view.listings.items() if number not in self._known]
         self._known |= {listing.number for listing in fresh}
-        return [
-            instrument_object(listing, *self.view.fee_rates(-1, listing), state=state_word(self.view, listing))
-            for listing in fresh
-            if self._chosen.takes(listing)
-        ]
+        return [described(self.view, listing) for listing in fresh if self._chosen.takes(listing)]
 
 
 class Platform(Channel):

@@ -11,8 +11,8 @@ from seawall.api.errors import RpcError, invalid
 from seawall.api.listing import Listing
 from seawall.api.rpc import Call, Nothing, Parameters, method
 from seawall.api.service import Service
-from seawall.api.shapes import instrument_object, public_trade
-from seawall.api.tickers import DEPTHS, pairs, state_word, summary, ticker
+from seawall.api.shapes import public_trade
+from seawall.api.tickers import DEPTHS, described, pairs, summary, ticker
 from seawall.api.view import Trade, View
 from seawall.vocabulary.records import Scope, VenueState
 
@@ -98,8 +98,7 @@ def get_currencies(service: Service, call: Call, asked: Nothing) -> Any:
 
 def listed(service: Service, call: Call, listing: Listing) -> dict[str, Any]:
     """An instrument with the fees of whoever asks."""
-    maker, taker = service.view.fee_rates(call.account, listing)
-    return instrument_object(listing, maker, taker, state=state_word(service.view, listing))
+    return described(service.view, listing, call.account)
 
 
 @method("public/get_instruments", OfCurrency)
