@@ -90,6 +90,7 @@ def test_what_expired_is_told_when_asked_for(venue):
     assert gone["instrument_name"] == FUTURE and gone["state"] == "delivered" and gone["is_active"] is False
     ticker = venue.result("public/ticker", instrument_name=FUTURE)
     assert ticker["delivery_price"] == 61_000.0 and ticker["open_interest"] == 0
+    assert ticker["estimated_delivery_price"] == 61_000.0
     prices = venue.result("public/get_delivery_prices", index_name="btc_usd")
     assert prices == {"records_total": 1, "data": [{"date": "2026-03-09", "delivery_price": 61_000.0}]}
     (row,) = venue.result("public/get_last_settlements_by_instrument", instrument_name=FUTURE)["settlements"]

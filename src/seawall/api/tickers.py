@@ -74,7 +74,7 @@ def ticker(view: View, listing: Listing) -> dict[str, Any]:
         "index_price": index,
         "min_price": listing.price(low),
         "max_price": listing.price(high),
-        "estimated_delivery_price": index,
+        "estimated_delivery_price": listing.delivery_price if listing.expired else index,
     } | best(listing, book)
     settled = view.settlement_marks.get(number)
     if settled:
