@@ -24,7 +24,6 @@ from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Live
 from seawall.api.desk.tunnel import UNANSWERED_MAX, Slot, Tunnel
 from seawall.api.keystore import NEVER, Superseded
-from seawall.api.methods.authentication import _log_in
 from seawall.api.session import Session
 from seawall.journal import folders_of, frames
 from seawall.node import Configuration, Node
@@ -283,7 +282,7 @@ def test_a_token_that_runs_out_ends_nobodys_hearing_while_its_login_holds():
     tunnel.from_venue("{}")
     assert tunnel.session.closing is None and told == ["{}"]
     limited = Identity(key, frozenset(), time.time() - 1, identity.login, limited=True)
-    _log_in(SimpleNamespace(session=tunnel.session), limited, "expires:1")  # as a socket is logged in
+    tunnel.session.identity = limited.lasting()  # as a socket is logged in
     asyncio.run(tunnel.logged_in(tunnel.session.identity))
     tunnel.from_venue("{}")
     assert tunnel.session.closing is not None
