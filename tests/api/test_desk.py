@@ -93,6 +93,12 @@ def test_what_is_not_plain_is_refused_where_the_gate_stands(enforced):
                 while len(told) < count:
                     await asyncio.sleep(0.01)
         assert [answer["error"]["code"] for answer in told] == [-32600] * 3 + [-32601] * 2 + [-32700, -32600, -32700]
+        assert [answer["id"] for answer in told[:6]] == ["a"] * 5 + [None]
+        await wire.raw('{"id":"a","method":7}')
+        async with asyncio.timeout(10):
+            while len(told) < count + 1:
+                await asyncio.sleep(0.01)
+        assert (told[-1]["error"]["code"], told[-1]["id"]) == (-32600, "a")
         assert (await wire.result("private/get_open_orders")) == []
         await wire.close()
 

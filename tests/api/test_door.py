@@ -52,6 +52,21 @@ async def gone(door):
             await asyncio.sleep(0.01)
 
 
+def test_what_is_no_request_is_answered_by_its_id(venue):
+    """Else whoever waits for that answer waits for ever."""
+
+    async def scenario():
+        async with connected(Door(venue.service)) as (peer, _):
+            sent = ('{"id":7,"method":3}', '{"id":"b"}', '{"id":[1],"method":"public/test"}', '{"id":5,')
+            for text in sent:
+                await peer.send_str(text)
+            answers = [await peer.receive_json(timeout=5) for _ in sent]
+            assert [answer["error"]["code"] for answer in answers] == [-32600] * 3 + [-32700]
+            assert [answer["id"] for answer in answers] == [7, "b", None, None]
+
+    asyncio.run(scenario())
+
+
 def test_a_connection_of_the_first_second_was_not_silent(venue):
     async def scenario():
         door = Door(venue.service)

@@ -13,6 +13,15 @@ from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
 STOP = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": 62_000.0}
 
 
+@pytest.mark.parametrize("word", ["display_amount", "max_show"])
+def test_what_an_iceberg_shows_is_refused_by_its_own_name(venue, word):
+    asked = {"instrument_name": PERPETUAL, "amount": 100, "price": 59_000.0}
+    error = venue.error("private/buy", ALICE, **asked, **{word: 15})
+    assert (error["code"], error["data"]["param"]) == (-32602, word)
+    error = venue.error("private/buy", ALICE, **asked, **{word: -10})
+    assert error["code"] == 10036 and word in error["data"]["reason"]
+
+
 @pytest.mark.parametrize(
     ("asked", "changed"),
     [

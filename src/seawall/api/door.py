@@ -20,7 +20,7 @@ from seawall.api.access import counted
 from seawall.api.answering import Answering
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
-from seawall.api.rpc import Call, Envelope, parse
+from seawall.api.rpc import Call, Envelope, id_in, parse
 from seawall.api.session import OUTBOX_BYTES, Session
 from seawall.api.web import CLOSE_S, JSON, Asked
 from seawall.vocabulary.errors import SeawallError
@@ -205,6 +205,7 @@ class Door:
                 raise RpcError(-32600, reason=f"a request has at most {MESSAGE_MAX} bytes")
             request = parse(body)
         except RpcError as error:
+            call.id = id_in(body) if len(body) <= MESSAGE_MAX else None
             call.fail(error)
             return None
         call.id = request.id

@@ -69,7 +69,12 @@ class Envelope(msgspec.Struct):
     params: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class _Numbered(msgspec.Struct):
+    id: int | str | float | None = None
+
+
 _envelope: Final = msgspec.json.Decoder(Envelope)
+_numbered: Final = msgspec.json.Decoder(_Numbered)
 _decoders: dict[type[Parameters], msgspec.json.Decoder[Any]] = {}
 _texts: dict[type[Parameters], frozenset[str]] = {}
 _encode: Final = msgspec.json.Encoder().encode
@@ -127,6 +132,14 @@ def parse(body: bytes) -> Envelope:
         raise RpcError(-32700, reason=str(error)) from None
     found.method = found.method.lstrip("/")
     return found
+
+
+def id_in(body: bytes) -> int | str | float | None:
+    """The id of what is no request, by which its sender tells the answer; None where none can be read."""
+    try:
+        return _numbered.decode(body).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def parameters(kind: type[Parameters], raw: msgspec.Raw | bytes) -> Any:

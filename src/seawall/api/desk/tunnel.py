@@ -23,7 +23,7 @@ from seawall.api.access import Identity
 from seawall.api.desk.plain import check_document, check_name, swapped
 from seawall.api.desk.tokens import EARLY, SETTINGS
 from seawall.api.errors import RpcError
-from seawall.api.rpc import Call, Envelope, parse
+from seawall.api.rpc import Call, Envelope, id_in, parse
 from seawall.api.session import Session
 from seawall.venues.connection import MESSAGE_MAX, Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials
@@ -192,7 +192,8 @@ class Tunnel:
                 raise error
             self.desk.gate.check(text)
         except RpcError as refused:
-            Call(self.session, None, lambda document, _: self.session.push(document.decode())).fail(refused)
+            answer = Call(self.session, id_in(text.encode()), lambda document, _: self.session.push(document.decode()))
+            answer.fail(refused)
         else:
             number = _number_in(text)
             self._clear(number)

@@ -187,9 +187,9 @@ def _fields(service: Service, listing: Listing, asked: OrderParameters, side: in
         fields["price"] = ticks(listing, asked.price)
     if fields["tif"] == TimeInForce.GTD:
         fields["until"] = day_end(service.view.now_ns)
-    shown = asked.display_amount if asked.display_amount is not None else asked.max_show
-    if shown is not None:
-        fields["display"] = lots(listing, shown, None, code=10036)
+    word = "display_amount" if asked.display_amount is not None else "max_show"
+    if (shown := getattr(asked, word)) is not None:
+        fields["display"] = lots(listing, shown, None, code=10036, word=word)
     if kind not in (OrderType.LIMIT, OrderType.MARKET):
         watch = TRIGGERS.get(asked.trigger)
         if watch is None:
@@ -240,8 +240,10 @@ def _flags(asked: OrderParameters) -> int:
     return flags
 
 
-def lots(listing: Listing, amount: float | None, contracts: float | None, *, code: int = 10021) -> int:
-    """Whole lots of an amount, or of contracts; both must agree. Raises RpcError."""
+def lots(
+    listing: Listing, amount: float | None, contracts: float | None, *, code: int = 10021, word: str = "amount"
+) -> int:
+    """Whole lots of an amount, called `word`, or of contracts; both must agree. Raises RpcError."""
     if amount is None:
         if contracts is None:
             raise invalid("amount", "must be given")
@@ -250,10 +252,10 @@ def lots(listing: Listing, amount: float | None, contracts: float | None, *, cod
         raise invalid("contracts", f"must be amount / {listing.contract_size}")
     found = listing.lots(amount)
     if found is None:
-        raise invalid("amount", f"must be a multiple of {listing.amount(1)}, the contract size")
+        raise invalid(word, f"must be a multiple of {listing.amount(1)}, the contract size")
     if not 0 < found <= QUANTITY_MAX:
         code = 10002 if code == 10021 and not found else code
-        raise RpcError(code, reason=f"amount {amount} must be above 0 and at most {listing.amount(QUANTITY_MAX)}")
+        raise RpcError(code, reason=f"{word} {amount} must be above 0 and at most {listing.amount(QUANTITY_MAX)}")
     return found
 
 
