@@ -63,6 +63,29 @@ def test_a_restore_that_was_refused_is_in_the_way_of_no_other(venue, tmp_path):
     assert told("restore", tmp_path / "new", "--from", data / "a")["digest"] == digest
 
 
+def test_a_source_that_gives_nothing_is_named_and_nothing_is_restored(venue, tmp_path):
+    data, digest = venue
+    backup, new = tmp_path / "backup", tmp_path / "new"
+    told("archive", data, "--to", backup)
+    (backup / "open").mkdir()
+    for segment in segments_in(data / "a", OsDisk()) - segments_in(backup, OsDisk()):  # as POST /backup does
+        shutil.copy(data / "a" / f"{segment:08}.seg", backup / "open")
+    (tmp_path / "unmounted").mkdir()
+    for given, name in (
+        (["--archive", backup, "--from", backup / "opne"], "opne"),
+        (["--archive", backup], str(backup / "open")),
+        (["--archive", tmp_path / "unmounted", "--from", data / "a"], "unmounted"),
+        (["--archive", tmp_path / "mistyped", "--from", data / "a"], "mistyped"),
+        (["--from", data / "a", "--from", tmp_path / "unmounted"], "unmounted"),
+    ):
+        for dry in ([], ["--dry-run"]):
+            ended = run("restore", new, *given, *dry)
+            assert (ended.returncode, name in ended.stderr, new.exists()) == (2, True, False), given
+    assert told("restore", new, "--archive", backup, "--from", backup / "open")["digest"] == digest
+    retired = run("retire", data, "--archive", tmp_path / "mistyped")
+    assert retired.returncode == 2 and "mistyped" in retired.stderr
+
+
 def test_one_folder_is_not_both_copies(venue):
     data, _ = venue
     shutil.rmtree(data / "b")

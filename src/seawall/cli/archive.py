@@ -69,8 +69,12 @@ def _retire(
 
     if archive is None:
         raise InputError("--archive", None, "must name the folder of the archive")
+    if not archive.is_dir():
+        raise InputError("--archive", str(archive), "must be a folder: is it mounted, and its name right?")
     folders = folders_from(data, mirror, config).folders
     gone = remove(folders, archive, before=before, write=not dry_run)
     document = {"ok": True, "segments": list(gone), "dry_run": dry_run}
-    which = f"{len(gone)} segments, {gone[0]} to {gone[-1]}," if gone else "no segments"
+    if not gone:
+        return Answer(document, f"nothing to remove: what a snapshot in both folders covers is not in {archive}")
+    which = f"{len(gone)} segments, {gone[0]} to {gone[-1]},"
     return Answer(document, f"{which} {'would be ' if dry_run else ''}removed from both folders; {archive} has them")

@@ -37,6 +37,7 @@ def _restore(
     sources = [*source, *([archive] if archive is not None else [])]
     if not sources:
         raise InputError("--from", None, "must name a copy of the journal's folder")
+    _check_sources(source, archive)
     folders = folders_from(data, mirror, None).folders
     load_kernels(engine)
     began = time.perf_counter()
@@ -68,6 +69,30 @@ def _restore(
         f"digest of all events: {result.digest}\nin all {folded - began:.1f} s"
     )
     return Answer(document, text, result.conserved)
+
+
+def _check_sources(source: list[Path], archive: Path | None) -> None:
+    """Raise InputError for a source that gives nothing: what it was to give would be missing, and nobody could see it.
+
+    An archive may be without segments, in a journal's first one; its folder is there even so. What a backup puts beside
+    them of the open segment is to be named, too, where nothing else goes as far.
+    """
+    held = [_segments(folder) for folder in source]
+    for folder, names in zip(source, held, strict=True):
+        if not names:
+            raise InputError("--from", str(folder), "holds no segment of a journal: is it mounted, and its name right?")
+    if archive is None:
+        return
+    if not archive.is_dir() or not any(archive.iterdir()):
+        raise InputError("--archive", str(archive), "holds nothing: is it mounted, and its name right?")
+    rest = archive / "open"
+    if max(_segments(rest), default="") > max((max(names) for names in held), default=""):
+        raise InputError("--from", [str(folder) for folder in source], f"must name {rest}, too: the backup's last part")
+
+
+def _segments(folder: Path) -> list[str]:
+    """Names of the segments in a folder; they sort by number."""
+    return [file.name for file in folder.glob("*.seg")]
 
 
 def _done(document: dict[str, Any]) -> str:
