@@ -179,8 +179,26 @@ def test_a_full_disk_is_told_with_where_the_way_out_is_written():
     ("status", "--url", "http://127.0.0.1:99999"),
     ("status", "--url", "http://ann:hunter2@127.0.0.1:1"),
     ("serve", "--dev", "--log-level", "loud", "--data", "nowhere"),
+    ("halt", "venue", "--lift", "--reason", "x", "--until", "0001-01-01T00:00+23:00", "--url", "http://127.0.0.1:1"),
+    ("demo", "--out", __file__),
+    ("demo", "--out", f"{__file__}/x"),
+    ("receipt", "nowhere", "1", "--out", "."),
 ])  # fmt: skip
 def test_wrong_input_is_named_and_no_traceback(arguments):
     done = run(*arguments, SEAWALL_OPS_TOKEN="x")
     assert done.returncode == 2 and "must be" in done.stderr and "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize(("given", "named"), [
+    (("serve", "--config", "{file}", "--data", "restored"), "--data"),
+    (("serve", "--config", "{file}", "--dev", "--upstream", "http://127.0.0.1:1", "--observe", "--rate-limits"),
+     "--rate-limits"),
+    (("serve", "--dev", "--port", "0", "--data", "{file}/x", "--upstream-keys", "{file}"), "--upstream-keys"),
+    (("verify", "--config", "{file}", "--mirror", "other"), "--mirror"),
+])  # fmt: skip
+def test_an_option_that_would_be_passed_over_is_refused(tmp_path, given, named):
+    file = tmp_path / "seawall.toml"
+    file.write_text('margin.model = "none"\n')  # so that nothing starts where an option is passed over
+    done = run(*(one.format(file=file) for one in given))
+    assert done.returncode == 2 and done.stderr.startswith(f"Error: {named} = "), done.stderr

@@ -192,6 +192,7 @@ def test_wrong_usage_is_named(journal):
         (("--dry-run",), "--dry-run"),
         (("--from", "monday"), "--from"),
         (("--from", "2026-06-02", "--to", "2026-06-01"), "--to"),
+        *([(("--out", data), "--out")] if importlib.util.find_spec("plotly") else []),
     ):
         ended = run("report", data, *given)
         assert ended.returncode == 2 and word in ended.stderr, ended.stderr
@@ -208,6 +209,8 @@ def test_the_page_stands_by_itself(journal, tmp_path):
         and "quantity 2,500 lots is outside 1 to 2,000" in page
     )
     assert "<script src=" not in page
+    marked = ("--false", journal[1]["gone"], "--note", "a hedge", "--dry-run", "--out", tmp_path / "dry.html")
+    assert run("report", data, *marked).returncode == 0 and not (tmp_path / "dry.html").exists()
 
 
 def test_a_page_without_plotly_says_what_to_install(journal, tmp_path):

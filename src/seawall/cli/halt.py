@@ -88,8 +88,8 @@ def when(text: str) -> int:
         return int((time.time() + int(duration[1]) * _SECONDS[duration[2]]) * 1000)
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        if found.tzinfo is None:
+            raise InputError("--until", text, "must name its zone, such as Z")
+        return int(found.astimezone(UTC).timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
         raise InputError("--until", text, "must be like 90m, 2h, 1d or 2026-03-02T08:00Z") from error
-    if found.tzinfo is None:
-        raise InputError("--until", text, "must name its zone, such as Z")
-    return int(found.astimezone(UTC).timestamp() * 1000)

@@ -68,6 +68,8 @@ def folders_from(data: Path | None, mirror: Path | None, config: Path | None) ->
     if (data is None) == (config is None):
         raise InputError("DIR", str(data), "give either a data folder or --config FILE")
     if config is not None:
+        if mirror is not None:
+            raise InputError("--mirror", str(mirror), "goes with DIR; with --config its file names the folders")
         return Configuration.read(config)
     return Configuration.of({"data": str(data), "mirror": str(mirror) if mirror else ""})
 

@@ -7,6 +7,7 @@ import typer
 
 from seawall.cli.checkpoint import Archive, PublicKeyOption
 from seawall.cli.output import Answer, Json, Mirror, answer, folders_from
+from seawall.vocabulary.errors import InputError
 
 
 def receipt(
@@ -39,6 +40,8 @@ def _receipt(
     from seawall.journal.checkpoint import CHECKPOINT_NAME, TILES_NAME, PublicKey, read_text, write_durably
     from seawall.journal.receipts import encode_receipt, make_receipt
 
+    if not out.name or out.is_dir():
+        raise InputError("--out", str(out), "must be a file")
     where = folders_from(data, mirror, None)
     tiles = Path(where.data) / TILES_NAME
     note = read_text(checkpoint if checkpoint is not None else tiles / CHECKPOINT_NAME)

@@ -81,8 +81,12 @@ def _report(
             file.write_text(json.dumps(marks, indent=1) + "\n")
     document = _document(made, marks)
     document = {"ok": result.conserved, "commands": result.commands, "digest": result.digest, **document}
-    if out is not None:
-        out.write_text(_html(made, document), encoding="utf-8")
+    if out is not None and not dry_run:
+        page = _html(made, document)
+        try:
+            out.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise InputError("--out", str(out), f"cannot be written: {error.strerror}") from error
     return Answer(document, _text(document), result.conserved)
 
 

@@ -57,6 +57,8 @@ def serve(
         send_logs_to_stderr(log_level)
         settings = _settings(dev, data, config, market, port, ops_port, rate_limits, upstream)
         settings = _behind(settings, upstream, enforce)
+        if upstream_keys is not None and not settings.upstream.url:
+            raise InputError("--upstream-keys", str(upstream_keys), "needs --upstream")
         if settings.upstream.url:
             status = _serve_desk(settings, upstream_keys, passphrase, dev=dev, rebuild=rebuild)
         else:
@@ -88,6 +90,10 @@ def _settings(
         raise InputError("--market", market, "must be sim or none")
     if not dev and config is None:
         raise InputError("--config", "", "give either --dev or --config FILE")
+    if not dev and data is not None:
+        raise InputError("--data", str(data), "goes with --dev; with --config its file names the folders")
+    if rate_limits and config is not None:
+        raise InputError("--rate-limits", rate_limits, "goes with --dev alone; the rates of --config are its file's")
     if config is not None:
         given = Configuration.read(config)
         if dev and not (upstream or given.upstream.url):

@@ -39,7 +39,10 @@ def tell(out: Path, seed: int, engine: str, as_json: bool) -> Answer:
     """Play every act in `out`. Raises InputError if the folder holds anything but an earlier demo."""
     send_logs_to_stderr("warning")  # the story tells what the node would
     story = Story(out, as_json)
-    _clear(out)
+    try:
+        _clear(out)
+    except OSError as error:
+        raise InputError("--out", str(out), f"must be a folder that can be written: {error.strerror}") from error
     configuration = configuration_of(out, seed, engine)
     (out / SETTINGS).write_text(FIRST_LINE + configuration.toml())
     load_kernels(engine)
