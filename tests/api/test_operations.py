@@ -514,6 +514,7 @@ def test_strangers_and_fools_get_errors_not_effects(tmp_path):
     ("GET", "/", 404), ("GET", "/status/", 200), ("GET", "/status/x", 404), ("DELETE", "/keys", 405),
     ("PUT", "/halt", 405),
     ("GET", "/proposals/" + "x" * 500, 400), ("GET", "/proposals/%00", 400), ("GET", "/alerts?since=x", 400),
+    ("GET", "/alerts?severity=Critical", 400), ("GET", "/alerts?severity=critical", 200),
     ("GET", "/alerts?since=-99999999999999999999", 200), ("GET", "/halt", 405), ("GET", "/schema", 404),
 ])  # fmt: skip
 def test_other_paths(tmp_path, method, path, status):

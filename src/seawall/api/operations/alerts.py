@@ -48,7 +48,7 @@ KINDS: Final[dict[str, Row]] = {
     "override_stuck": Row("critical", "An override ran out and the stricter state could not be set."),
     "killed": Row("critical", "The kill switch was thrown."),
     "keystore_unwritten": Row(
-        "critical", "The keystore could not be written; what was restricted holds in memory only."
+        "critical", "The keystore could not be written; what was revoked stays so by the journal, nobody was let in."
     ),
     "backup_failed": Row("warning", "A backup failed."),
     "memory_unwritten": Row("warning", "The snapshot that the next start goes on from was not written."),

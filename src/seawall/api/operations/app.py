@@ -21,6 +21,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from seawall.api.access import SCOPES, Failures
 from seawall.api.keystore import Approver, Operator, Registry, token_hash
 from seawall.api.operations.actions import check_rights, whole
+from seawall.api.operations.alerts import SEVERITIES
 from seawall.api.operations.backup import back_up
 from seawall.api.operations.canonical import WHOLE_MAX
 from seawall.api.operations.exposure import exposure
@@ -235,6 +236,8 @@ async def get_exposure(request: Ask) -> dict[str, Any]:
 @get("/alerts", opt={"right": "look"}, sync_to_thread=False)
 def get_alerts(request: Ask, since: FromQuery[int] = 0, severity: FromQuery[str] = "") -> dict[str, Any]:
     """The last alerts, newest first."""
+    if severity and severity not in SEVERITIES:  # answered with none, it would read as if all were well
+        raise InputError("severity", severity, f"must be one of {', '.join(SEVERITIES)}")
     return {"alerts": request.app.state.operations.alerts.since(since, severity)}
 
 
