@@ -120,7 +120,8 @@ def test_newer_rules_are_proposed_signed_and_in_force(tmp_path, monkeypatch):
         assert "--reason" in s.err
         await s.run("rules", 4, "--reason", "again", status=2)
         assert "must be newer than 4" in s.err
-        assert "would be proposed" in await s.run("rules", newest, "--reason", "edits", "--dry-run")
+        dry = await s.run("rules", newest, "--reason", "edits", "--dry-run")
+        assert "would be proposed" in dry and "would need 2" in dry and "seawall approve" not in dry
         id_ = (await s.json("rules", newest, "--reason", "edits"))["proposal"]["id"]
         for person in ("rita", "carl"):
             await s.run("approve", id_, "--key", s.keys[person], "--yes")

@@ -75,6 +75,8 @@ def lines(found: dict[str, Any]) -> str:
 
         row = found["proposal"]
         said = "\n".join(words(row["payload"].encode()))
+        if found.get("dry_run"):
+            return f"{said}\nIt would need {row['needed']} signatures; there is no such proposal yet"
         return f"{said}\nIt needs {row['needed']} signatures: seawall approve {row['id']} --key FILE"
     return "\n".join(f"{name}: {value}" for name, value in found.items() if name not in ("done", "dry_run"))
 
