@@ -98,6 +98,8 @@ def test_what_was_restored_is_said_with_the_time_it_took(venue, tmp_path):
     data, digest = venue
     shown = run("restore", tmp_path / "other", "--from", data / "b")
     assert shown.returncode == 0 and digest in shown.stdout and "in all " in shown.stdout
+    dry = run("restore", tmp_path / "none", "--from", data / "b", "--dry-run")
+    assert "NOT to halted" in shown.stdout and "halted" not in dry.stdout
 
 
 def test_archive_retire_lose_everything_else_and_restore(venue, tmp_path):

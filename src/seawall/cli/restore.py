@@ -68,6 +68,11 @@ def _restore(
         f" money and positions {'add up' if result.conserved else 'DO NOT ADD UP'}\n"
         f"digest of all events: {result.digest}\nin all {folded - began:.1f} s"
     )
+    if not dry_run:
+        text += (
+            "\nA start takes it to reduce-only, or to where a clean stop left it, NOT to halted. If clients may have"
+            " been told of more than this, halt it where they do not reach it: docs/operations.md, under Backup."
+        )
     return Answer(document, text, result.conserved)
 
 
