@@ -654,21 +654,21 @@ def test_a_start_tells_what_it_found(tmp_path):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "::ffff:127.0.0.1"])
-@pytest.mark.parametrize("operations", [False, True])
-def test_loopback_needs_nothing(host, operations):
-    check_listening(host, False, False, operations=operations)
+@pytest.mark.parametrize("door", ["trading", "operations"])
+def test_loopback_needs_nothing(host, door):
+    check_listening(door, host, False, False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "venue.example", "localhost.example",
                                  "::ffff:10.0.0.1", "2130706433", "0"])  # fmt: skip
 def test_beyond_loopback_there_must_be_tls_and_operations_must_be_mutual(host):
-    for operations in (False, True):
-        with pytest.raises(ConfigurationError):
-            check_listening(host, False, False, operations=operations)
-    check_listening(host, True, False)
+    for door in ("trading", "operations"):
+        with pytest.raises(ConfigurationError, match=f"{door}.host"):
+            check_listening(door, host, False, False)
+    check_listening("trading", host, True, False)
     with pytest.raises(ConfigurationError, match="client_ca"):
-        check_listening(host, True, False, operations=True)
-    check_listening(host, True, True, operations=True)
+        check_listening("operations", host, True, False)
+    check_listening("operations", host, True, True)
 
 
 def test_tls_settings_go_together(tmp_path):

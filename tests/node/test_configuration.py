@@ -25,6 +25,11 @@ def test_an_empty_file_gives_the_defaults_and_paths_are_taken_from_the_file(tmp_
     made = read(tmp_path, 'data = "x"\nmirror = "/y"\nhome = "z"\narchive = "old"')
     assert (made.home_folder, made.archive) == (tmp_path / "z", str(tmp_path / "old"))
     assert made.folders == (tmp_path / "x" / "a", Path("/y/b"))
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).touch(0o600)
+    made = read(tmp_path, '[operations.tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n[operators]\nbackup = "kept"\n')
+    assert made.operations.tls.certificate == str(tmp_path / "cert.pem")
+    assert (made.operations.tls.client_ca, made.operators.backup) == ("", str(tmp_path / "kept"))
 
 
 def test_the_same_settings_come_back_from_the_written_file(tmp_path):
@@ -75,6 +80,10 @@ def test_every_margin_model_may_be_chosen(tmp_path):
         ("[margin.scenarios]\nvolatility_up = 1", "margin.scenarios"),
         ("[margin.standard]\noption_initial_ppm = -1", "margin.standard.option_initial_ppm"),
         ('data = ""', "data"),
+        ("[operators]\ndisk_hours = nan", "operators.disk_hours"),
+        ("[operators]\ndisk_hours = -1", "operators.disk_hours"),
+        ('[trading]\nhost = "0.0.0.0"', "trading.host"),
+        ('[trading.tls]\nclient_ca = "ca.pem"', "trading.tls"),
         ("group = = 1", "file"),
     ],
 )
@@ -83,6 +92,12 @@ def test_a_bad_setting_is_named_with_its_value_and_the_rule(tmp_path, text, fiel
         read(tmp_path, text)
     assert caught.value.field == field
     assert caught.value.rule
+    assert caught.value.value == "" if text == 'data = ""' else caught.value.value != ""
+
+
+def test_a_word_is_refused_with_those_there_are(tmp_path):
+    with pytest.raises(ConfigurationError, match="engine = 'slow': must be one of fast, reference"):
+        read(tmp_path, 'engine = "slow"')
 
 
 def test_a_missing_file_is_named(tmp_path):

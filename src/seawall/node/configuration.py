@@ -6,7 +6,7 @@ Paths are relative to the folder of the file. Unknown settings are refused: a mi
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args, get_origin
 
 import msgspec
 
@@ -23,7 +23,11 @@ from seawall.vocabulary.errors import ConfigurationError, InputError
 SEGMENT_BYTES_MAX: Final = 1 << 31
 GROUP_MAX: Final = 65_536
 SNAPSHOT_FRAMES_MAX: Final = 2**31
-_FOLDERS: Final = ("data", "mirror", "home", "archive")
+_PLACES: Final = (
+    "data", "mirror", "home", "archive", "operators.backup",
+    *(f"{door}.tls.{file}" for door in ("trading", "operations") for file in ("certificate", "key", "client_ca")),
+)  # fmt: skip
+"""Settings that name a folder or a file."""
 
 
 class Margin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,15 +157,15 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except msgspec.ValidationError as error:
             rule, _, where = str(error).partition(" - at `$.")
             field = where.rstrip("`") or "settings"
+            if choices := _choices(field):
+                rule = f"must be one of {', '.join(choices)}"
             raise ConfigurationError(field, _value_at(settings, field), rule) from error
         except ConfigurationError as error:  # a parameter class knows its own names only
             raise ConfigurationError(_dotted(error.field), error.value, error.rule) from error
         if not made.data:
             raise ConfigurationError("data", made.data, "must name a folder")
-        named = {name: getattr(made, name) for name in _FOLDERS}
-        made = msgspec.structs.replace(
-            made, **{name: str(folder / named[name]) if named[name] else "" for name in _FOLDERS}
-        )
+        for place in _PLACES:
+            made = _placed(made, place, folder)
         made.check()
         return made
 
@@ -174,6 +178,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("margin.coin_haircut", self.margin.coin_haircut, 0, 0.99),
             ("margin.coin_markup", self.margin.coin_markup, 0, 10),
             ("clearing.funding_cap", self.clearing.funding_cap, 0, 1),
+            ("operators.disk_hours", self.operators.disk_hours, 0, 24 * 365),
             ("operators.notice_h", self.operators.notice_h, 0, 24 * 365),
             ("operators.rise_cap", self.operators.rise_cap, 1, 1000),
             ("sim.seed", self.sim.seed, 0, 2**63 - 1),
@@ -185,7 +190,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not 0 <= door.port <= 65535:
                 raise ConfigurationError(f"{name}.port", door.port, "must lie in [0, 65535]")
             door.tls.check(f"{name}.tls")
-            check_listening(door.host, door.tls.on, door.tls.mutual, operations=name == "operations")
+            check_listening(name, door.host, door.tls.on, door.tls.mutual)
         for name, bot in self.upstream.bots.items():
             if not re.fullmatch(r"[\w.-]{1,32}", name, re.ASCII):
                 raise ConfigurationError("upstream.bots", name, "must be 1 to 32 letters, digits, dots, dashes")
@@ -269,6 +274,22 @@ def _fields(kind: Any) -> dict[str, Any]:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return {field.name: field.type for field in dataclasses.fields(kind)}
     return {}
+
+
+def _choices(field: str) -> tuple[str, ...]:
+    """The words that a setting may be; empty where it is of another kind."""
+    kind: Any = Configuration
+    for name in field.split("."):
+        kind = _fields(kind).get(name)
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def _placed(settings: Any, place: str, folder: Path) -> Any:
+    """The same with one path taken from `folder` where it is relative."""
+    name, _, rest = place.partition(".")
+    now = getattr(settings, name)
+    found = _placed(now, rest, folder) if rest else str(folder / now) if now else ""
+    return msgspec.structs.replace(settings, **{name: found})
 
 
 def _refuse_unknown(settings: dict[str, Any], kind: Any, where: str) -> None:

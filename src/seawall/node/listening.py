@@ -36,7 +36,9 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check(self, field: str) -> None:
         """Raise ConfigurationError unless the files go together and are there."""
         if bool(self.certificate) != bool(self.key) or (self.client_ca and not self.on):
-            raise ConfigurationError(field, self.certificate or self.key, "needs both certificate and key")
+            raise ConfigurationError(
+                field, self.certificate or self.key or self.client_ca, "needs both certificate and key"
+            )
         for name in ("certificate", "key", "client_ca"):
             path = getattr(self, name)
             if path and not Path(path).is_file():
@@ -56,11 +58,11 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def check_listening(host: str, tls: bool, mutual: bool, *, operations: bool = False) -> None:
+def check_listening(door: str, host: str, tls: bool, mutual: bool) -> None:
     """Raise ConfigurationError for a door that would let strangers listen in, or try the operations door."""
     if is_loopback(host):
         return
     if not tls:
-        raise ConfigurationError("host", host, "beyond loopback there must be TLS: set certificate and key")
-    if operations and not mutual:
-        raise ConfigurationError("host", host, "operations beyond loopback need clients' certificates: set client_ca")
+        raise ConfigurationError(f"{door}.host", host, "beyond loopback there must be TLS: set certificate and key")
+    if door == "operations" and not mutual:
+        raise ConfigurationError(f"{door}.host", host, "beyond loopback clients need certificates: set client_ca")
