@@ -14,7 +14,7 @@ from api_venue import ALICE, PERPETUAL
 from operations_venue import APPROVERS, ROLES, desk
 
 from seawall.api.keystore import Keystore, token_hash
-from seawall.api.operations.alerts import KINDS, Alerts
+from seawall.api.operations.alerts import KINDS
 from seawall.api.operations.app import ANYBODY, HANDLERS
 from seawall.api.operations.backup import back_up
 from seawall.api.operations.disk_time import DiskTime, days_left
@@ -557,27 +557,6 @@ def test_every_alert_that_code_raises_is_in_the_table():
                     raised.add(first.value)
     assert raised <= set(KINDS)
     assert {"dead_writer", "disk_time", "break_glass", "failed_logins", "killed"} <= raised
-
-
-def test_an_alert_that_no_table_has_is_told_and_ends_nothing():
-    alerts = Alerts()
-    assert alerts.tell("whatever").severity == "critical"
-    assert alerts.counts["whatever"] == 1
-
-
-def test_the_same_alert_is_counted_and_does_not_wash_others_away():
-    now = [0]
-    alerts = Alerts(lambda: now[0])
-    alerts.tell("killed", by="rita")
-    for _ in range(5_000):
-        now[0] += 1
-        alerts.tell("failed_logins", address="10.0.0.1")
-    assert [(one.kind, one.count) for one in alerts.ring] == [("killed", 1), ("failed_logins", 5_000)]
-    now[0] += 60_000
-    alerts.tell("failed_logins", address="10.0.0.2")
-    assert len(alerts.ring) == 3 and alerts.counts["failed_logins"] == 5_001
-    assert [one.kind for one in alerts.since(severity="critical")] == ["killed"]
-    assert [one.facts["address"] for one in alerts.since(now[0])] == ["10.0.0.2"]
 
 
 def test_how_long_a_disk_lasts(tmp_path):

@@ -1,7 +1,7 @@
 """Alerts: what people must hear of. One table of kinds; a ring of the last ones; a line in the log for each.
 
-docs/runbook.md has a paragraph for every kind, and a test holds the two equal. The same alert again within a minute is
-counted, not repeated, so that nobody can wash the others out of the ring.
+docs/runbook.md has a paragraph for every kind, and a test holds the two equal. The same alert of the same subject again
+within a minute is counted, not repeated, so that nobody can wash the others out of the ring.
 """
 
 import time
@@ -15,6 +15,8 @@ import structlog
 KEPT: Final = 1_000
 REPEAT_S: Final = 60.0
 SEVERITIES: Final = ("notice", "warning", "critical")
+SUBJECT: Final = ("scope", "name", "coin", "account", "about", "instrument", "folder", "file", "key")
+"""Facts that say whom or what an alert is about. Strangers choose none of them, as they do addresses and ids."""
 
 
 class Row(NamedTuple):
@@ -85,20 +87,23 @@ class Alerts:
         self.ring: deque[Alert] = deque(maxlen=KEPT)
         self.counts = dict.fromkeys(KINDS, 0)
         self._clock_ms = clock_ms or (lambda: time.time_ns() // 1_000_000)
-        self._latest: dict[str, Alert] = {}
+        self._latest: dict[tuple[str, ...], Alert] = {}
         self._log = structlog.get_logger()
 
     def tell(self, kind: str, **facts: Any) -> Alert:
         """Raise an alert of a kind in the table; any other is told as critical, for telling must never end a venue."""
         row, now = KINDS.get(kind, UNLISTED), self._clock_ms()
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        latest = self._latest.get(kind)
+        subject = (kind, *(str(facts.get(word)) for word in SUBJECT))
+        latest = self._latest.get(subject)
         if latest is not None and 0 <= now - latest.last < REPEAT_S * 1000 and latest in self.ring:
             latest.last, latest.facts = now, facts
             latest.count += 1
             return latest
         made = Alert(kind, row.severity, row.sentence, now, now, 1, facts)
-        self._latest[kind] = made
+        if len(self._latest) >= KEPT:
+            self._latest = {one: last for one, last in self._latest.items() if now - last.last < REPEAT_S * 1000}
+        self._latest[subject] = made
         self.ring.append(made)
         say = {"notice": self._log.info, "warning": self._log.warning, "critical": self._log.critical}[row.severity]
         say("alert", alert=kind, **facts)
