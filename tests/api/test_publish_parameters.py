@@ -222,6 +222,24 @@ def test_what_was_made_against_another_version_is_void(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_after_a_stop_what_was_to_begin_first_begins_first(tmp_path):
+    """A later version may begin sooner than an earlier one, and voids it, whether the venue stood then or not."""
+
+    async def scenario(d):
+        first, second = await ready(d), await ready(d, "coin_haircut = 0.3\n")
+        now = d.venue.clock() // 10**6
+        for number, hours in ((first, 60), (second, 40)):
+            body = {"version": number, "effective": now + hours * 3_600_000}
+            await signed(d, "approve", "rita", "carl", **body)
+        d.venue.clock.advance(100 * HOUR)
+        await d.operations.tick()
+        assert in_force(d) == second
+        states = {row["version"]: row["state"] for row in d.operations.governance.rows()}
+        assert states == {1: "superseded", first: "void", second: "in force"}
+
+    run(scenario, tmp_path)
+
+
 def test_what_is_approved_is_stopped_by_as_many_people(tmp_path):
     async def scenario(d):
         number = await ready(d)

@@ -136,8 +136,9 @@ class Parameters:
                 other.state, other.since = VOID, now
 
     def due(self, now: int) -> list[Version]:
-        """What is to take effect now."""
-        return [row for row in self.versions.values() if row.state == APPROVED and row.effective <= now]
+        """What is to take effect now, in the order it should have: after a stop the first voids the others, too."""
+        found = (row for row in self.versions.values() if row.state == APPROVED and row.effective <= now)
+        return sorted(found, key=lambda row: row.effective)
 
     def rise(self, number: int, now: int) -> float:
         """How many times the book's margin would be what it was at its lowest in the last days, this version in force.
