@@ -14,11 +14,13 @@ from test_publish_prices import believed, feed, journalled, numbers, report, run
 
 from seawall.api.listing import Listing
 from seawall.api.operations.actions import World, deed
-from seawall.api.operations.prices import Report
+from seawall.api.operations.prices import Prices, Report
 from seawall.api.operations.record import Record
 from seawall.api.operations.roles import SIGNING
 from seawall.api.view import View
 from seawall.cli.main import COMMANDS
+from seawall.engine.reference import Reference
+from seawall.journal import frames
 from seawall.node.node import Group, Node
 from seawall.sim.dev_catalogue import note_of, perpetuals
 from seawall.vocabulary.errors import InputError
@@ -65,6 +67,16 @@ def folded(configuration):
     return view, record
 
 
+def folded_of(d):
+    """The same of a venue that goes on."""
+    view, record, engine = View(), Record(), Reference()
+    for frame in frames(d.service.node.configuration.folders):
+        group = Group(frame.commands, frame.attachments, engine.step(frame.commands, frame.attachments))
+        view.take(group)
+        record.take(group)
+    return view, record
+
+
 def test_a_report_of_what_awaits_delivery_alone_stops_nobody(tmp_path):
     kept = {}
 
@@ -84,6 +96,28 @@ def test_a_report_of_what_awaits_delivery_alone_stops_nobody(tmp_path):
     view, record = folded(kept["configuration"])
     assert view.by_name[SOL.name].base == "SOL" and view.index_prices["sol_usdc"] == 102.0
     assert kept["believed"]["index", "SOL"] == 102.0 and b'"SOL":102.0' in next(reversed(record.prices.values()))[0]
+
+
+def test_what_awaits_delivery_keeps_its_price_over_a_restart_whatever_reports_say_of_it(tmp_path):
+    """Reports may leave it out, and then the last note has to have it: without it no report would count any more."""
+
+    async def scenario(d):
+        await listed(d)
+        for _ in range(2):
+            await d.post("/prices", "fay", **sol(d))
+        d.venue.clock.advance(2 * DAY_NS)
+        for given in ({}, {SOL.name: {"forward": 104.0}}):
+            d.venue.clock.advance(10 * SECOND)
+            assert (await d.post("/prices", "fay", **sol(d, 101.0, instruments=given)))["published"] == ["SOL"]
+            assert d.operations.prices.believed["forward", SOL.name] == 100.0
+            marks = dict(d.view.marks)
+            _, record = folded_of(d)
+            again = d.operations.prices = Prices(d.service, record)
+            assert again.believed["forward", SOL.name] == 100.0
+            assert (await d.post("/prices", "fay", **sol(d, 101.0, instruments={})))["published"] == ["SOL"]
+            assert d.view.marks == marks
+
+    run(scenario, tmp_path)
 
 
 @pytest.mark.parametrize("changed", [

@@ -22,7 +22,7 @@ A depth is no price: nothing waits for a second word of it, and it moves by at m
 model's parameter, so a bad one makes margin dearer by a little for a second. The model holds it to its parameter.
 
 An instrument past its expiry is published at its last price until its delivery is journalled: the engine wants whole
-blocks. A premium below one tick is one tick.
+blocks. Reports may name it or not. A premium below one tick is one tick.
 """
 
 import asyncio
@@ -220,6 +220,16 @@ class Prices:
                 raise InputError(f"instruments.{name}", None, f"is live: every instrument of {row.base} has a price")
         return numbers
 
+    def _kept(self, report: Report, now_ms: int) -> Report:
+        """The report with the last price of what awaits its delivery, whatever it says of it: its note is all that a
+        restart knows."""
+        made = dict(report.instruments)
+        for row in self._live():
+            forward = self.believed.get(("forward", row.name))
+            if row.base in report.indexes and self._past(row, now_ms) and forward is not None:
+                made[row.name] = Price(forward=forward, volatility=self.believed.get(("volatility", row.name)))
+        return msgspec.structs.replace(report, instruments=made)
+
     def _smiled(self, report: Report, now_ms: int) -> Report:
         """The report with the volatilities that its surfaces say. Raises InputError."""
         made = dict(report.instruments)
@@ -268,7 +278,7 @@ class Prices:
         believed."""
         async with self._lock:
             now_ms = int(self.service.clock_ms())
-            report = self._smiled(report.resolved(now_ms, self._behind_ms), now_ms)
+            report = self._smiled(self._kept(report.resolved(now_ms, self._behind_ms), now_ms), now_ms)
             numbers = self.check(report, now_ms)
             report = self._steadied(report)
             told = self._told(report, numbers, now_ms)
