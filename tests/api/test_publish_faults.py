@@ -17,6 +17,7 @@ from seawall.api.operations.actions import World, deed
 from seawall.api.operations.prices import Prices, Report
 from seawall.api.operations.record import Record
 from seawall.api.operations.roles import SIGNING
+from seawall.api.operations.wording import words as words_of
 from seawall.api.view import View
 from seawall.cli.main import COMMANDS
 from seawall.engine.reference import Reference
@@ -75,6 +76,24 @@ def folded_of(d):
         view.take(group)
         record.take(group)
     return view, record
+
+
+def test_people_sign_what_a_delivery_and_a_deposit_are_in_prices_and_coins(tmp_path):
+    """Dollars taken for ticks of half a dollar would be paid at half the price: whoever signs is to see it."""
+
+    async def scenario(d):
+        await listed(d)
+        for _ in range(2):
+            await d.post("/prices", "fay", **sol(d))
+        _, payload = await d.propose("/deliveries", name=SOL.name, price="100", reason="expired")
+        assert "at 100 ticks: a price of 50.0, the index being 100.0" in words_of(payload)[0]
+        await d.post("/deliveries", status=400, name="NONE", price="100", reason="expired")
+        await d.post("/deliveries", status=400, name=SOL.name, price="100.5", reason="expired")
+        deposit = {"action": "deposit", "name": "alice", "amount": "1250000001", "reason": "wire"}
+        _, payload = await d.propose("/accounts", currency="BTC", **deposit)
+        assert "with 1250000001 atoms of BTC: 12.50000001 BTC." in words_of(payload)[0]
+
+    run(scenario, tmp_path)
 
 
 def test_a_report_of_what_awaits_delivery_alone_stops_nobody(tmp_path):

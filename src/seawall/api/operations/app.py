@@ -7,6 +7,7 @@ import asyncio
 import base64
 import secrets
 import traceback
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -26,6 +27,7 @@ from seawall.api.operations.backup import back_up
 from seawall.api.operations.canonical import WHOLE_MAX
 from seawall.api.operations.exposure import exposure
 from seawall.api.operations.journalling import Denied
+from seawall.api.operations.naming import instrument_number
 from seawall.api.operations.operations import WORDS, Operations, check_reason, describe
 from seawall.api.operations.prices import Report
 from seawall.api.operations.roles import RIGHTS
@@ -371,6 +373,9 @@ async def change_account(request: Ask, data: JSONBody[AccountChange]) -> dict[st
     if whole("amount", data.amount) <= 0:
         raise InputError("amount", data.amount, "must be positive, in atoms")
     parameters = {"account": data.name, "currency": data.currency, "amount": data.amount, "reason": data.reason}
+    for name, decimals in operations.service.view.currencies.values():
+        if name == data.currency:
+            parameters["coins"] = f"{whole('amount', data.amount) * Decimal(1).scaleb(-decimals):f}"
     return await operations.propose(request.user, "deposit", parameters, dry_run=data.dry_run)
 
 
@@ -395,7 +400,12 @@ async def add_currency(request: Ask, data: JSONBody[Currency]) -> dict[str, Any]
 async def deliver(request: Ask, data: JSONBody[Delivery]) -> dict[str, Any]:
     """Ask for a delivery."""
     operations: Operations = request.app.state.operations
+    view = operations.service.view
+    listing = view.listings[instrument_number(view, data.name)]
+    above, below = listing.delivery_tick
     parameters = {"name": data.name, "price": data.price, "reason": data.reason}
+    parameters["quoted"] = str(whole("price", data.price) * above / below)
+    parameters["index"] = str(view.index_prices.get(listing.index, "not known"))
     return await operations.propose(request.user, "deliver", parameters, dry_run=data.dry_run)
 
 

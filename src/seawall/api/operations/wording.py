@@ -136,6 +136,16 @@ def _limit(p: _Reader) -> str:
     return f"Set the limit {p('limit')}{where} to {p.row('row')}.{was}"
 
 
+def _deposit(p: _Reader) -> str:
+    coins = f": {p('coins')} {p('currency')}" if p.has("coins") else ""
+    return f"Credit account {p('account')} with {p('amount')} atoms of {p('currency')}{coins}."
+
+
+def _deliver(p: _Reader) -> str:
+    quoted = f": a price of {p('quoted')}, the index being {p('index')} when it was asked" if p.has("quoted") else ""
+    return f"Deliver {p('name')}, which has expired, at {p('price')} ticks{quoted}."
+
+
 _SENTENCES: dict[str, Callable[[_Reader], str]] = {
     "state": lambda p: f"Set {p.thing()} to {p.state('state')}. It is {p.state('was')} now.",
     "limit": _limit,
@@ -148,10 +158,10 @@ _SENTENCES: dict[str, Callable[[_Reader], str]] = {
     "key.rotate": lambda p: (
         f"Give the trading key {p('id')} a new secret; the old one stays good for {p('overlap_s')} s."
     ),
-    "deposit": lambda p: f"Credit account {p('account')} with {p('amount')} atoms of {p('currency')}.",
+    "deposit": _deposit,
     "tier": lambda p: f"Set fee tier {p('tier')}, {p('fee_class')}: maker {p('maker')}, taker {p('taker')} millionths.",
     "currency": lambda p: f"Let accounts hold {p('name')}, of which an atom is 10^-{p('decimals')}.",
-    "deliver": lambda p: f"Deliver {p('name')}, which has expired, at {p('price')} ticks.",
+    "deliver": _deliver,
     "rules": lambda p: (
         f"Go on under rules {p('rules')} instead of {p('was')}: what commands do from then on. There is no way back."
     ),
