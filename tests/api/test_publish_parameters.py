@@ -166,6 +166,31 @@ def test_a_steep_rise_takes_one_more_person_also_in_steps(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_a_rise_is_measured_over_a_rollback_too(tmp_path):
+    """From 16 % to 12 %, back the next day, and then to 19 %: it is one and a half times what it was yesterday."""
+
+    async def scenario(d):
+        await order(d, ALICE, "buy", PERPETUAL, 1_000, PRICE)
+        await order(d, BOB, "sell", PERPETUAL, 1_000, PRICE)
+        needed = {}
+        for percent in (12, 19):
+            number = await ready(d, f"[published.underlyings.BTC]\nprice_range = 0.{percent}\n")
+            row = (await step(d, "approve", version=number))["proposal"]
+            needed[percent] = row["needed"], [line for line in words(row["payload"].encode()) if "times" in line]
+            await d.sign(row["id"], row["payload"].encode(), "rita", "carl")
+            d.venue.clock.advance(25 * HOUR)
+            await feed(d, eth=3_000.0)
+            await d.operations.tick()
+            if percent == 12:
+                assert in_force(d) == number
+                await signed(d, "rollback", "rita", "carl")
+        assert needed[12] == (2, []) and in_force(d) == 1
+        people, (line,) = needed[19]
+        assert people == 3 and "would be 1.5" in line
+
+    run(scenario, tmp_path)
+
+
 def test_an_impact_on_the_book_of_long_ago_is_run_again(tmp_path):
     """On an empty book nothing rises, and a steep rise months later would take no signature more."""
 

@@ -82,6 +82,8 @@ class Parameters:
         self.in_force = 0
         self.done: set[str] = set()
         """Proposals, by id, that did what they asked for."""
+        self._entered: list[tuple[int, dict[str, Any], bool]] = []
+        """When (milliseconds) a version took effect, or was left for the one before (True), and its impact."""
         self._read = 0
 
     def take(self, record: Record) -> None:
@@ -109,6 +111,7 @@ class Parameters:
             if last.state in (APPROVED, IN_FORCE) and last.state == given.get("standing", last.state):
                 if last.state == IN_FORCE:
                     self._enter(row, now)
+                    self._entered.append((now, last.impact, True))
                 last.state, last.since = ROLLED_BACK, now
                 self.done.add(note["proposal"])
         elif row.state not in STANDING[action]:
@@ -121,6 +124,7 @@ class Parameters:
             row.state, row.since = WITHDRAWN, now
         elif action == "margin.in_force":
             self._enter(row, now)
+            self._entered.append((now, row.impact, False))
         elif action == "margin" and row.base == self.in_force:
             row.state, row.since, row.effective, row.approved_by = APPROVED, now, given["effective"], people
             self.done.add(note["proposal"])
@@ -143,16 +147,16 @@ class Parameters:
     def rise(self, number: int, now: int) -> float:
         """How many times the book's margin would be what it was at its lowest in the last days, this version in force.
 
-        Each version by its own impact run, on the book of then, and by the row that rose more; an empty book rises by
-        nothing.
+        Each version by its own impact run, on the book of then, its rollback by the same the other way round; by the
+        row that rose more. An empty book rises by nothing.
         """
-        since = now - RISE_DAYS * 24 * HOUR_MS
-        entered = (IN_FORCE, SUPERSEDED)
-        rows = [row for row in self.versions.values() if row.state in entered and row.base and row.effective >= since]
-        times = most = 1.0
-        for row in (self.versions[number], *sorted(rows, key=lambda row: -row.effective)):
-            times *= max(_times(row.impact, name) for name in ("initial", "maintenance"))
-            most = max(most, times)
+        since, most = now - RISE_DAYS * 24 * HOUR_MS, 1.0
+        steps = [(impact, back) for at, impact, back in reversed(self._entered) if at >= since]
+        for row in ("initial", "maintenance"):
+            times = 1.0
+            for impact, back in ((self.versions[number].impact, False), *steps):
+                times *= _times(impact, row, back=back)
+                most = max(most, times)
         return most
 
     def get(self, number: int, *states: str) -> Version:
@@ -389,9 +393,9 @@ def changed(margin: Margin, changes: str) -> Margin:
     return Configuration.of({"margin": merged}).margin
 
 
-def _times(impact: dict[str, Any], row: str) -> float:
-    """How many times what is asked of the book becomes of what it was, in a row."""
-    before, after = (int(atoms) for atoms in impact[row])
+def _times(impact: dict[str, Any], row: str, *, back: bool) -> float:
+    """How many times what is asked of the book becomes of what it was, in a row, or would again on the way back."""
+    before, after = (int(atoms) for atoms in (reversed(impact[row]) if back else impact[row]))
     return after / before if before else 1.0
 
 
