@@ -4,13 +4,16 @@ import asyncio
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from api_venue import ALICE, BOB
+from api_venue import Venue as Running
 
 from seawall.api.desk import statement as statements
-from seawall.api.desk.drop_copy import DropCopy
+from seawall.api.desk.drop_copy import DropCopy, _gained
 from seawall.api.desk.statement import PAGE, Statement, Taken
 from seawall.venues.credentials import Credentials
 from seawall.vocabulary.instruments import Product
-from seawall.vocabulary.records import COMMAND, Kind
+from seawall.vocabulary.records import COMMAND, Kind, Role, command
 
 FIRST, SECOND = 4, 5
 
@@ -117,6 +120,115 @@ def test_what_does_not_add_up_is_named_with_both_numbers():
         "BTC-PERPETUAL": {"theirs": 39, "ours": 40, "unit": "lots"},
         "BTC": {"theirs": 939, "ours": 940, "unit": "atoms"},
     }
+
+
+# -- a venue whose settlements and deliveries move money, and a shadow that has neither but the delivery ---------------
+
+EXPIRING = "BTC-9MAR26"
+UPSTREAM = BOB + 2
+
+
+@pytest.fixture
+def two(tmp_path):
+    running = []
+    for name in ("there", "here"):
+        (tmp_path / name).mkdir()
+        running.append(Running(tmp_path / name))
+    yield running
+    for one in running:
+        one.stop()
+
+
+class Follower:
+    """A statement of alice's over a running venue, her shadow in another one."""
+
+    def __init__(self, there, here):
+        async def write(records, data):
+            here.submit(records, attachments=data)
+
+        self.there, self.here = there, here
+        self.statement = Statement(
+            SimpleNamespace(
+                view=here.view, shares=lambda name: [(ALICE, 1.0)], accounts_at=lambda name: [ALICE], write=write,
+                currency={"BTC": 0}.get, atoms=lambda amount, name: round(amount * 10**8), any_listing=None,
+            ),
+            "main",
+        )  # fmt: skip
+
+    async def ask(self, method, start_timestamp=0, end_timestamp=0, **given):
+        return self.there.result(method, ALICE, **given)
+
+    def held(self):
+        rows = self.there.result("private/get_positions", ALICE)
+        names = self.here.view.by_name
+        held = {row["instrument_name"]: round(names[row["instrument_name"]].lots(row["size"])) for row in rows}
+        gains = {row["instrument_name"]: _gained(row) for row in rows}
+        return held, self.there.result("private/get_account_summaries", ALICE)["summaries"], gains
+
+    def take_over(self):
+        asyncio.run(self.statement.adopt(self, *self.held()))
+        self.statement.taken.base["BTC"] -= 100 * 10**8  # this shadow had money of its own
+
+    def differences(self):
+        asyncio.run(self.statement.read(self))
+        held, summaries, _ = self.held()
+        return self.statement.differences(held, summaries)
+
+    def settled(self, index):
+        for one in (self.there, self.here):
+            one.publish(BTC=index)
+        self.there.submit(command(Kind.SETTLE, instrument=self.there.view.by_name[EXPIRING].number))
+
+    def delivered(self, index):
+        for one in (self.there, self.here):
+            one.clock.advance(8 * 24 * 3600 * 10**9)
+            one.expire(EXPIRING, index)
+
+
+def bought(*venues, back=False):
+    for one in venues:
+        seller, buyer = (ALICE, BOB) if back else (BOB, ALICE)
+        one.sell(seller, 60_000, 60_000.0, name=EXPIRING)
+        one.buy(buyer, 60_000, 60_000.0, name=EXPIRING)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_future_that_was_settled_may_be_delivered(two, back):
+    """What its settlements moved is in its delivery here, whether it is held by then or was closed before."""
+    follower = Follower(*two)
+    follower.take_over()
+    bought(*two)
+    assert follower.differences() == {}
+    follower.settled(61_000.0)
+    assert follower.differences() == {} and follower.statement.taken.settled["BTC"] > 0
+    if back:
+        follower.settled(60_000.0)
+        bought(*two, back=True)
+        follower.settled(60_500.0)
+        assert follower.differences() == {}
+    follower.delivered(62_000.0)
+    assert follower.differences() == {}
+    assert follower.statement.taken.settled == {"BTC": 0}
+    assert follower.differences() == {}
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_future_that_was_taken_over_may_be_delivered(two, settled):
+    there, here = two
+    follower = Follower(there, here)
+    bought(there)
+    for one in two:
+        one.publish(BTC=60_700.0)
+    number = here.view.by_name[EXPIRING].number
+    here.submit(command(Kind.ACCOUNT, account=UPSTREAM, type=Role.UPSTREAM))
+    here.submit(command(Kind.UPSTREAM, account=UPSTREAM, instrument=number))
+    follower.take_over()
+    assert follower.differences() == {}
+    if settled:
+        follower.settled(61_000.0)
+        assert follower.differences() == {}
+    follower.delivered(62_000.0)
+    assert follower.differences() == {}
 
 
 class Told(Venue):

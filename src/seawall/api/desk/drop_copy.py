@@ -391,7 +391,7 @@ class DropCopy:
                 size = lots_of(listing, abs(row["size"]))
                 held[listing.name] = size if row["size"] > 0 else -size
         if statement.taken is None:
-            await statement.adopt(venue, held, summaries)
+            await statement.adopt(venue, held, summaries, {row["instrument_name"]: _gained(row) for row in theirs})
             return
         found = statement.differences(held, summaries)
         if self._untold(found) and not fresh:
@@ -410,6 +410,12 @@ class DropCopy:
     def _untold(self, found: dict[str, Any]) -> bool:
         """Whether there is a difference that was not told of, or is another one now: what stands hides nothing."""
         return any(self._broken.get(about) != _off(facts) for about, facts in found.items())
+
+
+def _gained(row: dict[str, Any]) -> float:
+    """What a position gained since the last settlement."""
+    parts = (row.get("floating_profit_loss"), row.get("realized_profit_loss"))
+    return sum(float(part or 0.0) for part in parts)
 
 
 def _off(facts: dict[str, Any]) -> int:

@@ -6,7 +6,8 @@ its positions instead, so it is counted in `settled`. Then, to the atom,
 
     the venue's balance  =  the balances of the bots  +  settled  +  base
 
-where `base` is what the two differed by when the account was taken over.
+where `base` is what the two differed by when the account was taken over. When a future is
+delivered the shadow has all that it ever gained, so what settlements moved of it is counted no more.
 """
 
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from seawall.api.commands import packed
+from seawall.engine import formulas
 from seawall.node.node import Group
 from seawall.vocabulary.instruments import Product
 from seawall.vocabulary.records import BUY, SELL, Kind
@@ -35,13 +37,15 @@ _OURS: Final = frozenset(("trade", "delivery"))
 
 class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     """What is journalled of a statement: an account's, per currency `base` and `settled` in atoms, `read` the last id
-    of the log; executions before `since` (milliseconds) are booked or part of what was taken over."""
+    of the log; executions before `since` (milliseconds) are booked or part of what was taken over; `beside` the part of
+    `settled` of each future that will be delivered, by name."""
 
     account: str
     base: dict[str, int]
     settled: dict[str, int]
     read: dict[str, int]
     since: int = 0
+    beside: dict[str, int] = {}
 
 
 def taken_of(group: Group) -> Iterator[Taken]:
@@ -79,8 +83,13 @@ class Statement:
 
     # -- taking over ---------------------------------------------------------------------------------------------------
 
-    async def adopt(self, venue: "Connection", held: dict[str, int], summaries: Iterable[dict[str, Any]]) -> None:
-        """Take over what the account has: its equity as deposits, its positions at today's marks; one request."""
+    async def adopt(
+        self, venue: "Connection", held: dict[str, int], summaries: Iterable[dict[str, Any]], gains: dict[str, float]
+    ) -> None:
+        """Take over what the account has: its equity as deposits, its positions at today's marks; one request.
+
+        `gains` by instrument since the venue's last settlement.
+        """
         desk = self._desk
         records: list[bytes] = []
         base: dict[str, int] = {}
@@ -108,7 +117,15 @@ class Statement:
             )
             if listing.spec.product == Product.OPTION:  # a premium is paid out of the balance
                 base[listing.settlement] += lots * mark * listing.spec.multiplier
-        self.taken = Taken(self._name, base, dict.fromkeys(base, 0), read, self.since)
+        settled, beside = dict.fromkeys(base, 0), {}
+        for name, lots in held.items():
+            paid_in = self._delivered_in(name)
+            if paid_in in base:  # the venue is yet to pay what was gained so far, and the bots have it already
+                gained = desk.atoms(gains.get(name, 0.0), paid_in) - self._rounded(name, lots)
+                base[paid_in] += gained
+                settled[paid_in] -= gained
+                beside[name] = -gained
+        self.taken = Taken(self._name, base, settled, read, self.since, beside)
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
 
@@ -119,24 +136,52 @@ class Statement:
         assert self.taken is not None
         desk, taken = self._desk, self.taken
         records: list[bytes] = []
-        settled, read = dict(taken.settled), dict(taken.read)
+        settled, read, beside = dict(taken.settled), dict(taken.read), dict(taken.beside)
         for currency in taken.base:
             for entry in await self._entries(venue, currency, read[currency]):
                 read[currency] = max(read[currency], entry["id"])
                 kind, change = entry["type"], desk.atoms(entry["change"], currency)
+                name = entry.get("instrument_name") or ""
                 if kind in _OURS or not change:
                     continue
                 if kind == "settlement":
                     funding = desk.atoms(entry.get("interest_pl") or 0.0, currency)
-                    settled[currency] += change - funding
+                    self._set_aside(settled, beside, currency, name, change - funding)
                     change = funding
-                records += self._booked(currency, change, entry.get("instrument_name") or "")
+                records += self._booked(currency, change, name)
+        for name in [name for name in beside if self._over(name)]:
+            settled[self._delivered_in(name)] -= beside.pop(name)
         self._read_at = time.monotonic()
         if read == taken.read:
             return
-        self.taken = Taken(self._name, taken.base, settled, read, max(taken.since, self.since))
+        self.taken = Taken(self._name, taken.base, settled, read, max(taken.since, self.since), beside)
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
+
+    def _set_aside(
+        self, settled: dict[str, int], beside: dict[str, int], currency: str, name: str, change: int
+    ) -> None:
+        """A settlement moved a gain that the shadow keeps beside its position, until that is delivered."""
+        if self._delivered_in(name):
+            if self._over(name):
+                return
+            beside[name] = beside.get(name, 0) + change
+        settled[currency] += change
+
+    def _delivered_in(self, name: str) -> str:
+        """The currency that a future settles in which will be delivered, or was; nothing for all else."""
+        listing = self._desk.view.by_name.get(name)
+        return listing.settlement if listing is not None and listing.spec.product == Product.FUTURE else ""
+
+    def _rounded(self, name: str, lots: int) -> int:
+        """Atoms that a position loses to rounding when it is booked at its mark."""
+        listing = self._desk.view.by_name[name]
+        mark = self._desk.view.marks[listing.number]
+        return formulas.gain_at_limit(listing.spec, BUY if lots > 0 else SELL, abs(lots), mark, mark)
+
+    def _over(self, name: str) -> bool:
+        """Whether it was delivered here."""
+        return self._desk.view.by_name[name].expired
 
     async def _entries(self, venue: "Connection", currency: str, after: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -188,6 +233,8 @@ class Statement:
                 continue
             balance = sum(desk.view.ledger.of(account).balance.get(currency, 0) for account in accounts)
             balance += self.taken.settled[name] + self.taken.base[name]
+            delivered = [each for each in self.taken.beside if self._delivered_in(each) == name and self._over(each)]
+            balance -= sum(self.taken.beside[each] for each in delivered)
             theirs = desk.atoms(row["balance"], name)
             if balance != theirs:
                 found[name] = {"theirs": theirs, "ours": balance, "unit": "atoms"}
