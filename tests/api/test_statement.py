@@ -231,6 +231,23 @@ def test_a_future_that_was_taken_over_may_be_delivered(two, settled):
     assert follower.differences() == {}
 
 
+def test_money_in_a_currency_that_is_listed_later_is_taken_over_and_compared(two):
+    follower = Follower(*two)
+    follower.statement._desk.currency = {"BTC": 0}.get
+    follower.take_over()
+    summaries = follower.held()[1]
+    assert not asyncio.run(follower.statement.take_in(follower, summaries))
+    follower.there.submit(command(Kind.DEPOSIT, account=ALICE, currency=1, amount=7))
+    follower.statement._desk.currency = {"BTC": 0, "ETH": 1}.get
+    assert asyncio.run(follower.statement.take_in(follower, follower.held()[1]))
+    taken = follower.statement.taken
+    assert (taken.base["ETH"], taken.settled["ETH"]) == (0, 0)
+    assert follower.here.view.ledger.of(ALICE).balance[1] == 100 * 10**8 + 7
+    assert follower.differences() == {}
+    follower.there.submit(command(Kind.DEPOSIT, account=ALICE, currency=1, amount=9))
+    assert follower.statement.differences(*follower.held()[:2])["ETH"]["unit"] == "atoms"
+
+
 class Told(Venue):
     """Answers with what an account has, and may tell of a trade while it is asked."""
 

@@ -393,6 +393,8 @@ class DropCopy:
         if statement.taken is None:
             await statement.adopt(venue, held, summaries, {row["instrument_name"]: _gained(row) for row in theirs})
             return
+        if await statement.take_in(venue, summaries):
+            return
         found = statement.differences(held, summaries)
         if self._untold(found) and not fresh:
             statement.stale()

@@ -100,13 +100,10 @@ class Statement:
             if currency is None:
                 continue
             equity, balance = desk.atoms(row["equity"], row["currency"]), desk.atoms(row["balance"], row["currency"])
-            parts = _parts(equity, [share for _, share in shares])
-            for (account, _), part in zip(shares, parts, strict=True):
-                if part > 0:
-                    records.append(packed(Kind.DEPOSIT, account=account, currency=currency, amount=part))
-            base[row["currency"]] = balance - sum(part for part in parts if part > 0)
-            log = await venue.ask("private/get_transaction_log", currency=row["currency"], count=1, **_EVER)
-            read[row["currency"]] = log["logs"][0]["id"] if log["logs"] else 0
+            given, deposits = self._given(currency, equity)
+            records += deposits
+            base[row["currency"]] = balance - given
+            read[row["currency"]] = await _latest(venue, row["currency"])
         first = shares[0][0]
         for name, lots in held.items():
             listing = desk.view.by_name[name]
@@ -128,6 +125,43 @@ class Statement:
         self.taken = Taken(self._name, base, settled, read, self.since, beside)
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
+
+    async def take_in(self, venue: "Connection", summaries: Iterable[dict[str, Any]]) -> bool:
+        """Take over the money in currencies that nothing listed settled in before; whether there were any.
+
+        What is held in them is no part of it: it came with executions, or it is a break.
+        """
+        assert self.taken is not None
+        desk, taken, records = self._desk, self.taken, list[bytes]()
+        base, settled, read = dict(taken.base), dict(taken.settled), dict(taken.read)
+        for row in summaries:
+            name, currency = row["currency"], desk.currency(row["currency"])
+            if currency is None or name in taken.base:
+                continue
+            left = desk.atoms(row["balance"], name) - self._balance(currency)
+            given, deposits = self._given(currency, left)
+            records += deposits
+            base[name], settled[name] = left - given, 0
+            read[name] = await _latest(venue, name)
+        if base == taken.base:
+            return False
+        self.taken = msgspec.structs.replace(taken, base=base, settled=settled, read=read)
+        record, note = self._note(self.taken)
+        await desk.write(record + b"".join(records), note)
+        return True
+
+    def _given(self, currency: int, atoms: int) -> tuple[int, list[bytes]]:
+        """Deposits of the bots' shares of money, and their sum: nobody is given what is owed."""
+        shares = self._desk.shares(self._name)
+        parts = zip(shares, _parts(atoms, [share for _, share in shares]), strict=True)
+        given = [(account, part) for (account, _), part in parts if part > 0]
+        deposits = [packed(Kind.DEPOSIT, account=to, currency=currency, amount=part) for to, part in given]
+        return sum(part for _, part in given), deposits
+
+    def _balance(self, currency: int) -> int:
+        """Atoms that the bots have together."""
+        accounts = self._desk.accounts_at(self._name)
+        return sum(self._desk.view.ledger.of(account).balance.get(currency, 0) for account in accounts)
 
     # -- the log -------------------------------------------------------------------------------------------------------
 
@@ -231,14 +265,19 @@ class Statement:
             name, currency = row["currency"], desk.currency(row["currency"])
             if currency is None or name not in self.taken.base:
                 continue
-            balance = sum(desk.view.ledger.of(account).balance.get(currency, 0) for account in accounts)
-            balance += self.taken.settled[name] + self.taken.base[name]
+            balance = self._balance(currency) + self.taken.settled[name] + self.taken.base[name]
             delivered = [each for each in self.taken.beside if self._delivered_in(each) == name and self._over(each)]
             balance -= sum(self.taken.beside[each] for each in delivered)
             theirs = desk.atoms(row["balance"], name)
             if balance != theirs:
                 found[name] = {"theirs": theirs, "ours": balance, "unit": "atoms"}
         return found
+
+
+async def _latest(venue: "Connection", currency: str) -> int:
+    """Id of the last entry of the log."""
+    log = await venue.ask("private/get_transaction_log", currency=currency, count=1, **_EVER)
+    return log["logs"][0]["id"] if log["logs"] else 0
 
 
 def _parts(whole: int, weights: list[float]) -> list[int]:
