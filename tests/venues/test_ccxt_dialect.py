@@ -182,6 +182,30 @@ def test_a_ledger_is_a_log_whose_ids_grow():
     assert (log[1]["change"], log[1]["interest_pl"], log[1]["instrument_name"]) == (-0.25, -0.25, "BTC_USDT-PERPETUAL")
 
 
+@pytest.mark.parametrize("rows", [
+    [("trade", 0.001, {"symbol": "BTCUSD_PERP", "incomeType": "REALIZED_PNL"}),
+     ("commission", -0.000005, {"symbol": "BTCUSD_PERP", "incomeType": "COMMISSION"})],
+    [("trade", 0.000995, {"symbol": "BTCUSD_PERP", "type": "TRADE", "cashFlow": "0.001", "fee": "0.000005"})],
+    [("trade", 0.000995, {"instId": "BTCUSD_PERP", "type": "2", "pnl": "0.001", "fee": "-0.000005"})],
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["BTC-PERPETUAL", "BTC-26DEC26-60000-C"])
+def test_what_a_trade_gained_is_as_settled_at_once(rows, name):
+    """So is it in the balance there, and beside the position here; an option's premium is in both balances."""
+    told = [
+        {"id": str(at), "timestamp": NOW, "type": kind, "direction": "in" if amount > 0 else "out",
+         "amount": abs(amount), "currency": "BTC", "info": info}
+        for at, (kind, amount, info) in enumerate(rows)
+    ]  # fmt: skip
+    log = log_entries(told, {"BTCUSD_PERP": name}, {"FUNDING_FEE"})
+    gained = [row for row in log if row["type"] == "settlement"]
+    assert sum(row["change"] for row in log) == pytest.approx(0.000995)
+    assert len({row["id"] for row in log}) == len(log) and {row["instrument_name"] for row in log} == {name}
+    if name.endswith("-C"):
+        assert not gained
+    else:
+        assert [(row["change"], row["interest_pl"]) for row in gained] == [(0.001, 0.0)]
+
+
 def test_balances_are_read_where_the_exchange_has_them():
     binance = Wallet(("assets",), "asset", "walletBalance", "marginBalance")
     row = {"asset": "USDT", "walletBalance": "10.5", "marginBalance": "12"}

@@ -40,6 +40,9 @@ _STATES: Final = {
 }
 FORCES: Final = {"": None, "good_til_cancelled": None, "immediate_or_cancel": "IOC", "fill_or_kill": "FOK"}
 _FORCE_NAMES: Final = {"IOC": "immediate_or_cancel", "FOK": "fill_or_kill"}
+_GAIN: Final = "REALIZED_PNL"
+"""Binance's word for a row that is a gain and no fee; Bybit and OKX tell it within the row of a trade."""
+
 _LEDGER: Final = {"trade": "trade", "commission": "trade", "fee": "trade", "rebate": "trade", "transfer": "transfer"}
 
 
@@ -486,7 +489,8 @@ def summary_of_account(currency: str, balance: float, equity: float, free: float
 def log_entries(rows: Iterable[Row], names: Mapping[str, str], funding: Collection[str]) -> list[dict[str, Any]]:
     """A ledger as the transaction log, newest first; `names` of instruments by the exchange's ids and symbols.
 
-    `funding`: the exchange's own words for it, since ccxt calls it a fee here and a trade there.
+    `funding`: the exchange's own words for it, since ccxt calls it a fee here and a trade there. What a trade gained is
+    in the balance at once at these exchanges, and at a settlement in the dialect: it is a row of its own, as of one.
     Ids are numbers in the dialect and grow: the time, and the place among what happened in that millisecond.
     """
     made: list[dict[str, Any]] = []
@@ -498,6 +502,7 @@ def log_entries(rows: Iterable[Row], names: Mapping[str, str], funding: Collecti
         raw = row.get("info")
         info: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
         word = str(info.get("incomeType") or info.get("type") or "")
+        symbols = (str(row.get("symbol")), str(info.get("symbol")), str(info.get("instId")))
         entry = {
             "id": time * 1000 + place,
             "currency": row.get("currency"),
@@ -505,9 +510,23 @@ def log_entries(rows: Iterable[Row], names: Mapping[str, str], funding: Collecti
             "type": _LEDGER.get(str(row.get("type")), str(row.get("type") or "correction")),
             "change": change,
             "balance": float(row.get("after") or 0.0),
-            "instrument_name": names.get(str(row.get("symbol") or info.get("symbol") or ""), ""),
+            "instrument_name": next((names[symbol] for symbol in symbols if symbol in names), ""),
         }
         if word in funding:
             entry |= {"type": "settlement", "interest_pl": change}
+        elif entry["type"] == "trade" and (gain := _gained(entry, info, word)):
+            made.append(entry | {"type": "settlement", "change": gain, "interest_pl": 0.0})
+            rest = float(_decimal(change) - _decimal(gain))
+            if not rest:
+                continue
+            place += 1
+            entry |= {"id": time * 1000 + place, "change": rest}
         made.append(entry)
     return made[::-1]
+
+
+def _gained(entry: Row, info: Row, word: str) -> float:
+    """What a trade of the ledger gained, apart from its fee; of an option the premium is none."""
+    if not entry["instrument_name"] or entry["instrument_name"].endswith(("-C", "-P")):
+        return 0.0
+    return float(entry["change"] if word == _GAIN else info.get("cashFlow") or info.get("pnl") or 0.0)
