@@ -1,13 +1,20 @@
 """`seawall report` on the journal of a real desk in observe, beside the running desk: held against what clients saw."""
 
+import asyncio
 import json
 import subprocess
 import sys
 import time
 
 import pytest
+from desk_script import Script
 from desk_venue import desk_venue
 from dev_venue import ENVIRONMENT, START
+
+from seawall.api.desk.rows import order_rows
+from seawall.cli.reporting import Reporter
+from seawall.journal import folders_of, frames
+from seawall.node.replay import ENGINES, Fold
 
 PERPETUAL = "BTC-PERPETUAL"
 
@@ -58,3 +65,24 @@ def test_a_report_beside_the_running_desk(tmp_path):
         assert desk.stop() == 0
     latency = report(data)["latency"]
     assert latency["orders"] == 4 and 0 < latency["p50_ms"] <= latency["most_ms"] < 5_000
+
+
+def test_an_outcome_that_was_known_after_the_week_is_told(tmp_path):
+    async def week():
+        async with Script(tmp_path) as script:
+            sent = await script.call("private/buy", instrument_name=PERPETUAL, amount=100, price=59_000.0)
+            sent.lost("a cut")
+            await script.settle()
+            script.venue.clock.advance(10**9)
+            until = script.venue.clock()
+            script.venue.clock.advance(10**9)
+            sent.found(order_rows(script.row("BTC-1"))[0])
+            await script.settle()
+            return until
+
+    made, fold = Reporter(0, asyncio.run(week())), Fold(ENGINES["reference"]())
+    for frame in frames(folders_of(tmp_path / "journal")):
+        made.take(frame, fold.check(frame))
+    (unknown,) = made.report.unknown
+    assert (unknown.ended, unknown.seconds) == ("it stands at the venue", 2.0)
+    assert made.report.bots["alice"].orders == 1

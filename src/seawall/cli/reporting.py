@@ -205,6 +205,10 @@ class Reporter:
                 self._command(record, data, rows[begin:at])
                 self.report.until = said(record[_C["time"]])
                 self.report.since = self.report.since or self.report.until
+            elif record[_C["kind"]] in _ENDS and not any(
+                row[_E["kind"]] == EventKind.REFUSED for row in rows[begin:at]
+            ):
+                self._known(record)  # of what was unknown by then
 
     def _command(self, record: Record, data: bytes, events: list[Record]) -> None:
         kind = record[_C["kind"]]
