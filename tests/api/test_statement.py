@@ -147,6 +147,7 @@ class Follower:
             here.submit(records, attachments=data)
 
         self.there, self.here = there, here
+        self.between = 0
         self.statement = Statement(
             SimpleNamespace(
                 view=here.view, shares=lambda name: [(ALICE, 1.0)], accounts_at=lambda name: [ALICE], write=write,
@@ -156,14 +157,21 @@ class Follower:
         )  # fmt: skip
 
     async def ask(self, method, start_timestamp=0, end_timestamp=0, **given):
-        return self.there.result(method, ALICE, **given)
+        """What the venue says, as if it had delivered at a price between two ticks: by so many atoms more."""
+        answer = self.there.result(method, ALICE, **given)
+        for row in answer.get("logs", ()):
+            row["change"] += self.between / 10**8 if row["type"] == "delivery" else 0
+        return answer
 
     def held(self):
         rows = self.there.result("private/get_positions", ALICE)
         names = self.here.view.by_name
         held = {row["instrument_name"]: round(names[row["instrument_name"]].lots(row["size"])) for row in rows}
         gains = {row["instrument_name"]: _gained(row) for row in rows}
-        return held, self.there.result("private/get_account_summaries", ALICE)["summaries"], gains
+        summaries = self.there.result("private/get_account_summaries", ALICE)["summaries"]
+        for row in summaries:
+            row["balance"] += self.between / 10**8 if row["currency"] == "BTC" else 0
+        return held, summaries, gains
 
     def take_over(self):
         asyncio.run(self.statement.adopt(self, *self.held()))
@@ -210,6 +218,43 @@ def test_a_future_that_was_settled_may_be_delivered(two, back):
     assert follower.differences() == {}
     assert follower.statement.taken.settled == {"BTC": 0}
     assert follower.differences() == {}
+
+
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_delivery_price_between_two_ticks_is_no_break_and_any_other_is(two, settled, late):
+    """Half a tick of half a dollar is 390 atoms of 60,000 dollars; the venue's row may come before ours or after."""
+    follower = Follower(*two)
+    follower.take_over()
+    base = follower.statement.taken.base["BTC"]
+    bought(*two)
+    if settled:
+        follower.settled(61_000.0)
+        assert follower.differences() == {}
+    there, here = two
+    for one in (there, here) if late else (there,):
+        one.clock.advance(8 * 24 * 3600 * 10**9)
+        one.expire(EXPIRING, 62_000.0)
+    follower.between = 380
+    asyncio.run(follower.statement.read(follower))
+    if not late:
+        here.clock.advance(8 * 24 * 3600 * 10**9)
+        here.expire(EXPIRING, 62_000.0)
+    assert follower.differences() == {}
+    assert follower.statement.taken.paid == follower.statement.taken.beside == {}
+    assert follower.statement.taken.settled == {"BTC": 0} and follower.statement.taken.base["BTC"] == base + 380
+    follower.between = 381
+    assert follower.differences()["BTC"]["unit"] == "atoms"
+
+
+def test_a_delivery_at_another_price_is_a_break(two):
+    follower = Follower(*two)
+    follower.take_over()
+    bought(*two)
+    follower.delivered(62_000.0)
+    follower.between = 400
+    found = follower.differences()["BTC"]
+    assert found["theirs"] - found["ours"] == 400
 
 
 @pytest.mark.parametrize("settled", [False, True])

@@ -6,8 +6,9 @@ its positions instead, so it is counted in `settled`. Then, to the atom,
 
     the venue's balance  =  the balances of the bots  +  settled  +  base
 
-where `base` is what the two differed by when the account was taken over. When a future is
-delivered the shadow has all that it ever gained, so what settlements moved of it is counted no more.
+where `base` is what the two differed by when the account was taken over. When a future is delivered the shadow has all
+that it ever gained, so what settlements moved of it is counted no more. The shadow delivers at whole ticks: what a
+delivery price between two of them makes of a difference goes to `base`, and no more than that.
 """
 
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from seawall.api.commands import packed
+from seawall.api.ledger import DELIVERY
 from seawall.engine import formulas
 from seawall.node.node import Group
 from seawall.vocabulary.instruments import Product
@@ -31,14 +33,15 @@ LOG_S: Final = 10.0
 """How old what was read of the log may be while all adds up; a venue counts a look at it as many other questions."""
 
 _EVER: Final = {"start_timestamp": 0, "end_timestamp": 2**53}
-_OURS: Final = frozenset(("trade", "delivery"))
-"""Told by executions, and by the expiry that the shadow makes itself."""
+_ATOMS: Final = 2
+"""That a bot's delivery and the venue's may differ by from rounding alone."""
 
 
 class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     """What is journalled of a statement: an account's, per currency `base` and `settled` in atoms, `read` the last id
-    of the log; executions before `since` (milliseconds) are booked or part of what was taken over; `beside` the part of
-    `settled` of each future that will be delivered, by name."""
+    of the log; executions before `since` (milliseconds) are booked or part of what was taken over. By name, `beside`:
+    the part of `settled` of each future that will be delivered; `paid`: what the venue paid at a delivery that is not
+    made here yet."""
 
     account: str
     base: dict[str, int]
@@ -46,6 +49,7 @@ class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     read: dict[str, int]
     since: int = 0
     beside: dict[str, int] = {}
+    paid: dict[str, int] = {}
 
 
 def taken_of(group: Group) -> Iterator[Taken]:
@@ -170,37 +174,54 @@ class Statement:
         assert self.taken is not None
         desk, taken = self._desk, self.taken
         records: list[bytes] = []
-        settled, read, beside = dict(taken.settled), dict(taken.read), dict(taken.beside)
+        settled, read, beside, paid = (dict(of) for of in (taken.settled, taken.read, taken.beside, taken.paid))
         for currency in taken.base:
             for entry in await self._entries(venue, currency, read[currency]):
                 read[currency] = max(read[currency], entry["id"])
                 kind, change = entry["type"], desk.atoms(entry["change"], currency)
                 name = entry.get("instrument_name") or ""
-                if kind in _OURS or not change:
+                if kind == "trade" or not change:  # told by executions
+                    continue
+                if kind == "delivery":
+                    if name in desk.view.by_name:
+                        settled[currency] += change
+                        paid[name] = paid.get(name, 0) + change
                     continue
                 if kind == "settlement":
                     funding = desk.atoms(entry.get("interest_pl") or 0.0, currency)
-                    self._set_aside(settled, beside, currency, name, change - funding)
+                    if self._delivered_in(name):
+                        beside[name] = beside.get(name, 0) + change - funding
+                    settled[currency] += change - funding
                     change = funding
                 records += self._booked(currency, change, name)
-        for name in [name for name in beside if self._over(name)]:
-            settled[self._delivered_in(name)] -= beside.pop(name)
+        base = dict(taken.base)
+        for name in [name for name in {**beside, **paid} if self._over(name)]:
+            gained, lots, most = self._gained(name)
+            if name in paid or not lots:
+                theirs = beside.pop(name, 0) + paid.pop(name, 0)
+                currency = desk.view.by_name[name].settlement
+                settled[currency] -= theirs
+                if abs(theirs - gained) <= most:
+                    base[currency] += theirs - gained
         self._read_at = time.monotonic()
-        if read == taken.read:
+        if (read, beside, paid) == (taken.read, taken.beside, taken.paid):
             return
-        self.taken = Taken(self._name, taken.base, settled, read, max(taken.since, self.since), beside)
+        self.taken = Taken(self._name, base, settled, read, max(taken.since, self.since), beside, paid)
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
 
-    def _set_aside(
-        self, settled: dict[str, int], beside: dict[str, int], currency: str, name: str, change: int
-    ) -> None:
-        """A settlement moved a gain that the shadow keeps beside its position, until that is delivered."""
-        if self._delivered_in(name):
-            if self._over(name):
-                return
-            beside[name] = beside.get(name, 0) + change
-        settled[currency] += change
+    def _gained(self, name: str) -> tuple[int, int, int]:
+        """Atoms and lots of the bots' deliveries, and by how much the venue's may differ: half a tick, and rounding."""
+        listing = self._desk.view.by_name[name]
+        atoms = lots = most = 0
+        for account in self._desk.accounts_at(self._name):
+            for entry in self._desk.view.ledger.of(account).settlements:
+                if entry.instrument == listing.number and entry.type == DELIVERY:
+                    ticks = (max(1, entry.price - 1), entry.price, entry.price + 1)
+                    low, at, high = (formulas.delivered_value(listing.spec, entry.position, price) for price in ticks)
+                    most += max(abs(at - low), abs(high - at)) // 2 + _ATOMS
+                    atoms, lots = atoms + entry.change, lots + abs(entry.position)
+        return atoms, lots, most
 
     def _delivered_in(self, name: str) -> str:
         """The currency that a future settles in which will be delivered, or was; nothing for all else."""
@@ -266,8 +287,12 @@ class Statement:
             if currency is None or name not in self.taken.base:
                 continue
             balance = self._balance(currency) + self.taken.settled[name] + self.taken.base[name]
-            delivered = [each for each in self.taken.beside if self._delivered_in(each) == name and self._over(each)]
-            balance -= sum(self.taken.beside[each] for each in delivered)
+            for moved in (self.taken.beside, self.taken.paid):
+                balance -= sum(
+                    atoms
+                    for each, atoms in moved.items()
+                    if self._over(each) and desk.view.by_name[each].settlement == name
+                )
             theirs = desk.atoms(row["balance"], name)
             if balance != theirs:
                 found[name] = {"theirs": theirs, "ours": balance, "unit": "atoms"}
