@@ -404,6 +404,20 @@ def test_the_longest_start_of_a_label_says_whose_an_order_from_outside_is(tmp_pa
 # -- what rests though it was to take ----------------------------------------------------------------------------------
 
 
+def test_a_fee_in_another_coin_is_none_of_the_settlement_s(tmp_path):
+    """5 USDC, in atoms of a millionth, were 0.05 BTC."""
+
+    async def trip(script):
+        script.venue.view.currencies[1] = ("USDC", 6)
+        for number, fee in enumerate(({"fee": 5.0, "fee_currency": "USDC"}, {"fee": 0.0001}, {"fee": 0.0002})):
+            script.tell_trade(script.trade(f"t{number}", f"X-{number}", 10, 59_000.0, **fee))
+        await script.settle()
+        paid = [row.commission for row in script.venue.view.ledger.of(ALICE).entries if row.trade_id]
+        assert paid == [0, 10_000, 20_000]
+
+    run(trip, tmp_path)
+
+
 def test_what_rests_of_a_market_limit_order_is_a_limit_order_that_may_be_edited(tmp_path):
     async def trip(script):
         sent = await script.call("private/buy", instrument_name="BTC-PERPETUAL", amount=300, type="market_limit")

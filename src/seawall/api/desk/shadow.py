@@ -377,11 +377,13 @@ class Shadow:
         owner = live.account if live is not None else self.desk.owner_of(row.label, account)
         if live is None and row.order_id not in self.outside:
             self.desk.outside(row, account)
+        # A fee in another coin moves another balance: comparing it tells what is missing here.
+        fee = row.fee if row.fee_currency in ("", listing.settlement) else 0.0
         fields = {
             "instrument": listing.number,
             "price": ticks_of(listing, row.price, row.side),
             "quantity": lots_of(listing, row.amount),
-            "amount": self.desk.atoms(row.fee, row.fee_currency or listing.settlement),
+            "amount": self.desk.atoms(fee, listing.settlement),
             "account": owner,
         }
         note = Note(row.order_id, row.trade_id)
