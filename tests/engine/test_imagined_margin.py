@@ -33,6 +33,7 @@ def test_a_page_shows_what_the_gate_uses(rules):
                 assert initial + seen["reserve"] == seen["initial"], f"seed {seed}"
                 assert maintenance + seen["reserve"] == seen["maintenance"], f"seed {seed}"
                 same = requirements.imagine(seen, {}, add=True)
+                assert same.pop("before") == seen["positions"], f"seed {seed}"
                 assert {name: same[name] for name in same if name != "blocks"} == {
                     name: seen[name] for name in seen if name != "blocks"
                 }, f"seed {seed}"
