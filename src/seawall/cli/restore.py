@@ -82,22 +82,25 @@ def _check_sources(source: list[Path], archive: Path | None) -> None:
     An archive may be without segments, in a journal's first one; its folder is there even so. What a backup puts beside
     them of the open segment is to be named, too, where nothing else goes as far.
     """
-    held = [_segments(folder) for folder in source]
-    for folder, names in zip(source, held, strict=True):
-        if not names:
+    last = [_last_segment(folder) for folder in source]
+    for folder, segment in zip(source, last, strict=True):
+        if segment < 0:
             raise InputError("--from", str(folder), "holds no segment of a journal: is it mounted, and its name right?")
     if archive is None:
         return
     if not archive.is_dir() or not any(archive.iterdir()):
         raise InputError("--archive", str(archive), "holds nothing: is it mounted, and its name right?")
     rest = archive / "open"
-    if max(_segments(rest), default="") > max((max(names) for names in held), default=""):
+    if _last_segment(rest) > max(last, default=-1):
         raise InputError("--from", [str(folder) for folder in source], f"must name {rest}, too: the backup's last part")
 
 
-def _segments(folder: Path) -> list[str]:
-    """Names of the segments in a folder; they sort by number."""
-    return [file.name for file in folder.glob("*.seg")]
+def _last_segment(folder: Path) -> int:
+    """Number of the last segment in a folder, -1 without one."""
+    from seawall.journal.disk import OsDisk
+    from seawall.journal.reading import segments_in
+
+    return max(segments_in(folder, OsDisk()), default=-1)
 
 
 def _done(document: dict[str, Any]) -> str:

@@ -187,15 +187,16 @@ class Tunnel:
 
     def _unread(self, text: str, error: RpcError) -> None:
         """What is no request to us: the venue says best what it does not like, where it may be shown it."""
+        id_ = id_in(text.encode())
         try:
             if self.desk.gate.enforce or _TOKEN in text:  # the venue might read it, and a token of ours is not for it
                 raise error
             self.desk.gate.check(text)
         except RpcError as refused:
-            answer = Call(self.session, id_in(text.encode()), lambda document, _: self.session.push(document.decode()))
+            answer = Call(self.session, id_, lambda document, _: self.session.push(document.decode()))
             answer.fail(refused)
         else:
-            number = _number_in(text)
+            number = number_of(id_)
             self._clear(number)
             self._pass(text, number)
 
@@ -467,14 +468,6 @@ def number_of(id_: Any) -> Any:
     if isinstance(id_, bool) or not isinstance(id_, int | str | float):
         return None
     return None if isinstance(id_, str) and len(id_) > NUMBER_MAX else id_
-
-
-def _number_in(text: str) -> Any:
-    """The same of a message that is no request as we know it."""
-    try:
-        return number_of(_answered.decode(text).id)
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 def token_of(request: Envelope) -> str:

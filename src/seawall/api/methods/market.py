@@ -96,22 +96,17 @@ def get_currencies(service: Service, call: Call, asked: Nothing) -> Any:
     ]
 
 
-def listed(service: Service, call: Call, listing: Listing) -> dict[str, Any]:
-    """An instrument with the fees of whoever asks."""
-    return described(service.view, listing, call.account)
-
-
 @method("public/get_instruments", OfCurrency)
 def get_instruments(service: Service, call: Call, asked: OfCurrency) -> Any:
     """Instruments; without parameters all that have not expired."""
     found = chosen(service.view, asked.currency, asked.kind, expired=asked.expired)
-    return [listed(service, call, listing) for listing in found]
+    return [described(service.view, listing, call.account) for listing in found]
 
 
 @method("public/get_instrument", OfInstrument)
 def get_instrument(service: Service, call: Call, asked: OfInstrument) -> Any:
     """One instrument."""
-    return listed(service, call, service.listing(asked.instrument_name))
+    return described(service.view, service.listing(asked.instrument_name), call.account)
 
 
 @method("public/get_contract_size", OfInstrument)

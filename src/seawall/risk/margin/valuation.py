@@ -201,11 +201,11 @@ def _least_excess(portfolio: Portfolio, evaluate: Callable[[Portfolio], MarginRe
     for order in portfolio.orders:
         mine.setdefault(portfolio.market.instruments[order.instrument].underlying, []).append(order)
     groups = {underlying: _groups(portfolio, orders) for underlying, orders in mine.items()}
-    alone = {underlying: min(left(group) for group in each) for underlying, each in groups.items()}
+    alone = {underlying: [left(group) for group in each] for underlying, each in groups.items()}
     least, chosen = now, list[Order]()
-    for underlying in sorted(groups, key=lambda name: (alone[name], name)):
-        found = [(left([*chosen, *group]), at) for at, group in enumerate(groups[underlying])]
-        worst, at = min(found)
+    for underlying in sorted(groups, key=lambda name: (min(alone[name]), name)):
+        found = [left([*chosen, *group]) for group in groups[underlying]] if chosen else alone[underlying]
+        worst, at = min((excess, at) for at, excess in enumerate(found))
         if worst < least:
             least, chosen = worst, [*chosen, *groups[underlying][at]]
     return least
