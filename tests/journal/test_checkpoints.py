@@ -142,9 +142,10 @@ def test_key_files(tmp_path, passphrase):
     with pytest.raises(InputError):
         SigningKey.create(NAME, path)
     assert files(tmp_path) == before
-    path.chmod(0o640)
-    with pytest.raises(InputError, match="chmod 600"):
-        SigningKey.read(path, passphrase)
+    for mode in (0o640, 0o620, 0o610, 0o604, 0o602, 0o601):
+        path.chmod(mode)
+        with pytest.raises(InputError, match="chmod 600"):
+            SigningKey.read(path, passphrase)
 
 
 def test_a_key_needs_its_own_public_half(tmp_path):

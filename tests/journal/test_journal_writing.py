@@ -1,12 +1,13 @@
 import errno
 import os
+import threading
 
 import numpy as np
 import pytest
 from journal_world import FOLDERS, PAGE, SimulatedDisk, batch, commit, history
 
 from seawall import journal as room
-from seawall.journal import Journal, folders_of, frames, verify
+from seawall.journal import Journal, OsDisk, folders_of, frames, verify
 from seawall.journal.layout import COMMAND, HEADER_BYTES, PAYLOAD_BYTES, pages_needed
 from seawall.vocabulary.errors import InputError, JournalBusy, JournalError, OutcomeUnknown
 
@@ -208,6 +209,27 @@ def test_the_next_frame_learns_of_the_failure_of_the_one_before():
     with pytest.raises(OutcomeUnknown):
         pending.wait()
     journal.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_waits_behind_a_job_that_ended_its_thread_has_failed():
+    """Nobody may wait for ever on what nobody will do."""
+    begin, lane = threading.Event(), OsDisk().lane("a thread to die")
+
+    def deadly():
+        begin.wait()
+        yield from ()
+        raise MemoryError
+
+    started = [lane.start(deadly()), lane.start(iter(())), lane.start(iter(()))]
+    ended = []
+    waiting = threading.Thread(target=lambda: ended.extend(one.wait() for one in started), daemon=True)
+    waiting.start()
+    begin.set()
+    waiting.join(20)
+    assert [type(one) for one in ended] == [OSError] * 3
+    lane.close()
+    assert isinstance(lane.start(iter(())).wait(), OSError)
 
 
 def test_closing_reports_a_frame_that_nobody_waited_for():

@@ -100,6 +100,26 @@ def test_a_frame_that_is_cut_is_never_seen():
         assert (frame.number, len(frame.commands)) == (2, 2)
 
 
+def test_a_page_of_a_history_that_is_gone_says_nothing_of_the_frame_before_it():
+    """A copy that brings an old page back: it has the right number and place, and follows another frame."""
+    disk, writer = journal()
+    commit(writer, 40)
+    twin = disk.power_cut(random.Random(1))
+    with Journal.open(FOLDERS, disk=twin) as gone:
+        before = gone.start_commit(batch(gone.next_seq, 40, attachment=b"gone"), b"gone")
+        commit(gone, 40)
+        assert before.wait() == 2
+    writer.start_commit(batch(writer.next_seq, 40))
+    disk.run_until(lambda: False)
+    (segment, *_), tail = segments(disk, FOLDERS[0]), Tail(FOLDERS, disk=disk)
+    pages = [bytes(twin.content(segment)[at : at + PAGE]) for at in range(0, 8 * PAGE, PAGE)]
+    (first,) = [
+        at for at, page in enumerate(pages) if any(page) and not any(disk.content(segment)[at * PAGE :][:PAGE])
+    ][:1]
+    disk.damage(segment, first * PAGE, pages[first])
+    assert numbers(tail.poll()) == [1] and tail.poll() == []
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_a_tail_begun_while_a_segments_first_frame_was_in_flight(told):
     """That frame is cut, and a shorter one takes its number, in the segment before."""
