@@ -8,8 +8,9 @@ import mmap
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import ClassVar, Protocol
 
 from seawall.journal.kernel import Queue
@@ -271,15 +272,15 @@ class _Thread:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Task | None] = SimpleQueue()
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def start(self, job: Job) -> _Task:
         task = _Task(job)
-        if self._thread.is_alive():
-            self._jobs.put(task)
-        else:
-            task.drop()
+        self._jobs.put(task)
+        if self._ended:  # set before it looked for what was left, so one of us finds this task
+            self._drop()
         return task
 
     def close(self) -> None:
@@ -291,10 +292,15 @@ class _Thread:
             while (task := self._jobs.get()) is not None:
                 task.run()
         finally:
-            while not self._jobs.empty():
-                left = self._jobs.get()
-                if left is not None:
-                    left.drop()
+            self._ended = True
+            self._drop()
+
+    def _drop(self) -> None:
+        with suppress(Empty):
+            while True:
+                task = self._jobs.get_nowait()
+                if task is not None:
+                    task.drop()
 
 
 def _takes_direct(path: Path) -> bool:
