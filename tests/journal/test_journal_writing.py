@@ -100,28 +100,29 @@ def columns(**values):
 
 
 @pytest.mark.parametrize(
-    ("field", "spoil"),
+    ("field", "value", "spoil"),
     [
-        ("commands", lambda journal: journal.commit(batch(1, 1)[:0])),
-        ("commands", lambda journal: journal.commit(np.zeros(3, np.int64))),
-        ("commands", lambda journal: commit(journal, 31 * 7)),
-        ("seq", lambda journal: journal.commit(batch(2, 3))),
-        ("seq", lambda journal: journal.commit(batch(1, 3)[::-1])),
-        ("seq", lambda journal: journal.commit(columns(seq=[1, 1, 3]))),
-        ("attachments", lambda journal: journal.commit(batch(1, 1), b"x")),
-        ("attachments", lambda journal: journal.commit(batch(1, 1, attachment=b"xy"), b"x")),
-        ("attachments", lambda journal: journal.commit(columns(attachment=[2, -1, 0]), b"x")),
-        ("digest", lambda journal: commit(journal, 1, digest=(1, bytes(32)))),
-        ("digest", lambda journal: commit(journal, 1, digest=(0, bytes(32)))),
+        ("commands", COMMAND, lambda journal: journal.commit(batch(1, 1)[:0])),
+        ("commands", "int64", lambda journal: journal.commit(np.zeros(3, np.int64))),
+        ("commands", 31 * 7, lambda journal: commit(journal, 31 * 7)),
+        ("seq", 2, lambda journal: journal.commit(batch(2, 3))),
+        ("seq", 3, lambda journal: journal.commit(batch(1, 3)[::-1])),
+        ("seq", 1, lambda journal: journal.commit(columns(seq=[1, 1, 3]))),
+        ("attachments", 1, lambda journal: journal.commit(batch(1, 1), b"x")),
+        ("attachments", 1, lambda journal: journal.commit(batch(1, 1, attachment=b"xy"), b"x")),
+        ("attachments", 1, lambda journal: journal.commit(columns(attachment=[2, -1, 0]), b"x")),
+        ("digest", 1, lambda journal: commit(journal, 1, digest=(1, bytes(32)))),
+        ("digest", 0, lambda journal: commit(journal, 1, digest=(0, bytes(32)))),
     ],
 )
-def test_bad_input_is_named_and_changes_nothing(field, spoil):
+def test_bad_input_is_named_and_changes_nothing(field, value, spoil):
     disk = SimulatedDisk()
     with Journal.create(FOLDERS, segment_bytes=8 * PAGE, disk=disk) as journal:
         before = disk.operations
         with pytest.raises(InputError) as refused:
             spoil(journal)
-        assert refused.value.field == field and disk.operations == before
+        assert refused.value.field == field and str(refused.value.value) == str(value)
+        assert disk.operations == before
         assert commit(journal, 1) == 1
         with pytest.raises(InputError):
             commit(journal, 1, digest=(1, bytes(31)))
