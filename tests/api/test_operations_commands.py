@@ -168,6 +168,19 @@ def test_a_dry_run_of_approve_signs_nothing(tmp_path):
     run(scenario, tmp_path)
 
 
+def test_a_proposal_that_has_ended_is_shown_and_not_signed(tmp_path):
+    async def scenario(s):
+        await s.run("halt", "venue", "--reason", "drill")
+        id_ = (await s.json("halt", "venue", "--lift", "--reason", "over"))["proposal"]["id"]
+        for person in ("rita", "carl"):
+            await s.run("approve", id_, "--key", s.keys[person], "--yes")
+        for more in (["--dry-run"], ["--key", s.keys["rita"], "--yes"]):
+            out = await s.run("approve", id_, *more, status=1)
+            assert "WHOLE VENUE" in out and out.splitlines()[-1] == "nothing to sign: it is executed"
+
+    run(scenario, tmp_path)
+
+
 WRONG = (
     "halt venue",
     "halt moon --reason x",

@@ -61,6 +61,8 @@ def _approve(
     lines = said(payload, id_, venue)
     text = "\n".join(lines)
     document: dict[str, Any] = {"ok": True, "id": id_, "words": lines, "bytes": row["bytes"], "signed": False}
+    if row["state"] != "pending":
+        return Answer({**document, "state": row["state"]}, f"{text}\nnothing to sign: it is {row['state']}", ok=False)
     if dry_run:
         return Answer({**document, "dry_run": True}, f"{text}\nwould be signed: {len(payload)} bytes")
     if key is None:
