@@ -5,6 +5,7 @@ import threading
 import pytest
 from api_venue import ALICE, BOB, CAROL, ETHER, PERPETUAL, PRICE
 
+from seawall.api import session as sessions
 from seawall.vocabulary.records import FLAG_APPROVED, Kind, Limit, VenueState, command
 
 
@@ -243,3 +244,14 @@ def test_a_position_is_closed_at_a_limit(venue):
 
 def test_a_flat_position_cannot_be_closed(venue):
     assert venue.error("private/close_position", ALICE, instrument_name=PERPETUAL)["code"] == 11030
+
+
+def test_one_cancel_of_many_orders_cuts_nobody_off_who_reads(venue, monkeypatch):
+    name, socket = "user.orders.any.any.raw", venue.socket(ALICE)
+    socket.subscribe(name)
+    for number in range(8):
+        venue.buy(ALICE, 10, 59_000.0 + number)
+    socket.receive()
+    monkeypatch.setattr(sessions, "OUTBOX_MESSAGES", 5)
+    venue.call("private/cancel_all", ALICE)
+    assert socket.session.closing is None and len(socket.session.outbox) == 8

@@ -20,6 +20,7 @@ from dev_venue import dev_venue
 
 from seawall.api import door as doors
 from seawall.api import serving, web
+from seawall.api import session as sessions
 from seawall.api.door import Door
 from seawall.api.serving import _litestar
 from seawall.api.session import OUTBOX_BYTES, Session
@@ -105,7 +106,8 @@ def test_a_send_that_is_stuck_is_cut(venue, monkeypatch):
     asyncio.run(scenario())
 
 
-def test_no_single_message_is_too_much_for_who_reads():
+def test_no_single_message_is_too_much_for_who_reads(monkeypatch):
+    monkeypatch.setattr(sessions, "BURST_S", 0.0)
     session = Session("127.0.0.1:5", websocket=True)
     for size in (OUTBOX_BYTES + 1, 3 * OUTBOX_BYTES):
         for message in ("y", "x" * size, "y"):
@@ -119,6 +121,38 @@ def test_no_single_message_is_too_much_for_who_reads():
     assert session.closing is None
     session.push("x")
     assert session.closing == (1008, "too slow")
+
+
+def test_what_comes_at_once_is_not_too_much_for_who_reads(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: now[0])
+    message, session = "x" * (OUTBOX_BYTES // 64), Session("127.0.0.1:5", websocket=True)
+    for _ in range(3):
+        for _ in range(640):
+            session.push(message)
+        now[0] += 0.9 * sessions.BURST_S
+        while session.outbox:
+            session.sent(session.outbox.popleft())
+    assert session.closing is None
+    for _ in range(128):
+        session.push(message)
+    now[0] += 0.9 * sessions.BURST_S
+    for _ in range(60):  # it reads, and stays behind
+        session.sent(session.outbox.popleft())
+    session.push(message)
+    assert session.closing is None
+    now[0] += 0.2 * sessions.BURST_S
+    session.push(message)
+    assert session.closing == (1008, "too slow")
+
+
+def test_what_comes_at_once_has_an_end():
+    message, session = "x" * OUTBOX_BYTES, Session("127.0.0.1:5", websocket=True)
+    for _ in range(sessions.BURST_BYTES // OUTBOX_BYTES + 1):
+        session.push(message)
+    assert session.closing is None and len(session.outbox) == 17
+    session.push(message)
+    assert session.closing == (1008, "too slow") and not session.outbox
 
 
 def test_a_large_message_has_longer_to_leave(venue, monkeypatch):

@@ -217,7 +217,7 @@ class Door:
         while True:
             while outbox:
                 message = outbox.popleft()
-                session.waiting_bytes -= len(message)
+                session.sent(message)
                 session.sending_since = time.monotonic() + len(message) // OUTBOX_BYTES * STALL_S
                 await send(message)
             session.sending_since = 0.0

@@ -1,6 +1,7 @@
 """One connection: who is logged in, what it subscribed to, what it has asked and not yet been told."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Container
 from typing import Any, Final
@@ -11,6 +12,10 @@ from seawall.api.sockets import read_ahead
 OUTBOX_BYTES: Final = 4 << 20
 OUTBOX_MESSAGES: Final = 10_000
 """What may wait to be sent to one reader, beside the largest message of it; beyond, it is cut off, never awaited."""
+
+BURST_S: Final = 1.0
+BURST_BYTES: Final = 64 << 20
+"""For so long so much may wait: a cancel of thousands of orders is told at once, however fast its reader reads."""
 
 AHEAD_OF_A_FLOOD: Final = 2 << 10
 """Bytes that may wait here of a connection whose orders were shed; what else it sends waits with it."""
@@ -29,6 +34,8 @@ class Session:
         self.outbox: deque[str] = deque()
         self.waiting_bytes = 0
         self.outbox_bytes = OUTBOX_BYTES
+        self.behind_since = 0.0
+        """Since when more waits than may (monotonic seconds); 0: no more does."""
         self._largest = 0
         """Bytes of the largest message since the outbox was empty."""
         self.wake = asyncio.Event()
@@ -73,9 +80,24 @@ class Session:
             self._largest = size
         self.outbox.append(message)
         self.waiting_bytes += size
-        if self.waiting_bytes - self._largest > self.outbox_bytes or len(self.outbox) > OUTBOX_MESSAGES:
-            self.close(1008, "too slow")
+        if self.behind:
+            now = time.monotonic()
+            self.behind_since = self.behind_since or now
+            most = max(self.outbox_bytes, BURST_BYTES)
+            if now - self.behind_since >= BURST_S or self.waiting_bytes - self._largest > most:
+                self.close(1008, "too slow")
         self.wake.set()
+
+    @property
+    def behind(self) -> bool:
+        """Whether more waits to be sent than may for long."""
+        return self.waiting_bytes - self._largest > self.outbox_bytes or len(self.outbox) > OUTBOX_MESSAGES
+
+    def sent(self, message: str) -> None:
+        """Note that a message left the outbox."""
+        self.waiting_bytes -= len(message)
+        if self.behind_since and not self.behind:
+            self.behind_since = 0.0
 
     def cut(self) -> None:
         """End it without a goodbye: towards a peer that reads nothing none leaves, and it would be waited for."""
