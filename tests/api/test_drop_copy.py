@@ -53,6 +53,29 @@ def test_an_order_that_the_venue_does_not_find_yet_is_not_over(tmp_path, enforce
     run(trip, tmp_path, enforce=enforce)
 
 
+def test_an_order_placed_during_the_look_is_not_asked_about(tmp_path, monkeypatch):
+    """In a flood a thousand are, and each would be two questions more to a venue that has enough to do."""
+
+    async def trip(script):
+        await script.order("BTC-1")
+        ask = script.there.ask
+
+        async def slowly(method, *more, **given):
+            answer = await ask(method, *more, **given)
+            if method == "private/get_open_orders" and "BTC-2" not in script.there.orders:
+                await script.order("BTC-2")
+            return answer
+
+        monkeypatch.setattr(script.there, "ask", slowly)
+        await script.look()
+        assert script.there.asked["private/get_order_state"] == 0 and list(script.shadow.live) == ["BTC-1", "BTC-2"]
+        script.row("BTC-2", state="cancelled")  # unheard
+        await script.look()
+        assert script.there.asked["private/get_order_state"] == 1 and list(script.shadow.live) == ["BTC-1"]
+
+    run(trip, tmp_path)
+
+
 def test_an_edit_of_an_order_that_is_not_found_yet_stays_unknown(tmp_path, monkeypatch):
     async def trip(script):
         await script.order("BTC-1")

@@ -209,7 +209,7 @@ class DropCopy:
             else:
                 desk.shadow.release(id_)
         for live in [one for one in desk.shadow.live.values() if desk.place_of(one.account) == self.name]:
-            if live.id not in open_rows:
+            if live.id not in open_rows and live.since < began:  # a later one need not be among them
                 await self._gone(venue, live.id)
         if began > desk.began + GRACE_S:  # an edit from before our stop reaches nothing any more
             for live in [desk.shadow.by_seq[seq] for seq in desk.shadow.unsure if seq in desk.shadow.by_seq]:
