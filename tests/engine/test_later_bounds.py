@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from venue import ANN, BEA, CALL, DEALER, MARK, PERPETUAL, PUT, open_weighted
+from venue import ANN, BEA, CALL, DEALER, MARK, PERPETUAL, PUT, open_venue, open_weighted, weighted
 
 from seawall.engine.catalogue import BURST_MAX, CONFIRMATIONS_MAX
 from seawall.vocabulary import bounds
@@ -20,6 +20,7 @@ from seawall.vocabulary.records import (
     OrderType,
     Role,
     TimeInForce,
+    VenueState,
     command,
 )  # fmt: skip
 
@@ -217,3 +218,15 @@ def test_fees_from_upstream_that_no_balance_holds(engine):
     refused = venue.do(Kind.EXECUTED, **fields, amount=1)
     assert venue.refused(Reason.BALANCE_BOUND, refused) == (bounds.DEPOSITS_MAX + 1, bounds.DEPOSITS_MAX)
     assert venue.do(Kind.EXECUTED, **fields, amount=0)[0].kind == EventKind.FILL
+
+
+@pytest.mark.parametrize(("rules", "told"), [(5, (0, 0)), (6, (60_000, 59_999)), (7, (60_000, 59_999))])
+def test_a_fall_that_restricts_is_told_in_numbers_since_rules_6(engine, rules, told):
+    venue = open_venue(engine, rules=rules)
+    venue.publish(weighted())
+    venue.order(DEALER, PERPETUAL, SELL, 1, MARK)
+    venue.take(ANN, PERPETUAL, BUY, 1, MARK)
+    venue.do(Kind.LIMIT, state=Limit.DRAWDOWN, account=ANN, amount=60_000 - 1, quantity=2)
+    lower = [venue.publish(weighted({PERPETUAL: MARK - 600})) for _ in range(2)]
+    states = [event for event in lower[1] if event.kind == EventKind.STATE]
+    assert [(e.a, e.price, e.quantity) for e in states] == [(VenueState.REDUCE_ONLY, *told)] and lower[0] == []
