@@ -449,6 +449,25 @@ def test_a_position_that_is_closed_at_a_limit_is_a_limit_order_that_may_be_edite
     run(trip, tmp_path)
 
 
+@pytest.mark.parametrize("enforce", [True, False])
+def test_a_close_that_the_venue_makes_smaller_leaves_nothing_open_here(tmp_path, monkeypatch, enforce):
+    """What closes is the venue's to say: a fill on its way, or the position of other bots of the account."""
+
+    async def trip(script):
+        monkeypatch.setattr(script.desk.gate, "_shared", lambda account: False)
+        script.row("B-1", state="filled", filled_amount=100)
+        script.tell_trade(script.trade("T-1", "B-1", 100, 60_000.0))
+        await script.settle()
+        sent = await script.call("private/close_position", instrument_name="BTC-PERPETUAL", type="market")
+        row = script.row("C-1", "sell", 60, 59_900.0, "filled", order_type="market", filled_amount=60)
+        trades = [script.trade("T-2", "C-1", 60, 59_900.0, "sell")]
+        sent.heard(json.dumps({"result": {"order": row, "trades": trades}}).encode())
+        await script.look()
+        assert script.position() == 4 and script.open() == [] and not script.shadow.live
+
+    run(trip, tmp_path, enforce=enforce)
+
+
 async def edited(script, id_, amount, price):
     """An edit that the gate lets go, and the venue makes."""
     sent = await script.call("private/edit", order_id=id_, amount=amount, price=price)

@@ -295,7 +295,9 @@ class Shadow:
         if row.order_state == FIRED:
             live.fired = live.fired or time.monotonic()
             return
-        live.lots = lots_of(listing, row.amount)
+        lots = lots_of(listing, row.amount)
+        live.edited |= lots != live.lots  # as of a close or a reduce-only order that the venue made smaller
+        live.lots = lots
         if row.order_state in FINAL:
             live.final = lots_of(listing, row.filled_amount) if row.filled_amount else 0
             self._maybe_end(live)
