@@ -13,9 +13,12 @@ from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Ghost
 from seawall.api.desk.tunnel import Tunnel
 from seawall.api.errors import RpcError
+from seawall.api.operations.record import Record
 from seawall.api.rpc import Call
 from seawall.journal import folders_of, frames
 from seawall.node.configuration import Bot
+from seawall.node.node import Group
+from seawall.node.replay import ENGINES, Fold
 from seawall.venues.connection import VenueError
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
@@ -476,6 +479,30 @@ async def edited(script, id_, amount, price):
     sent.heard(json.dumps({"result": {"order": row, "trades": []}}).encode())
     await script.settle()
     assert [order.price for order in script.open()] == [price * 2]
+
+
+# -- what people are told of a restriction -----------------------------------------------------------------------------
+
+
+def test_who_is_held_to_reducing_for_a_break_is_told_of_the_break(tmp_path):
+    """It said "the journalled rule after an unclean stop", at three in the morning, of a stop that never was."""
+
+    async def trip(script):
+        script.desk.broken("main", "BTC", {"theirs": 998, "ours": 1_000, "unit": "atoms"})
+        await script.settle()
+        bare = {"state": VenueState.REDUCE_ONLY, "type": Scope.INSTRUMENT, "instrument": 0}
+        script.desk.ask(command(Kind.STATE, **bare).tobytes())  # as the mirror says it
+        await script.settle()
+        record, fold = Record(), Fold(ENGINES["reference"]())
+        for frame in frames(folders_of(tmp_path / "journal")):
+            record.take(Group(frame.commands, frame.attachments, fold.check(frame)))
+        why = "break at main: BTC: theirs 998, ours 1,000 atoms"
+        for bot in (ALICE, BOB):
+            standing = record.states[Scope.ACCOUNT, bot]
+            assert (standing.state, standing.by, standing.reason) == (VenueState.REDUCE_ONLY, "seawall", why)
+        assert record.states[Scope.INSTRUMENT, 0].reason == "the venue made its tick or smallest amount finer"
+
+    run(trip, tmp_path)
 
 
 # -- what is not compared ----------------------------------------------------------------------------------------------

@@ -95,11 +95,20 @@ def journal(tmp_path_factory):
     desk.tell(Kind.TIME, msgspec.structs.replace(outside, count=6))
     desk.tell(Kind.TIME, Differs("drop_copy_lost", "main", why="the connection ended"))
     desk.tell(Kind.TIME, Held([(120, 2), (30_000, 1)]))
-    desk.tell(Kind.STATE, state=VenueState.REDUCE_ONLY, type=Scope.ACCOUNT, account=desk.ben)
+    held = {"state": VenueState.REDUCE_ONLY, "type": Scope.ACCOUNT, "account": desk.ben}
+    desk.tell(Kind.STATE, operation("seawall", "break at main: BTC"), **held)
+    desk.tell(Kind.STATE, operation("seawall", "break at main: ETH"), **held)  # as it is already
     option, taken = desk.order(desk.ben, BUY, 20, 500, instrument=1)  # 2 coins of 60,000 dollars
     assert not taken
+    halted = {"state": VenueState.HALTED, "type": Scope.UNDERLYING, "instrument": 0}
+    desk.tell(Kind.STATE, operation("rita", "index <b>looks</b> wrong"), **halted)
     desk.node.stop()
     return data, {"first": first, "gone": gone, "edited": edited, "lost": lost, "never": never, "option": option}
+
+
+def operation(by, reason):
+    """The note on what people, or automation, restricted."""
+    return {"note": "operation", "action": "halt", "by": by, "reason": reason}
 
 
 def told(*arguments, status=0):
@@ -147,8 +156,11 @@ def test_figures_are_those_counted_by_hand(journal):
     first, second = found["unknown"]
     assert (first["seq"], first["ended"], first["seconds"]) == (seq["lost"], "it stands at the venue", 1.0)
     assert (second["seq"], second["ended"]) == (seq["never"], "it is still unknown")
-    (state,) = found["restrictions"]
-    assert (state["scope"], state["name"], state["before"], state["state"]) == ("ACCOUNT", "ben", "OPEN", "REDUCE_ONLY")
+    assert [tuple(state.values())[2:] for state in found["restrictions"]] == [
+        ("ACCOUNT", "ben", "REDUCE_ONLY", "OPEN", "seawall", "break at main: BTC"),
+        ("UNDERLYING", "BTC", "HALTED", "OPEN", "rita", "index <b>looks</b> wrong"),
+    ]
+    assert "UNDERLYING BTC: OPEN to HALTED by rita: index <b>looks</b> wrong" in text
     assert found["days"] == {"2026-06-01": [4, 2], "2026-06-02": [0, 1]}
     assert found["latency"] == {"orders": 100, "p50_ms": 0.12, "p99_ms": 2.0, "most_ms": 30.0}
 

@@ -158,7 +158,7 @@ def _text(document: dict[str, Any]) -> str:
         for one in document["breaks"]
     ]
     lines += [
-        f"{one['time']} {one['scope']} {one['name']}: {one['before']} to {one['state']} {one['reason']}".rstrip()
+        f"{one['time']} {one['scope']} {one['name']}: {one['before']} to {one['state']} by {one['by']}: {one['reason']}"
         for one in document["restrictions"]
     ]
     false = document["false"]
@@ -236,8 +236,8 @@ def _html(made: "Report", document: dict[str, Any]) -> str:
         ),
         "<h2>Restrictions</h2>",
         table(
-            ("seq", "time", "of", "name", "from", "to", "because"),
-            ((str(r.seq), r.time, r.scope, r.name, r.before, r.state, r.reason) for r in made.restrictions),
+            ("seq", "time", "of", "name", "from", "to", "by", "because"),
+            ((str(r.seq), r.time, r.scope, r.name, r.before, r.state, r.by, r.reason) for r in made.restrictions),
         ),
     ]  # fmt: skip
     return page("Seawall: the desk's report", "\n".join(parts))

@@ -13,6 +13,8 @@ import msgspec
 
 from seawall.api.desk.tally import Counted, Differs, Unweighed
 from seawall.api.listing import Listing
+from seawall.api.operations.naming import name_of
+from seawall.api.operations.record import told
 from seawall.api.view import View
 from seawall.journal import Frame
 from seawall.node.node import Group
@@ -125,7 +127,7 @@ class Break(msgspec.Struct):
 
 
 class Restriction(msgspec.Struct):
-    """A change of state of the venue, an underlying, an instrument, an account."""
+    """A change of state of the venue, an underlying, an instrument, an account: by whom, and why."""
 
     seq: int
     time: str
@@ -133,6 +135,7 @@ class Restriction(msgspec.Struct):
     name: str
     state: str
     before: str
+    by: str
     reason: str
 
 
@@ -225,7 +228,7 @@ class Reporter:
             if event[_E["kind"]] == EventKind.FILL:
                 self._fill(record, data, event)
             elif event[_E["kind"]] == EventKind.STATE:
-                self._state(record, event)
+                self._state(record, data, event)
             elif event[_E["kind"]] == EventKind.STATUS and event[_E["reason"]]:
                 self._bot(event[_E["account"]]).taken_back += 1
 
@@ -357,19 +360,20 @@ class Reporter:
             found.ended = _ENDS[Kind(record[_C["kind"]])]
             found.seconds = (record[_C["time"]] - began) / 1e9
 
-    def _state(self, record: Record, event: Record) -> None:
-        scope, number = Scope(event[_E["currency"]]), event[_E["instrument"]]
-        name = ""
-        if scope == Scope.ACCOUNT:
-            name = self.view.client(event[_E["account"]]).name
-        elif scope == Scope.INSTRUMENT and number in self.view.listings:
-            name = self.view.listings[number].name
-        elif scope != Scope.VENUE:
-            name = str(number)
+    def _state(self, record: Record, data: bytes, event: Record) -> None:
         after, before = VenueState(event[_E["a"]]).name, VenueState(event[_E["b"]]).name
-        reason = Reason(event[_E["reason"]]).name if event[_E["reason"]] else ""
+        if after == before:
+            return  # said again
+        scope = Scope(event[_E["currency"]])
+        number = event[_E["account" if scope == Scope.ACCOUNT else "instrument"]]
+        blocks = {listing.spec.block for listing in self.view.listings.values()}
+        underlyings = [self.view.underlyings.get(block, block) for block in range(max(blocks, default=-1) + 1)]
+        name = name_of(self.view, underlyings, scope, number)
+        by, reason = told(data, dict(zip(_E, event, strict=True)), dict(zip(_C, record, strict=True)))
+        if record[_C["kind"]] == Kind.KILL:
+            reason = f"killed: {reason}"
         self.report.restrictions.append(
-            Restriction(record[_C["seq"]], said(record[_C["time"]]), scope.name, name, after, before, reason)
+            Restriction(record[_C["seq"]], said(record[_C["time"]]), scope.name, name, after, before, by, reason)
         )
 
 

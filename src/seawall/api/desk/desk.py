@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+import msgspec
 import structlog
 
 from seawall.api.access import Identity
@@ -363,7 +364,7 @@ class Desk:
         self.alert("break", account=at, about=row.instrument_name, why=why)
         self._differs.add(Differs("break", at, row.instrument_name, why=why))
         if self.gate.enforce:
-            self._restrict(at)
+            self._restrict(at, f"{row.instrument_name} {why}")
 
     def not_weighed(self, account: int, name: str, error: RpcError) -> None:
         """Observe: a call that the gate would have refused because it cannot weigh it."""
@@ -379,7 +380,7 @@ class Desk:
         """A difference that stays: the account's bots may only reduce until people have looked."""
         self.alert("break", account=at, about=about, **facts)
         self._differs.add(Differs("break", at, about, facts["theirs"], facts["ours"], facts["unit"]))
-        self._restrict(at)
+        self._restrict(at, f"{about}: theirs {facts['theirs']:,}, ours {facts['ours']:,} {facts['unit']}")
 
     def blind(self, at: str, why: str) -> None:
         """The venue's word about an account is not heard any more."""
@@ -391,10 +392,8 @@ class Desk:
         self.alert("not_compared", account=at, seconds=seconds)
         self._differs.add(Differs("not_compared", at))
 
-    def _restrict(self, at: str) -> None:
-        self.ask(
-            b"".join(
-                packed(Kind.STATE, state=VenueState.REDUCE_ONLY, type=Scope.ACCOUNT, account=number)
-                for number in self.accounts_at(at)
-            )
-        )
+    def _restrict(self, at: str, why: str) -> None:
+        said = {"note": "operation", "action": "break", "by": "seawall", "reason": f"break at {at}: {why}"}
+        data, bots = msgspec.json.encode(said), self.accounts_at(at)
+        state = {"state": VenueState.REDUCE_ONLY, "type": Scope.ACCOUNT, "attachment": len(data)}
+        self.ask(b"".join(packed(Kind.STATE, account=number, **state) for number in bots), data * len(bots))

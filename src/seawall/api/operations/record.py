@@ -11,7 +11,7 @@ import numpy as np
 
 from seawall.node.node import Group
 from seawall.vocabulary.reasons import Reason, explain
-from seawall.vocabulary.records import FLAG_UNCLEAN, EventKind, Kind, Scope, VenueState
+from seawall.vocabulary.records import FLAG_RECOVERED, FLAG_UNCLEAN, EventKind, Kind, Scope, VenueState
 
 _HEARD = np.zeros(256, bool)
 _HEARD[[Kind.OPENED, Kind.LIMIT, Kind.TIME, Kind.PUBLISH, Kind.RULES]] = True
@@ -25,6 +25,12 @@ _MAY_CARRY = np.zeros(256, bool)
 _MAY_CARRY[[Kind.STATE, Kind.KILL, Kind.REARM, Kind.CANCEL_ALL, Kind.DEPOSIT, Kind.TIER, Kind.EXPIRE]] = True
 _STIRRING = frozenset(np.flatnonzero(_HEARD | _MAY_CARRY).tolist())
 
+
+_OF_A_DESK: Final = {
+    (int(Scope.ACCOUNT), int(VenueState.REDUCE_ONLY)): "break: the venue had another position or balance",
+    (int(Scope.INSTRUMENT), int(VenueState.REDUCE_ONLY)): "the venue made its tick or smallest amount finer",
+    (int(Scope.INSTRUMENT), int(VenueState.HALTED)): "its mark left its band",
+}
 
 HELD: Final = frozenset(
     {
@@ -199,9 +205,7 @@ class Record:
         key = (scope, 0 if scope == Scope.VENUE else number)
         self.overrides.pop(("state", *key), None)
         state = VenueState(int(event["a"]))
-        by, reason = _who(note), _why(note)
-        if not note:
-            by, reason = "seawall", _cause(event, command)
+        by, reason = _told(note, event, command)
         if state == VenueState.OPEN:
             self.states.pop(key, None)
         else:
@@ -260,11 +264,22 @@ def _why(note: dict[str, Any]) -> str:
     return str(note.get("reason", ""))
 
 
+def told(data: bytes, event: Any, command: Any) -> tuple[str, str]:
+    """By whom a state was changed, and why; `data` rides on the command."""
+    return _told(_note(data), event, command)
+
+
+def _told(note: dict[str, Any], event: Any, command: Any) -> tuple[str, str]:
+    return (_who(note), _why(note)) if note else ("seawall", _cause(event, command))
+
+
 def _cause(event: Any, command: Any) -> str:
     if command["kind"] == Kind.OPENED:
         return "the venue was not stopped cleanly"
-    if command["kind"] == Kind.STATE:
+    if command["kind"] == Kind.STATE and int(command["flags"]) & FLAG_RECOVERED:
         return "the journalled rule after an unclean stop: the copies verified clean"
+    if command["kind"] == Kind.STATE:  # a desk's: it says of an account what broke, in journals of earlier builds not
+        return _OF_A_DESK.get((int(event["currency"]), int(event["a"])), "")
     reason = Reason(int(event["reason"]))
     if event["quantity"]:  # a control's, under rules that tell its numbers
         return f"{reason.name.lower()}: {explain(reason, int(event['price']), int(event['quantity']))}"
