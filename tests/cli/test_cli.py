@@ -190,10 +190,22 @@ def test_wrong_input_is_named_and_no_traceback(arguments):
     assert "hunter2" not in done.stderr
 
 
+def test_a_desk_needs_no_settings_file(tmp_path):
+    """The first command of docs/desk.md: it was answered "give either --dev or --config FILE"."""
+    keys = tmp_path / "keys.toml"
+    keys.touch(0o600)
+    keys.write_text('[main]\nkey = "k"\nsecret = "s"\n')
+    behind = ("--upstream", "http://127.0.0.1:1", "--observe", "--upstream-keys", keys)
+    done = run("serve", *behind, "--data", tmp_path / "desk", "--port", "0", "--ops-port", "0")
+    assert done.returncode == 1 and "127.0.0.1:1" in done.stderr and (tmp_path / "desk" / "a").is_dir()
+
+
 @pytest.mark.parametrize(("given", "named"), [
     (("serve", "--config", "{file}", "--data", "restored"), "--data"),
     (("serve", "--config", "{file}", "--dev", "--upstream", "http://127.0.0.1:1", "--observe", "--rate-limits"),
      "--rate-limits"),
+    (("serve", "--upstream", "http://127.0.0.1:1", "--observe", "--rate-limits"), "--rate-limits"),
+    (("serve", "--dev", "--upstream", "http://127.0.0.1:1", "--observe", "--market", "none"), "--market"),
     (("serve", "--dev", "--port", "0", "--data", "{file}/x", "--upstream-keys", "{file}"), "--upstream-keys"),
     (("verify", "--config", "{file}", "--mirror", "other"), "--mirror"),
 ])  # fmt: skip

@@ -21,7 +21,7 @@ def serve(
     dev: Annotated[
         bool, typer.Option("--dev", help="Needs no configuration: funded accounts, a simulated market.")
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="Data folder of a dev venue.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder, of a dev venue or a desk.")] = None,
     config: ConfigFile = None,
     market: Annotated[
         str, typer.Option(help="sim: quotes and trades; none: prices move, nobody trades. With --dev.")
@@ -88,11 +88,13 @@ def _settings(
 
     if market not in ("sim", "none"):
         raise InputError("--market", market, "must be sim or none")
-    if not dev and config is None:
+    if market == "none" and (upstream or config is not None):
+        raise InputError("--market", market, "goes with a dev venue alone")
+    if not dev and config is None and not upstream:
         raise InputError("--config", "", "give either --dev or --config FILE")
-    if not dev and data is not None:
+    if not dev and config is not None and data is not None:
         raise InputError("--data", str(data), "goes with --dev; with --config its file names the folders")
-    if rate_limits and config is not None:
+    if rate_limits and (config is not None or not dev):
         raise InputError("--rate-limits", rate_limits, "goes with --dev alone; the rates of --config are its file's")
     if config is not None:
         given = Configuration.read(config)
@@ -100,8 +102,10 @@ def _settings(
             raise InputError("--config", str(config), "goes with --dev in desk mode only")
         if dev and data is not None:
             given = msgspec.structs.replace(given, data=str(data))
-        ports = {"trading": port, "operations": ops_port}
-        return given.with_ports({name: number for name, number in ports.items() if number is not None})
+        return _with_ports(given, port, ops_port)
+    if not dev:  # a desk needs no file: all else has its default
+        given = Configuration.of({"data": str(data)} if data is not None else {})
+        return _with_ports(given, port, ops_port)
     folder = data or DEV_DATA
     settings: dict[str, Any] = {"data": str(folder), "operators": {"backup": f"{folder}-backup"}}
     # A fixed door in front, since a client keeps its address; operations take what is free unless told.
@@ -110,6 +114,11 @@ def _settings(
     if not rate_limits:
         settings["rates"] = {"trading": {"rate": 0.0}, "other": {"rate": 0.0}, "connections": 0}
     return Configuration.of(settings)
+
+
+def _with_ports(settings: "Configuration", port: int | None, ops_port: int | None) -> "Configuration":
+    ports = {"trading": port, "operations": ops_port}
+    return settings.with_ports({name: number for name, number in ports.items() if number is not None})
 
 
 def _behind(settings: "Configuration", upstream: str | None, enforce: bool | None) -> "Configuration":
