@@ -141,6 +141,30 @@ def test_a_desk_whose_bots_changed_their_groups_does_not_start(tmp_path):
         assert "result" in order(desk.again(), "third", price=59_000)
 
 
+def test_what_does_not_fit_the_journal_is_refused_and_not_kept(tmp_path):
+    """A slip in the file of a rotated key was sealed before it was looked at: the desk never started again."""
+    with bots(tmp_path, "enforce") as desk:
+        assert desk.stop() == 0
+        config, keys, slip = (tmp_path / name for name in ("seawall.toml", "keys.toml", "slip.toml"))
+        slip.touch(0o600)
+        slip.write_text(keys.read_text().replace("[alice]", "[alicia]"))
+        with pytest.raises(AssertionError, match="'alicia': must have a key of its own: it has that of alice"):
+            desk.again(slip)  # both names' money would be counted
+        slip.write_text('[alicia]\nkey = "new"\nsecret = "new"\n')
+        with pytest.raises(AssertionError, match="must have one on account alicia"):
+            desk.again(slip)
+        begin, end = CONFIG.index("[upstream.bots.second]"), CONFIG.index("[upstream.bots.third]")
+        for changed, why in (
+            (CONFIG[:begin] + CONFIG[end:], r"\['second'\]: must not be left out"),  # its shares would be a break
+            (CONFIG + "[upstream.bots.fourth]\naccount = 'bob'\n", "another one begins in another data folder"),
+        ):
+            config.write_text(changed)
+            with pytest.raises(AssertionError, match=why):
+                desk.again(keys)
+        config.write_text(CONFIG)
+        assert "result" in order(desk.again(), "third", price=59_000)
+
+
 def test_a_start_that_came_to_nothing_is_no_unclean_stop(tmp_path):
     """A desk that is started over and over while its venue is away trades when the venue is back, without people."""
     with bots(tmp_path, "enforce") as desk:

@@ -66,9 +66,10 @@ class DeskVenue(Venue):
             age = round(self.configuration.publisher.late_s * 1e9)  # C17: beyond it bots may only reduce
             stale = packed(Kind.LIMIT, state=Limit.STALE, account=-1, instrument=-1, amount=age)
             await self.service.write(stale)
-        if missing := set(self.bots) - set(self.mirror.accounts):
-            raise InputError("upstream.bots", sorted(missing), "must be those the journal began with")
+        self._check_bots()
         self._check_groups()
+        if given := self._credentials:  # sealed once they fit: the keystore forgets no account
+            store.change_now(lambda registry: registry.upstream.update(given))
         if self.dev:
             await self._reopen()
             self.people = development_people(store, self.configuration.home_folder / "people")
@@ -89,6 +90,19 @@ class DeskVenue(Venue):
         self._watches += [asyncio.create_task(copy.run()) for copy in self.desk.copies.values()]
         await self.desk.seen(SIGHT_S)
 
+    def _check_bots(self) -> None:
+        """Raise InputError for a bot that the journal did not begin with, or that is left out and has something."""
+        known, view = self.mirror.accounts, self.service.view
+        if missing := set(self.bots) - set(known):
+            rule = "must be those the journal began with; another one begins in another data folder"
+            raise InputError("upstream.bots", sorted(missing), rule)
+        held = {account for (account, _), lots in view.positions.items() if lots}
+        gone = {name: number for name, number in known.items() if name not in self.bots}
+        having = [name for name, at in gone.items() if at in held or any(view.ledger.of(at).balance.values())]
+        if having:
+            rule = "must not be left out: what they have is part of their account's; revoke their keys instead"
+            raise InputError("upstream.bots", sorted(having), rule)
+
     def _check_groups(self) -> None:
         """Raise InputError for a bot of another desk or firm than in the journal: its limits would not hold for it."""
         groups = self.service.node.fold.engine.catalogue.groups
@@ -99,14 +113,17 @@ class DeskVenue(Venue):
                 raise InputError(f"upstream.bots.{name}", f"{bot.desk or '-'}, {bot.firm or '-'}", rule)
 
     def _accounts(self, store: Keystore) -> dict[str, Credentials]:
-        """Our keys at the venue: those given now are kept, sealed, from now on. Raises InputError where none is."""
+        """Our keys at the venue: those given now, and of other accounts the sealed ones. Raises InputError where none
+        is, and for a key under two names: its account's money and orders would count twice."""
         given, known = self._credentials, store.registry.upstream
         self._changed = {new.key for name, new in given.items() if name in known and known[name] != new}
-        if given:
-            store.change_now(lambda registry: registry.upstream.update(given))
-        found = dict(store.registry.upstream)
+        found = {**known, **given}
         if not found:
             raise InputError("--upstream-keys", "", "must be given at the first start: our keys at the venue")
+        named: dict[str, str] = {}
+        for name, one in found.items():
+            if (other := named.setdefault(one.key, name)) != name:
+                raise InputError("--upstream-keys", name, f"must have a key of its own: it has that of {other}")
         return found
 
     def _hand_out(self, store: Keystore, accounts: dict[str, Credentials]) -> None:
