@@ -205,7 +205,6 @@ def test_a_desk_needs_no_settings_file(tmp_path):
     (("serve", "--config", "{file}", "--dev", "--upstream", "http://127.0.0.1:1", "--observe", "--rate-limits"),
      "--rate-limits"),
     (("serve", "--upstream", "http://127.0.0.1:1", "--observe", "--rate-limits"), "--rate-limits"),
-    (("serve", "--dev", "--upstream", "http://127.0.0.1:1", "--observe", "--market", "none"), "--market"),
     (("serve", "--dev", "--port", "0", "--data", "{file}/x", "--upstream-keys", "{file}"), "--upstream-keys"),
     (("verify", "--config", "{file}", "--mirror", "other"), "--mirror"),
 ])  # fmt: skip

@@ -88,8 +88,6 @@ def _settings(
 
     if market not in ("sim", "none"):
         raise InputError("--market", market, "must be sim or none")
-    if market == "none" and (upstream or config is not None):
-        raise InputError("--market", market, "goes with a dev venue alone")
     if not dev and config is None and not upstream:
         raise InputError("--config", "", "give either --dev or --config FILE")
     if not dev and config is not None and data is not None:
