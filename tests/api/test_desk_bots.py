@@ -16,6 +16,9 @@ from test_desk_controls import control_of, order, position, stands, until
 from wire import Wire
 
 from seawall.api.sockets import free_port
+from seawall.cli.reporting import Reporter
+from seawall.journal import folders_of
+from seawall.node import replay
 
 PERPETUAL, ETHER = "BTC-PERPETUAL", "ETH-PERPETUAL"
 CONFIG = """
@@ -203,12 +206,19 @@ def test_limits_of_bot_desk_and_firm(tmp_path, mode):
             answer = order(desk, bot, **{"price": 59_000} | given)
             if control and mode == "enforce":
                 assert control_of(answer) == control
+                whose = "first" if given is row else "rates" if control == "POSITION_LIMIT" else "house"
+                assert f"the limit of {whose} is" in answer["error"]["data"]["reason"]
             assert ("result" in answer) == (not control or mode == "observe")
             assert len(stands(desk, desk_account(bot))) == before + ("result" in answer)
         settle()
     told = Told(tmp_path / "desk")
     expected = {("first", "POSITION_LIMIT"): 2, ("third", "EXPOSURE"): 1, ("second", "EXPOSURE"): 1}
     assert told.refusals == expected
+    reporter = Reporter(0, 2**63 - 1)
+    replay(folders_of(tmp_path / "desk"), witness=reporter.take)
+    bots_of = reporter.report.bots
+    words = [one.words for name in expected for one in bots_of[name[0]].reasons[name[1]].examples]
+    assert [word.partition("the limit of ")[2].split()[0] for word in words] == ["first", "rates", "house", "house"]
 
 
 def desk_account(bot):

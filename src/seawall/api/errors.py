@@ -95,7 +95,7 @@ def beyond(limit: float | None, *, above: bool, trigger: bool = False, **data: A
     return RpcError(code, WORDS[code] if limit is None else f"{WORDS[code]} {limit}", **data)
 
 
-def refusal(reason: int, a: int, b: int, **more: Any) -> RpcError:
+def refusal(reason: int, a: int, b: int, /, **more: Any) -> RpcError:
     """A refused command: the dialect's code; in `data` the reason, its sentence, the two numbers that decided."""
     row = REASONS[Reason(reason)]
     more = {"reason": explain(reason, a, b), "control": Reason(reason).name, "numbers": [a, b], **more}
@@ -104,12 +104,19 @@ def refusal(reason: int, a: int, b: int, **more: Any) -> RpcError:
     return RpcError(row.dialect or 11030, row.word, **more)
 
 
-def refused(view: "View", reason: int, a: int, b: int, instrument: int, price: int) -> RpcError:
+def sentence(view: "View", reason: int, a: int, b: int, account: int) -> str:
+    """What `explain` says, with the name of the account, desk or firm whose limit it is."""
+    client = view.clients.get(account)
+    return explain(reason, a, b).replace("the event's account", (client and client.name) or f"account {account}")
+
+
+def refused(view: "View", reason: int, a: int, b: int, instrument: int, price: int, account: int) -> RpcError:
     """The same of a command about an instrument, with the price that would do where one would."""
     listing = view.listings.get(instrument)
+    more: dict[str, Any] = {"reason": sentence(view, reason, a, b, account)}
     if listing is None:
-        return refusal(reason, a, b)
-    more: dict[str, Any] = {"instrument_name": listing.name}
+        return refusal(reason, a, b, **more)
+    more["instrument_name"] = listing.name
     if reason in _EDGES:
         more["limit_price"] = listing.price(b)
     elif reason == Reason.BELOW_PRICE and price:

@@ -291,8 +291,8 @@ class View:
         self.tiers: dict[tuple[int, int], tuple[int, int]] = {}
         self.account_tiers: dict[int, int] = {}
         self.states: dict[tuple[int, int], int] = {}
-        self.refused: dict[int, tuple[int, int, int, int, int]] = {}
-        """seq: reason, its two numbers, instrument, price: until the one who asked was told."""
+        self.refused: dict[int, tuple[int, int, int, int, int, int]] = {}
+        """seq: reason, its two numbers, instrument, price, whose limit: until the one who asked was told."""
         self.duplicates: dict[int, int] = {}
         """seq of an order sent again: the first order under its client id."""
         self.sent: dict[tuple[int, str], int] = {}
@@ -620,8 +620,8 @@ class View:
             self._killed(record, data)
             return
         self.refused[event[0]] = (
-            event[_E["reason"]], event[_E["a"]], event[_E["b"]], event[_E["instrument"]], event[_E["price"]],
-        )  # fmt: skip
+            *(event[_E[name]] for name in ("reason", "a", "b", "instrument", "price", "account")),
+        )
 
     def _killed(self, record: tuple[Any, ...], data: bytes) -> None:
         """A fill-or-kill order that could not be had whole: to its owner an order, cancelled at once."""
