@@ -171,6 +171,9 @@ def test_a_window_counts_its_own(journal):
     assert set(second["bots"]) == {"ben"} and second["bots"]["ben"]["refused"] == 1
     assert second["limits"][next(iter(second["limits"]))]["notional_usd"] == 120_000  # valued by what was before
     assert second["latency"]["orders"] == 3
+    assert second["commands"] == 8 and second["folded"] == told(data)["commands"]  # not all
+    text = run("report", data, "--from", "2026-07-01").stdout
+    assert text.startswith(f"the journal has nothing of that time, of {second['folded']} commands")
     first = told(data, "--from", "2026-06-01T10:00:00+02:00", "--to", "2026-06-02")
     assert first["bots"]["ben"]["refused"] == 0 and first["bots"]["ann"]["refused"] == 2 and not first["restrictions"]
 

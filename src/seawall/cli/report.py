@@ -80,7 +80,7 @@ def _report(
         if not dry_run:
             file.write_text(json.dumps(marks, indent=1) + "\n")
     document = _document(made, marks)
-    document = {"ok": result.conserved, "commands": result.commands, "digest": result.digest, **document}
+    document = {"ok": result.conserved, "folded": result.commands, "digest": result.digest, **document}
     if out is not None and not dry_run:
         page = _html(made, document)
         try:
@@ -130,7 +130,7 @@ def _document(made: "Report", marks: dict[int, dict[str, str]]) -> dict[str, Any
 
 
 def _text(document: dict[str, Any]) -> str:
-    lines = [f"{document['since'] or 'nothing'} to {document['until'] or 'nothing'}, {document['commands']:,} commands"]
+    lines = [_stretch(document)]
     for name, bot in document["bots"].items():
         fees = ", ".join(f"{amount:,.8g} {currency}" for currency, amount in bot["fees"].items()) or "none"
         lines.append(
@@ -142,7 +142,7 @@ def _text(document: dict[str, Any]) -> str:
             lines.append(f"  {reason}: {cost['count']:,}, ${cost['notional_usd']:,.0f}")
             lines += [
                 f"    {one['seq']} {one['kind']} {one['side']} {one['amount']:,.12g} {one['instrument']}"
-                f" at {one['price']:,.12g}: {one['words']}"
+                f" at {_price(one['price'])}: {one['words']}"
                 for one in cost["examples"]
             ]
     lines += [
@@ -167,6 +167,16 @@ def _text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _stretch(document: dict[str, Any]) -> str:
+    if not document["commands"]:
+        return f"the journal has nothing of that time, of {document['folded']:,} commands"
+    return f"{document['since']} to {document['until']}, {document['commands']:,} of {document['folded']:,} commands"
+
+
+def _price(price: float) -> str:
+    return f"{price:,.12g}" if price else "market"
+
+
 def _differed(one: dict[str, Any]) -> str:
     """What a break is about, in words."""
     if one["theirs"] is None:
@@ -188,7 +198,7 @@ def _html(made: "Report", document: dict[str, Any]) -> str:
 
     bots, false = made.bots, document["false"]
     parts = [
-        f"<h1>The desk, {made.since} to {made.until}</h1><p>From the journal alone, {document['commands']:,} commands;"
+        f"<h1>The desk, {made.since} to {made.until}</h1><p>From the journal alone, {_stretch(document)};"
         f" digest of all events {document['digest']}. {_NOTES}</p><p>{_held(document['latency'])}.</p>",
         *plots(_figures(made)),
         "<h2>Bots</h2>",

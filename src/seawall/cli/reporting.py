@@ -12,13 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from seawall.api.desk.tally import Counted, Differs, Unweighed
+from seawall.api.errors import sentence
 from seawall.api.listing import Listing
 from seawall.api.operations.naming import name_of
 from seawall.api.operations.record import told
 from seawall.api.view import View
 from seawall.journal import Frame
 from seawall.node.node import Group
-from seawall.vocabulary.reasons import Reason, explain
+from seawall.vocabulary.reasons import Reason
 from seawall.vocabulary.records import COMMAND, EVENT, EventKind, Events, Kind, Role, Scope, VenueState
 
 EXAMPLES: Final = 5
@@ -140,10 +141,11 @@ class Restriction(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """All of it. `since`, `until`: first and last command counted. `days`: (accepted, refused) by date."""
+    """All of it. `since`, `until`: first and last of the `commands` counted. `days`: (accepted, refused) by date."""
 
     since: str = ""
     until: str = ""
+    commands: int = 0
     bots: dict[str, Bot] = {}
     unweighed: list[NotWeighed] = []
     unknown: list[Unknown] = []
@@ -206,6 +208,7 @@ class Reporter:
                 self._clients.add(record[_C["account"]])
             if self._since <= record[_C["time"]] < self._until:
                 self._command(record, data, rows[begin:at])
+                self.report.commands += 1
                 self.report.until = said(record[_C["time"]])
                 self.report.since = self.report.since or self.report.until
             elif record[_C["kind"]] in _ENDS and not any(
@@ -272,7 +275,7 @@ class Reporter:
             amount=listing.amount(lots) if listing is not None else float(lots),
             notional_usd=self._dollars(listing, lots, price),
             reason=Reason(reason).name,
-            words=explain(reason, event[_E["a"]], event[_E["b"]]),
+            words=sentence(self.view, reason, event[_E["a"]], event[_E["b"]], event[_E["account"]]),
         )
 
     def _dollars(self, listing: Listing | None, lots: int, ticks: int) -> float:
