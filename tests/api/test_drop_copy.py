@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from desk_script import ALICE, BOB
@@ -131,5 +132,38 @@ def test_an_order_that_was_over_and_stands_at_the_venue_is_told_of(tmp_path, res
         script.tell_order(script.row("BTC-1", state="cancelled", filled_amount=50))
         await script.settle()
         assert script.shadow.live == {}
+
+    run(trip, tmp_path)
+
+
+# -- what differs and is no break --------------------------------------------------------------------------------------
+
+
+def test_what_is_being_delivered_is_no_break_until_it_should_be_over(tmp_path):
+    """The venue delivers at once; here each of what expired is asked for first."""
+
+    async def trip(script):
+        view = script.venue.view
+        listing = view.by_name["BTC-PERPETUAL"]
+
+        async def looks(seconds):
+            """Alerts of three looks, so long after the expiry."""
+            spec = replace(listing.spec, expiry=time.time_ns() - int(seconds * 1e9))
+            view.by_name["BTC-PERPETUAL"] = view.listings[listing.number] = replace(listing, spec=spec)
+            for _ in range(3):
+                await script.look()
+            return [kind for kind, _ in script.alerts]
+
+        await script.order("BTC-1")
+        script.tell_trade(script.trade("t1", "BTC-1", 30, 59_000.0))
+        script.tell_order(script.row("BTC-1", state="cancelled", filled_amount=30))
+        await script.settle()
+        script.there.trades.clear()  # and the position with them
+        assert await looks(-3) == [] and await looks(1) == [] and await looks(100) == []  # our clock may be behind
+        assert await looks(1_000) == []  # the desk was started just now
+        script.desk.began -= 200
+        assert await looks(110) == []
+        assert await looks(130) == ["break"]
+        assert await looks(1) == await looks(130) == ["break"]  # told once, whatever is delivered meanwhile
 
     run(trip, tmp_path)

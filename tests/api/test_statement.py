@@ -34,6 +34,7 @@ class Desk:
             ledger=SimpleNamespace(of=lambda account: SimpleNamespace(balance=ledger[account])),
         )
         self.any_listing = lambda currency: perpetual
+        self.delivering = set
         self.written = []
 
     def shares(self, name):

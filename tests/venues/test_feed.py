@@ -94,3 +94,32 @@ def test_what_the_venue_has_lost_takes_no_mark_from_the_rest():
     [line] = asyncio.run(run())
     assert line["instrument"] == names[0] and "13020" in line["why"]
     assert taken == [({"BTC-PERPETUAL"}, {names[1]: 61_000.0})] * 3
+
+
+def test_hundreds_that_expire_together_keep_no_marks_waiting_and_what_is_held_goes_first():
+    class Slow(Venue):
+        async def ask(self, method, **asked):
+            if method == "public/ticker":
+                asked_for.append(asked["instrument_name"])
+                return {"delivery_price": 61_000.0 if asked["instrument_name"] not in silent else None}
+            return await super().ask(method, **asked)
+
+    names = [f"BTC-1JAN26-{strike}-C" for strike in range(200)]
+    silent, asked_for, steps = set(names[:40]), [], []
+    live = {number: SimpleNamespace(spec=SimpleNamespace(expiry=1, name=name)) for number, name in enumerate(names)}
+
+    def step(now, quotes, delivered):
+        steps.append(set(delivered))
+        for number in [number for number, terms in live.items() if terms.spec.name in delivered]:
+            del live[number]
+
+    async def run():
+        feed = Feed(SimpleNamespace(left_out={}, live=live, step=step, listed=lambda *given: None), ("BTC",))
+        for _ in range(24):
+            before = len(asked_for)
+            await feed.step(Slow(PERPETUAL), {150, 199})
+            assert len(asked_for) - before <= feeds.DELIVERED_AT_ONCE
+
+    asyncio.run(run())
+    assert {names[150], names[199]} <= steps[0]
+    assert set(names) - set().union(*steps) == silent  # who has no price keeps nobody from his

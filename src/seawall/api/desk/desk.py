@@ -17,7 +17,7 @@ import structlog
 from seawall.api.access import Identity
 from seawall.api.commands import packed
 from seawall.api.desk.cancelling import OVER, cancel_strays, cancel_there
-from seawall.api.desk.drop_copy import DropCopy
+from seawall.api.desk.drop_copy import SKEW_MS, DropCopy
 from seawall.api.desk.flight import Flight
 from seawall.api.desk.gate import Gate
 from seawall.api.desk.latency import Latencies
@@ -47,6 +47,9 @@ TOGETHER_S: Final = {True: 0.005, False: 0.05}
 these are the orders as well, so that neither their way nor the next one's is slowed by our disk."""
 
 _STATUS: Final = int(EventKind.STATUS)
+DELIVERY_S: Final = 120.0
+"""How long after an expiry, or after a start, the venue and the shadow may deliver at different times."""
+
 CANCEL_AGAIN_S: Final = 0.5
 """Before a cancel that the venue did not take, of too many requests say, is sent again."""
 
@@ -202,6 +205,23 @@ class Desk:
     def busy(self, at: str) -> bool:
         """Whether something is on its way that would make a difference between two looks."""
         return bool(self._pending or any(one.at == at for one in (*self.unbound, *self.lost)))
+
+    @property
+    def held(self) -> set[int]:
+        """Numbers of instruments that some bot has a position in."""
+        return {number for (_, number), lots in self.view.positions.items() if lots}
+
+    def delivering(self) -> set[str]:
+        """Instruments that the venue may have delivered and we not, or we and its log not, and what they settle in."""
+        now, lately = time.time_ns(), time.monotonic() < self.began + DELIVERY_S
+        found: set[str] = set()
+        for one in self.view.listings.values():
+            since = now - one.spec.expiry
+            if not one.spec.expiry or since < -SKEW_MS * 1e6:
+                continue
+            if since < DELIVERY_S * 1e9 or (lately and not one.expired):
+                found |= {one.name, one.settlement}
+        return found
 
     def status(self) -> dict[str, Any]:
         """How it stands with the venue: for `seawall status`."""

@@ -396,6 +396,8 @@ class DropCopy:
         if await statement.take_in(venue, summaries):
             return
         found = statement.differences(held, summaries)
+        delivering = self.desk.delivering() if found or self._broken else set()
+        found = {about: facts for about, facts in found.items() if about not in delivering}
         if self._untold(found) and not fresh:
             statement.stale()
             await self._compare(venue, told)
@@ -406,7 +408,7 @@ class DropCopy:
                 self._broken[about] = _off(facts)
                 self.desk.broken(self.name, about, facts)
         self.compared_ms, self._compared_at = time.time_ns() // 1_000_000, time.monotonic()
-        self._broken = {about: off for about, off in self._broken.items() if about in found}
+        self._broken = {about: off for about, off in self._broken.items() if about in found or about in delivering}
         self.breaks = found
 
     def _untold(self, found: dict[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import structlog
@@ -13,6 +14,9 @@ from seawall.venues.connection import Connection, VenueError
 
 QUOTES_S: Final = 1.0
 CATALOGUE_S: Final = 60.0
+
+DELIVERED_AT_ONCE: Final = 10
+"""Expired instruments that are asked for in one step: hundreds expire together, and marks must not wait for them."""
 
 
 class Feed:
@@ -25,6 +29,8 @@ class Feed:
         self._indices: list[str] = []
         self._money: list[str] = []
         self._listed_at = 0.0
+        self._tries: Counter[str] = Counter()
+        """How often each of what expired was asked for."""
         self._unpriced: set[str] = set()
         """What expired and has no delivery price, as the venue does not answer for it."""
         self._log = structlog.get_logger()
@@ -41,8 +47,8 @@ class Feed:
             self._log.info("not weighed", instrument=name, why=why)
         return batch
 
-    async def step(self, venue: Connection) -> list[Batch]:
-        """What changed since."""
+    async def step(self, venue: Connection, held: Collection[int] = ()) -> list[Batch]:
+        """What changed since; of what expired, the numbers that are `held` first."""
         due = time.monotonic() > self._listed_at + CATALOGUE_S
         catalogue = await self._catalogue(venue) if due else None
         quotes = await self._quotes(venue)  # after the catalogue: what is new there is listed at its quote
@@ -54,7 +60,7 @@ class Feed:
             for name, why in self.mirror.left_out.items():
                 if name in self.mirror.by_name and before.get(name) != why:
                     self._log.warning("the venue changed an instrument", instrument=name, why=why)
-        batches.append(self.mirror.step(time.time_ns(), quotes, await self._delivered(venue)))
+        batches.append(self.mirror.step(time.time_ns(), quotes, await self._delivered(venue, held)))
         return batches
 
     async def _catalogue(self, venue: Connection) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
@@ -82,17 +88,18 @@ class Feed:
             self._log.debug("a quote was not taken", instrument=name, why=why)
         return quotes
 
-    async def _delivered(self, venue: Connection) -> dict[str, float]:
-        """Delivery prices of what expired and was not delivered here yet."""
+    async def _delivered(self, venue: Connection, held: Collection[int]) -> dict[str, float]:
+        """Delivery prices of what expired and was not delivered here yet: some of it, and the rest in later steps."""
         found: dict[str, float] = {}
-        for terms in self.mirror.live.values():
-            spec = terms.spec
-            if not spec.expiry or spec.expiry > time.time_ns():
-                continue
-            price = await self._delivery_price(venue, spec.name)
+        now = time.time_ns()
+        over = [(number, terms.spec.name) for number, terms in self.mirror.live.items() if 0 < terms.spec.expiry <= now]
+        over.sort(key=lambda one: (one[0] not in held, self._tries[one[1]]))
+        for _, name in over[:DELIVERED_AT_ONCE]:
+            self._tries[name] += 1
+            price = await self._delivery_price(venue, name)
             if price:
-                found[spec.name] = float(price)
-                self._log.info("expired", instrument=spec.name, delivery_price=price)
+                found[name] = float(price)
+                self._log.info("expired", instrument=name, delivery_price=price)
         return found
 
     async def _delivery_price(self, venue: Connection, name: str) -> Any:

@@ -163,7 +163,7 @@ class DeskVenue(Venue):
             try:
                 if venue.closed:
                     venue = await self._look(self.http)
-                for batch in await self._feed.step(venue):
+                for batch in await self._feed.step(venue, self.desk.held):
                     await self._send(batch)
                 blind = False
             except (Unreachable, VenueError) as error:
