@@ -1,6 +1,7 @@
 """The drop copy's own connection, and a venue that does not find at once what it has."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from desk_script import ALICE, BOB
 from test_shadow import ghost, kill, run
 
 from seawall.api.desk import drop_copy
+from seawall.venues.connection import VenueError
 from seawall.vocabulary.records import Scope
 
 
@@ -167,3 +169,125 @@ def test_what_is_being_delivered_is_no_break_until_it_should_be_over(tmp_path):
         assert await looks(1) == await looks(130) == ["break"]  # told once, whatever is delivered meanwhile
 
     run(trip, tmp_path)
+
+
+# -- a venue that answers our own questions with errors ----------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def running(script, monkeypatch, **answers):
+    """The drop copy's own life, over connections that are counted."""
+
+    async def log_in(credentials, scope):
+        return {"access_token": "a", "expires_in": 900}
+
+    async def endless():
+        await asyncio.sleep(1_000)
+
+    async def close():
+        pass
+
+    async def connect(http, upstream, hear):
+        opened.append(time.monotonic())
+        return script.there
+
+    opened = []
+    answers = {"log_in": log_in, "read": endless, "close": close, "subscribe": lambda channels: None, **answers}
+    for name, answer in answers.items():
+        monkeypatch.setattr(script.there, name, answer, raising=False)
+    monkeypatch.setattr(drop_copy.Connection, "open", connect)
+    monkeypatch.setattr(drop_copy, "RECONCILE_S", 0.02)
+    monkeypatch.setattr(drop_copy, "BACK_S", (0.01,))
+    script.copy.seeing, script.copy.why = False, drop_copy.NOT_YET
+    living = asyncio.create_task(script.copy.run())
+    yield opened
+    living.cancel()
+
+
+@pytest.mark.parametrize(("code", "patient"), [(10028, True), (10041, True), (11051, False), (13009, False)])
+def test_who_is_put_off_looks_again_over_the_same_connection(tmp_path, monkeypatch, code, patient):
+    """To connect anew asks for more of a venue that says that it is asked too much; and nothing is sent meanwhile."""
+
+    async def trip(script):
+        left = [0]
+
+        def get_open_orders():
+            if not left[0]:
+                return []
+            left[0] -= 1
+            raise VenueError("private/get_open_orders", code, "no")
+
+        async with running(script, monkeypatch, get_open_orders=get_open_orders) as opened:
+            await asyncio.sleep(0.2)
+            assert script.copy.seeing
+            left[0] = 3
+            await asyncio.sleep(0.2)
+            assert (len(opened) == 1, [kind for kind, _ in script.alerts] == []) == (patient, patient)
+            if patient:
+                assert left == [0] and script.copy.seeing
+                monkeypatch.setattr(drop_copy, "COMPARED_MAX_S", 0)  # and no longer than that
+                left[0] = 1_000
+                await asyncio.sleep(0.2)
+                assert len(opened) > 1 and [kind for kind, _ in script.alerts] == ["drop_copy_lost"]
+
+    run(trip, tmp_path)
+
+
+def test_one_order_that_the_venue_tells_nothing_of_blinds_nobody(tmp_path, monkeypatch):
+    def untold(order_id):
+        raise VenueError("private/get_order_state", 10001, "an order of that kind is not asked for")
+
+    async def trip(script):
+        monkeypatch.setattr(script.there, "get_order_state", untold, raising=False)
+        await script.order("BTC-1")
+        await script.order("BTC-2")
+        script.row("BTC-1", state="cancelled")
+        await script.look()
+        assert set(script.shadow.live) == {"BTC-1", "BTC-2"}
+        monkeypatch.setattr(drop_copy, "UNFOUND_S", 0)
+        await script.look()
+        assert set(script.shadow.live) == {"BTC-2"} and len(script.open()) == 1
+        edited = await script.call("private/edit", order_id="BTC-2", amount=200, price=59_500)
+        await script.settle()
+        edited.lost("the connection ended before the answer came")
+        monkeypatch.setattr(drop_copy, "GRACE_S", -1)
+        await script.look()
+        assert script.desk.lost == [] and [order.price for order in script.open()] == [59_000 * 2]
+
+    run(trip, tmp_path)
+
+
+def test_an_outcome_that_the_venue_cannot_tell_stays_unknown_and_blinds_nobody(tmp_path, monkeypatch):
+    def untold(**asked):
+        raise VenueError("private/get_order_history_by_instrument", 10033, "not_implemented")
+
+    async def trip(script):
+        monkeypatch.setattr(drop_copy, "GRACE_S", -1)
+        sent = await script.call("private/buy", instrument_name="BTC-PERPETUAL", amount=100, price=59_000)
+        await script.settle()
+        sent.lost("the connection ended before the answer came")
+        with monkeypatch.context() as untelling:
+            untelling.setattr(script.there, "get_order_history_by_instrument", untold, raising=False)
+            await script.look()
+        assert script.desk.lost == [sent]
+        await script.look()
+        assert script.desk.lost == [] and script.open() == []
+
+    run(trip, tmp_path)
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+def test_an_account_that_was_never_seen_is_told_of(tmp_path, monkeypatch, enforce):
+    """Observe refuses nothing, so nobody would know that no execution is counted and nothing is compared."""
+
+    async def refused(credentials, scope):
+        raise VenueError("public/auth", 13004, "invalid_credentials")
+
+    async def trip(script):
+        async with running(script, monkeypatch, log_in=refused) as opened:
+            await asyncio.sleep(0.5)
+            assert len(opened) >= 2
+            [(kind, facts)] = script.alerts
+            assert (kind, facts["account"]) == ("drop_copy_lost", "main") and "13004" in facts["why"]
+
+    run(trip, tmp_path, enforce=enforce)

@@ -209,3 +209,21 @@ def test_an_order_whose_connection_breaks_is_sent_once():
     error = asyncio.run(trip())
     assert kind_of(error, order=True)[0] == 13888
     assert [one.rpartition("/")[2] for one in asked] == ["get_time", "buy"]
+
+
+def test_a_unified_account_at_bybit_is_asked_for_its_orders():
+    """ccxt wants to be told first that it is understood that only the last 500 are there."""
+
+    async def unified():
+        return [False, True]
+
+    async def none(request):
+        return {"result": {"list": []}}
+
+    made, contract, _ = exchange_of("bybit")
+    made._reading = bybit = ccxt.pro.bybit({"apiKey": "key", "secret": "secret"})
+    bybit.markets, bybit.market = {}, lambda symbol: {"id": "BTCUSDT"}
+    bybit.is_unified_enabled, bybit.privateGetV5OrderRealtime = unified, none
+    bybit.get_bybit_type = lambda method, market, given: ("linear", given)
+    with pytest.raises(ccxt.OrderNotFound):
+        asyncio.run(made.order(contract, "1"))

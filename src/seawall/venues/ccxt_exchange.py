@@ -62,6 +62,7 @@ class Quirks:
     currency     orders, executions and tickers are asked for by currency, with this parameter
     by_market    orders and executions are asked for by market: of all at once they are dear, or not told
     history      parameters that make the history of orders whole
+    order        parameters without which ccxt asks for no order
     funding      its words for funding in its ledger
     """
 
@@ -70,6 +71,7 @@ class Quirks:
     currency: str = ""
     by_market: bool = False
     history: Mapping[str, Any] = field(default_factory=dict)
+    order: Mapping[str, Any] = field(default_factory=dict)
     wallet: Wallet | None = None
     funding: frozenset[str] = _FUNDING
 
@@ -82,7 +84,9 @@ QUIRKS: Final[dict[str, Quirks]] = {
     ),
     "binanceusdm": _BINANCE,
     "binancecoinm": _BINANCE,
-    "bybit": Quirks(wallet=Wallet(("result", "list", 0, "coin"), "coin", "walletBalance", "equity")),
+    "bybit": Quirks(
+        wallet=Wallet(("result", "list", 0, "coin"), "coin", "walletBalance", "equity"), order={"acknowledged": True}
+    ),
     "okx": Quirks(wallet=Wallet(("data", 0, "details"), "ccy", "cashBal", "eq"), funding=frozenset(("8",))),
 }  # fmt: skip
 
@@ -321,7 +325,7 @@ class Exchange:
 
     async def order(self, contract: Contract, own: str) -> dict[str, Any]:
         """One order as it stands."""
-        return self._keep(await self._reading.fetch_order(own, contract.symbol))
+        return self._keep(await self._reading.fetch_order(own, contract.symbol, dict(self.quirks.order)))
 
     async def open_orders(self) -> list[dict[str, Any]]:
         """All open orders, as objects of the dialect."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from seawall.api.desk.cancelling import AT_ONCE
+from seawall.api.desk.cancelling import AT_ONCE, TOO_MANY
 from seawall.api.desk.rows import FIRED, OrderRow, TradeRow, lots_of, order_rows, trade_rows
 from seawall.api.desk.statement import Statement
 from seawall.api.desk.tokens import EARLY
@@ -50,6 +50,13 @@ SKEW_MS: Final = 5_000
 COMPARED_MAX_S: Final = 60.0
 """An account that was not compared for so long is told of: nothing is looked at while something is on its way."""
 
+LATER: Final = TOO_MANY | {10040, 10041}
+"""Errors of a venue that is to be asked again a little later: too many requests, or a settlement at work."""
+
+OF_ALL: Final = LATER | {10000, 11051, 11094, 13004, 13009, 13021, 13028, 13888}
+"""Errors that are not about the one order that was asked for."""
+
+NOT_YET: Final = "not connected yet"
 PAGE: Final = 1000
 _SCOPE: Final = "connection account:read trade:read_write wallet:read"
 _CHANNELS: Final = ["user.orders.any.any.raw", "user.trades.any.any.raw"]
@@ -76,7 +83,7 @@ class DropCopy:
     def __init__(self, desk: "Desk", name: str, credentials: Credentials) -> None:
         self.desk, self.name, self._credentials = desk, name, credentials
         self.seeing = False
-        self.why = "not connected yet"
+        self.why = NOT_YET
         self.venue: Connection | None = None
         self.cancels = asyncio.Semaphore(AT_ONCE)
         self._renew_at = 0.0
@@ -88,6 +95,8 @@ class DropCopy:
         """When positions and balances were compared last, milliseconds since the epoch."""
         self._compared_at = time.monotonic()
         """The same, or when they could have been for the first time over this connection."""
+        self._looked_at = 0.0
+        """When all that was asked for at a look was answered last (monotonic)."""
         self._broken: dict[str, int] = {}
         """By how much the breaks that were told of were off, as long as they stand."""
         self._risen: set[str] = set()
@@ -134,7 +143,7 @@ class DropCopy:
             await asyncio.sleep(BACK_S[0])
             await self.catch_up(venue)
         await self._past_edits(venue)
-        self.seeing, self.why = True, ""
+        self.seeing, self.why, self._looked_at = True, "", time.monotonic()
         self._log.info("the drop copy is seen")
 
     async def _past_edits(self, venue: Connection) -> None:
@@ -154,12 +163,19 @@ class DropCopy:
             if reading.done():
                 self._blind("the connection ended")
                 return
-            if time.monotonic() > self._renew_at:
-                await self._log_in(venue)
-            await self.catch_up(venue)
+            try:
+                if time.monotonic() > self._renew_at:
+                    await self._log_in(venue)
+                await self.catch_up(venue)
+            except VenueError as error:  # orders and executions are heard all the same: connecting anew asks for more
+                if error.code not in LATER or time.monotonic() > self._looked_at + COMPARED_MAX_S:
+                    raise
+                self._log.warning("the venue is asked again later", why=str(error))
+            else:
+                self._looked_at = time.monotonic()
 
     def _blind(self, why: str) -> None:
-        if self.seeing:
+        if self.seeing or self.why == NOT_YET:  # once; who could not see from the start is told of, too
             self.desk.blind(self.name, why)
         self.seeing, self.why = False, why
 
@@ -298,8 +314,10 @@ class DropCopy:
             (row,) = order_rows(await venue.ask("private/get_order_state", order_id=id_))
             trades = await venue.ask("private/get_user_trades_by_order", order_id=id_)
         except VenueError as error:
-            if error.code != 10004:
+            if error.code in OF_ALL:
                 raise
+            if error.code != 10004:
+                self._log.warning("the venue does not tell of an order", order_id=id_, why=str(error))
             live = self.desk.shadow.live.get(id_)
             if live is None or time.monotonic() < live.since + UNFOUND_S:
                 return None, []
@@ -325,9 +343,15 @@ class DropCopy:
         if sent.state != "lost" or not sent.seq:
             return
         if sent.edits is not None:
-            await self._settle_edit(venue, sent, began)
+            await self._settle_edit(venue, sent, rows, began)
             return
-        past = await self._past(venue, sent.listing.name)
+        try:
+            past = await self._past(venue, sent.listing.name)
+        except VenueError as error:
+            if error.code in OF_ALL:
+                raise
+            self._log.warning("the venue does not tell what became of an order", seq=sent.seq, why=str(error))
+            return
         if sent.state != "lost" or any(_alike(sent, one) for one in self.desk.unbound if one.state != "lost"):
             return  # answered meanwhile; or one that is yet to be answered might be taken for it
         shadow = self.desk.shadow
@@ -345,7 +369,7 @@ class DropCopy:
             sent.never_arrived()
             self._log.info("an order of unknown outcome never arrived", seq=sent.seq)
 
-    async def _settle_edit(self, venue: Connection, sent: "Sent", began: float) -> None:
+    async def _settle_edit(self, venue: Connection, sent: "Sent", rows: dict[str, OrderRow], began: float) -> None:
         """The order itself says which terms it has, once the edit can reach it no more."""
         assert sent.edits is not None
         live = sent.edits[0]
@@ -353,7 +377,7 @@ class DropCopy:
         if live.id in self.desk.shadow.live:
             if began <= sent.lost_at + GRACE_S:
                 return
-            found = await self._ask_order(venue, live.id)
+            found = (rows[live.id], []) if live.id in rows else await self._ask_order(venue, live.id)
             if found[0] is None and live.id in self.desk.shadow.live:
                 return
         if sent.state == "lost":
