@@ -15,7 +15,7 @@ from api_venue import PERPETUAL, Venue
 
 from seawall.api.desk.desk import Desk
 from seawall.api.desk.shadow import Shadow
-from seawall.api.desk.statement import Taken
+from seawall.api.desk.statement import Taken, taken_of
 from seawall.api.rpc import Call
 from seawall.cli.bench_ordinary import instrument
 from seawall.journal import folders_of, frames
@@ -160,11 +160,13 @@ class Script:
     async def again(self, *, enforce=None):
         """A desk that knows what the journal says."""
         await self.settle()
-        shadow, fold = Shadow(self.venue.view), Fold(ENGINES["reference"]())
+        shadow, fold, statements = Shadow(self.venue.view), Fold(ENGINES["reference"]()), {}
         for frame in frames(folders_of(self.folder / "journal")):
-            shadow.recall(Group(frame.commands, frame.attachments, fold.check(frame)))
+            group = Group(frame.commands, frame.attachments, fold.check(frame))
+            shadow.recall(group)
+            statements |= {taken.account: taken for taken in taken_of(group)}
         self._begin(shadow, self._enforce if enforce is None else enforce)
-        self.desk.recalled({})
+        self.desk.recalled(statements)
 
     def notes(self, name):
         """Notes of a name in the journal."""

@@ -291,3 +291,32 @@ def test_an_account_that_was_never_seen_is_told_of(tmp_path, monkeypatch, enforc
             assert (kind, facts["account"]) == ("drop_copy_lost", "main") and "13004" in facts["why"]
 
     run(trip, tmp_path, enforce=enforce)
+
+
+# -- a break that stands -----------------------------------------------------------------------------------------------
+
+
+def test_a_break_that_stands_is_told_of_again_by_no_restart(tmp_path, monkeypatch):
+    """People looked and lifted the restriction; what nobody can undo would restrict the bots at each start."""
+
+    async def trip(script):
+        held = [100]
+        rows = lambda: [{"instrument_name": "BTC-PERPETUAL", "size": held[0]}]  # noqa: E731
+        monkeypatch.setattr(script.there, "get_positions", rows, raising=False)
+
+        async def again(size):
+            """Breaks told by a desk that is started again, by how much."""
+            held[0] = size
+            await script.again()
+            script.alerts.clear()
+            for _ in range(3):
+                await script.look()
+            return [facts["theirs"] - facts["ours"] for kind, facts in script.alerts]
+
+        assert await again(100) == [10]
+        assert await again(100) == []
+        assert await again(110) == [11]  # another one
+        assert await again(110) == [] and await again(0) == []
+        assert await again(110) == [11]  # it was over meanwhile
+
+    run(trip, tmp_path)

@@ -97,8 +97,6 @@ class DropCopy:
         """The same, or when they could have been for the first time over this connection."""
         self._looked_at = 0.0
         """When all that was asked for at a look was answered last (monotonic)."""
-        self._broken: dict[str, int] = {}
-        """By how much the breaks that were told of were off, as long as they stand."""
         self._risen: set[str] = set()
         """Orders open at the venue at the last look that are over here."""
         self._told = 0
@@ -420,7 +418,8 @@ class DropCopy:
         if await statement.take_in(venue, summaries):
             return
         found = statement.differences(held, summaries)
-        delivering = self.desk.delivering() if found or self._broken else set()
+        broken = dict(self._broken)
+        delivering = self.desk.delivering() if found or broken else set()
         found = {about: facts for about, facts in found.items() if about not in delivering}
         if self._untold(found) and not fresh:
             statement.stale()
@@ -428,12 +427,17 @@ class DropCopy:
             return
         for about, facts in found.items():
             before = self.breaks.get(about)
-            if before is not None and _off(before) == _off(facts) != self._broken.get(about):
-                self._broken[about] = _off(facts)
+            if before is not None and _off(before) == _off(facts) != broken.get(about):
+                broken[about] = _off(facts)
                 self.desk.broken(self.name, about, facts)
         self.compared_ms, self._compared_at = time.time_ns() // 1_000_000, time.monotonic()
-        self._broken = {about: off for about, off in self._broken.items() if about in found or about in delivering}
         self.breaks = found
+        await statement.keep_broken({name: off for name, off in broken.items() if name in found or name in delivering})
+
+    @property
+    def _broken(self) -> dict[str, int]:
+        """By how much the breaks that were told of were off, as long as they stand; also before the start."""
+        return self.statement.taken.broken if self.statement.taken is not None else {}
 
     def _untold(self, found: dict[str, Any]) -> bool:
         """Whether there is a difference that was not told of, or is another one now: what stands hides nothing."""

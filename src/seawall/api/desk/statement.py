@@ -41,7 +41,7 @@ class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     """What is journalled of a statement: an account's, per currency `base` and `settled` in atoms, `read` the last id
     of the log; executions before `since` (milliseconds) are booked or part of what was taken over. By name, `beside`:
     the part of `settled` of each future that will be delivered; `paid`: what the venue paid at a delivery that is not
-    made here yet."""
+    made here yet; `broken`: by how much the breaks that people were told of are off, as long as they stand."""
 
     account: str
     base: dict[str, int]
@@ -50,6 +50,7 @@ class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     since: int = 0
     beside: dict[str, int] = {}
     paid: dict[str, int] = {}
+    broken: dict[str, int] = {}
 
 
 def taken_of(group: Group) -> Iterator[Taken]:
@@ -206,9 +207,18 @@ class Statement:
         self._read_at = time.monotonic()
         if (read, beside, paid) == (taken.read, taken.beside, taken.paid):
             return
-        self.taken = Taken(self._name, base, settled, read, max(taken.since, self.since), beside, paid)
+        self.taken = msgspec.structs.replace(
+            taken, base=base, settled=settled, read=read, since=max(taken.since, self.since), beside=beside, paid=paid
+        )
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
+
+    async def keep_broken(self, broken: dict[str, int]) -> None:
+        """Journal which breaks people were told of, so that a restart tells, and restricts for, no old one again."""
+        assert self.taken is not None
+        if broken != self.taken.broken:
+            self.taken = msgspec.structs.replace(self.taken, broken=broken)
+            await self._desk.write(*self._note(self.taken))
 
     def _gained(self, name: str) -> tuple[int, int, int]:
         """Atoms and lots of the bots' deliveries, and by how much the venue's may differ: half a tick, and rounding."""
