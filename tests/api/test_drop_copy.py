@@ -320,3 +320,51 @@ def test_a_break_that_stands_is_told_of_again_by_no_restart(tmp_path, monkeypatc
         assert await again(110) == [11]  # it was over meanwhile
 
     run(trip, tmp_path)
+
+
+# -- taking over an account that trades --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+def test_what_is_executed_while_an_account_is_taken_over_counts_once(tmp_path, enforce):
+    """It is heard, and it is in the position that is taken over: a desk starts before bots that trade directly."""
+
+    async def trip(script):
+        script.copy.statement.taken = None
+        script.trade("t0", "X-1", 50, 59_000.0)
+        script.tell_trade(script.trade("t1", "X-1", 30, 59_000.0))
+        for _ in range(3):
+            await script.look()
+        assert script.position() == 8
+        script.tell_trade(script.trade("t2", "X-1", 20, 59_000.0))
+        for _ in range(3):
+            await script.look()
+        await script.again()
+        for _ in range(3):
+            await script.look()
+        assert script.position() == 10
+        assert {kind for kind, _ in script.alerts} == {"order_from_outside"}
+
+    run(trip, tmp_path, enforce=enforce)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_order_that_was_executed_in_part_by_then_ends_as_any_other(tmp_path, restart):
+    async def trip(script):
+        script.copy.statement.taken = None
+        await script.order("BTC-1")
+        script.tell_trade(script.trade("t1", "BTC-1", 40, 59_000.0))
+        script.tell_order(script.row("BTC-1", filled_amount=40))
+        for _ in range(3):
+            await script.look()
+        [order] = script.open()
+        assert (script.position(), order.remaining) == (4, 6)
+        if restart:
+            await script.again()
+        script.trade("t2", "BTC-1", 60, 59_000.0)
+        script.row("BTC-1", state="filled", filled_amount=100)
+        for _ in range(3):
+            await script.look()
+        assert (script.position(), script.open(), script.shadow.live, script.alerts) == (10, [], {}, [])
+
+    run(trip, tmp_path, enforce=False)

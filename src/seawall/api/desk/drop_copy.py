@@ -177,6 +177,14 @@ class DropCopy:
             self.desk.blind(self.name, why)
         self.seeing, self.why = False, why
 
+    def takes_over(self, trade: TradeRow) -> bool:
+        """Whether an execution is part of what is taken over with the account, or was. What is just being asked of the
+        account may be from before it, so that is asked again."""
+        taken = self.statement.taken
+        if taken is None:
+            self._told += 1
+        return taken is None or trade.timestamp < taken.began
+
     def _hear(self, text: str) -> None:
         told = _decoder.decode(text)
         if told.params is None:

@@ -368,6 +368,9 @@ class Shadow:
         key = edits_of(live.first) if live is not None else key_of(account, row.side, row.instrument_name)
         if self.desk.unbound.hold(row.order_id, key, lambda: self.trade(row, account)):
             return
+        if self.desk.copies[account].takes_over(row):
+            self._take_over(row, live)
+            return
         if live is None and not known and row.order_id not in self.outside and self._may_be_placed(row, account):
             self.orphans.setdefault(row.order_id, []).append((row, account))
             return
@@ -398,6 +401,14 @@ class Shadow:
             self._executed(live, note, fields)
         if live is not None:
             live.filled += fields["quantity"]
+            self._maybe_end(live)
+
+    def _take_over(self, row: TradeRow, live: Live | None) -> None:
+        """It is in the position that the account is taken over with: booked, too, it would count twice."""
+        self._see(row.trade_id, row.order_id)
+        if live is not None:
+            lots = lots_of(self._view.listings[live.instrument], row.amount)
+            live.filled, live.aside, live.edited = live.filled + lots, live.aside + lots, True
             self._maybe_end(live)
 
     def _unlisted(self, row: TradeRow, account: str) -> None:

@@ -41,7 +41,8 @@ class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     """What is journalled of a statement: an account's, per currency `base` and `settled` in atoms, `read` the last id
     of the log; executions before `since` (milliseconds) are booked or part of what was taken over. By name, `beside`:
     the part of `settled` of each future that will be delivered; `paid`: what the venue paid at a delivery that is not
-    made here yet; `broken`: by how much the breaks that people were told of are off, as long as they stand."""
+    made here yet; `broken`: by how much the breaks that people were told of are off, as long as they stand. Executions
+    before `began` were taken over and are never booked."""
 
     account: str
     base: dict[str, int]
@@ -51,6 +52,7 @@ class Taken(msgspec.Struct, tag_field="note", tag="statement"):
     beside: dict[str, int] = {}
     paid: dict[str, int] = {}
     broken: dict[str, int] = {}
+    began: int = 0
 
 
 def taken_of(group: Group) -> Iterator[Taken]:
@@ -127,7 +129,7 @@ class Statement:
                 base[paid_in] += gained
                 settled[paid_in] -= gained
                 beside[name] = -gained
-        self.taken = Taken(self._name, base, settled, read, self.since, beside)
+        self.taken = Taken(self._name, base, settled, read, self.since, beside, began=self.since)
         record, note = self._note(self.taken)
         await desk.write(record + b"".join(records), note)
 
