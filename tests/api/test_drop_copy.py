@@ -368,3 +368,71 @@ def test_an_order_that_was_executed_in_part_by_then_ends_as_any_other(tmp_path, 
         assert (script.position(), script.open(), script.shadow.live, script.alerts) == (10, [], {}, [])
 
     run(trip, tmp_path, enforce=False)
+
+
+class Archive:
+    """Tells of executions of the last day, and of orders that ended within half an hour; of the rest as history."""
+
+    def __init__(self, script, monkeypatch):
+        self.script, self.asked, self.now = script, [], time.time_ns() // 10**6
+        for name in ("get_user_trades_by_currency_and_time", "get_order_history_by_instrument"):
+            monkeypatch.setattr(script.there, name, getattr(self, name), raising=False)
+
+    def get_user_trades_by_currency_and_time(self, currency, start_timestamp, sorting, historical=False, **more):
+        """Pages of two."""
+        self.asked.append((start_timestamp, historical))
+        assert len(self.asked) < 30
+        rows = [row for row in self.script.there.trades if row["timestamp"] >= start_timestamp]
+        rows = [row for row in rows if (row["timestamp"] < self.now - 24 * 3_600_000) == historical]
+        rows = sorted(rows, key=lambda row: row["timestamp"], reverse=sorting == "desc")
+        return {"trades": rows[:2], "has_more": len(rows) > 2}
+
+    def get_order_history_by_instrument(self, instrument_name, historical=False, **more):
+        rows = [row for row in self.script.there.orders.values() if row["order_state"] not in ("open", "untriggered")]
+        return [row for row in rows if (row["last_update_timestamp"] < self.now - 30 * 60_000) == historical]
+
+
+def test_of_a_long_history_only_the_latest_is_asked_for_when_an_account_is_taken_over(tmp_path, monkeypatch):
+    async def trip(script):
+        venue, old = Archive(script, monkeypatch), time.time_ns() // 10**6 - 30 * 24 * 3_600_000
+        script.copy.statement.taken = None
+        for number in range(100):
+            script.trade(f"t{number}", "X-1", 10, 59_000.0, timestamp=old + number)
+        await script.look()
+        assert script.position() == 100 and script.copy.statement.taken.began == old + 100
+        assert venue.asked == [(0, False), (0, True)]
+
+    run(trip, tmp_path)
+
+
+def test_what_was_executed_in_a_weekend_without_us_is_found(tmp_path, monkeypatch):
+    """By then a venue tells of it as history alone: it would differ for good."""
+
+    async def trip(script):
+        await script.order("BTC-1")
+        sent = await script.call("private/buy", BOB, instrument_name="BTC-PERPETUAL", amount=200, price=58_000)
+        await script.settle()  # and Seawall is killed before the answer
+        venue = Archive(script, monkeypatch)
+        then = venue.now - 50 * 3_600_000
+        sent.began_ms = then
+        await script.again()
+        script.copy.statement.taken.since, script.copy.seeing = then, False
+        for one in script.desk.lost:
+            one.began_ms, one.lost_at = then, -100.0
+        script.row("BTC-1", state="filled", filled_amount=100, last_update_timestamp=then + 10)
+        script.there.forgotten.add("BTC-1")
+        script.row("BTC-2", amount=200, price=58_000.0, state="filled", filled_amount=200,
+                   last_update_timestamp=then + 10, creation_timestamp=then + 1)  # fmt: skip
+        for number in range(5):
+            script.trade(f"t{number}", "BTC-1", 20, 59_000.0, timestamp=then + number)
+            script.trade(f"u{number}", "BTC-2", 40, 58_000.0, timestamp=then + number)
+        for _ in range(3):
+            await script.look()
+        assert (script.position(), script.position(BOB)) == (10, 20)
+        assert script.open() == script.open(BOB) == script.alerts == []
+        script.copy.seeing = True
+        venue.asked.clear()
+        await script.look()
+        assert [historical for _, historical in venue.asked] == [False]  # once is enough
+
+    run(trip, tmp_path)

@@ -8,6 +8,7 @@ reduce until people have looked.
 """
 
 import asyncio
+import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,10 @@ OVERLAP_MS: Final = 60_000
 
 SKEW_MS: Final = 5_000
 """How far the venue's clock may be behind ours: what was placed there longer before an order left is not that order."""
+
+RECENT_MS: Final = 23 * 3_600_000
+ENDED_MS: Final = 25 * 60_000
+"""How old executions, and orders that are over, may be before a venue has them among its history alone."""
 
 COMPARED_MAX_S: Final = 60.0
 """An account that was not compared for so long is told of: nothing is looked at while something is on its way."""
@@ -243,19 +248,24 @@ class DropCopy:
         await self._compare(venue, told)
 
     async def _trades(self, venue: Connection) -> list[TradeRow]:
+        """What was executed since it was asked for last; of an account that is yet to be taken over the latest."""
         taken = self.statement.taken
         since = max(taken.since, self.statement.since) if taken is not None else 0
+        wanted: dict[str, Any] = {"end_timestamp": 2**53, "count": PAGE, "include_old": True}
+        wanted["sorting"] = "asc" if taken is not None else "desc"
+        kinds = [wanted]
+        if taken is None or (not self.seeing and 0 < since < time.time_ns() // 1_000_000 - RECENT_MS):
+            kinds.append(wanted | {"historical": True})
         found: list[TradeRow] = []
-        for currency in self.desk.currencies:
+        for currency, kind in itertools.product(self.desk.currencies, kinds):
             start = since
             while True:
                 page = await venue.ask(
-                    "private/get_user_trades_by_currency_and_time", currency=currency, start_timestamp=start,
-                    end_timestamp=2**53, count=PAGE, sorting="asc", include_old=True,
-                )  # fmt: skip
+                    "private/get_user_trades_by_currency_and_time", currency=currency, start_timestamp=start, **kind
+                )
                 rows = trade_rows(page["trades"])
                 found += rows
-                if not page["has_more"] or not rows:
+                if taken is None or not page["has_more"] or not rows:
                     break
                 start = max(rows[-1].timestamp, start + 1)
         return sorted(found, key=lambda row: row.timestamp)
@@ -305,14 +315,15 @@ class DropCopy:
         stop.order_state = "cancelled"
         return stop, []
 
-    async def _past(self, venue: Connection, instrument: str) -> list[OrderRow]:
-        """Orders of an instrument that are no longer open, those without a fill among them."""
-        return order_rows(
-            await venue.ask(
-                "private/get_order_history_by_instrument", instrument_name=instrument, count=PAGE,
-                include_unfilled=True, include_old=True,
-            )
-        )  # fmt: skip
+    async def _past(self, venue: Connection, instrument: str, since_ms: int = 2**53) -> list[OrderRow]:
+        """Orders of an instrument, placed `since_ms`, that are no longer open, those without a fill among them."""
+        asked = {"instrument_name": instrument, "count": PAGE, "include_unfilled": True, "include_old": True}
+        found = order_rows(await venue.ask("private/get_order_history_by_instrument", **asked))
+        if since_ms < time.time_ns() // 1_000_000 - ENDED_MS:
+            more = await venue.ask("private/get_order_history_by_instrument", **asked, historical=True)
+            known = {row.order_id for row in found}
+            found += [row for row in order_rows(more) if row.order_id not in known]
+        return found
 
     async def _ask_order(self, venue: Connection, id_: str) -> tuple[OrderRow | None, Any]:
         """An order and its executions; None for one that neither side knows."""
@@ -352,7 +363,7 @@ class DropCopy:
             await self._settle_edit(venue, sent, rows, began)
             return
         try:
-            past = await self._past(venue, sent.listing.name)
+            past = await self._past(venue, sent.listing.name, sent.began_ms)
         except VenueError as error:
             if error.code in OF_ALL:
                 raise
