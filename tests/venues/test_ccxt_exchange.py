@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import time
+from types import SimpleNamespace
 
 import ccxt
 import pytest
@@ -227,3 +229,28 @@ def test_a_unified_account_at_bybit_is_asked_for_its_orders():
     bybit.get_bybit_type = lambda method, market, given: ("linear", given)
     with pytest.raises(ccxt.OrderNotFound):
         asyncio.run(made.order(contract, "1"))
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_executions_are_asked_for_page_by_page_whichever_end_an_exchange_begins_at(newest):
+    """Of more than one page the rest was never booked, or, at the take-over of an account, booked a second time."""
+    began = int(time.time() * 1_000) - 60_000
+    whole = [
+        {"id": str(number), "order": "1", "symbol": SYMBOL, "side": "buy", "price": 60_000.0, "amount": 0.001,
+         "timestamp": began + number // 3, "fee": None}
+        for number in range(450)
+    ]  # fmt: skip
+    asked = []
+
+    async def fetch_my_trades(symbol, since, count, given):
+        asked.append(since)
+        rows = [row for row in whole if since <= row["timestamp"] <= given.get("until", 2**53)]
+        return rows[-100:] if newest else rows[:100]
+
+    made, _, _ = exchange_of("bybit" if newest else "binanceusdm")
+    made._reading = SimpleNamespace(fetch_my_trades=fetch_my_trades)
+    made._in_play.add(SYMBOL)
+    found = asyncio.run(made.trades("USDT", 0, 1_000))
+    assert sorted(int(row["trade_id"]) for row in found) == list(range(450)) and len(asked) < 12
+    asked.clear()
+    assert len(asyncio.run(made.trades("USDT", whole[-30]["timestamp"], 1_000))) == 30 and len(asked) == 1

@@ -40,6 +40,9 @@ QUOTES_S: Final = 2.0
 HISTORY_MS: Final = 6 * 86_400_000
 """How far back executions are asked for: exchanges take a week at most at a time."""
 
+WHOLE: Final = 50
+"""A page of fewer executions is not cut off: no exchange's page is shorter."""
+
 PAUSE_S: Final = 1.0
 """Between two looks where nothing is pushed, and before a stream that broke is begun again."""
 
@@ -366,22 +369,39 @@ class Exchange:
     # -- executions ----------------------------------------------------------------------------------------------------
 
     async def trades(self, currency: str, since: int, count: int) -> list[dict[str, Any]]:
-        """Executions in what settles in a currency, oldest first: what one page of the exchange has."""
+        """Executions in what settles in a currency, oldest first."""
         since = max(since, time.time_ns() // 1_000_000 - HISTORY_MS)
-        reading, rows = self._reading, []
+        rows: list[Any] = []
         if not self._by_market:
             parameters = {self.quirks.currency: currency} if self.quirks.currency else {}
             try:
-                rows = await reading.fetch_my_trades(None, since, count, parameters)
+                rows = await self._executions(None, since, count, parameters)
             except ccxt.ArgumentsRequired:
                 self._by_market = True
         if self._by_market:
             for contract in [one for one in self.contracts.values() if one.settlement == currency]:
                 if contract.symbol in self._in_play or currency not in self._asked:
-                    rows += await reading.fetch_my_trades(contract.symbol, since, count)
+                    rows += await self._executions(contract.symbol, since, count, {})
             self._asked.add(currency)
         found = self.trade_objects(rows)
         return [row for row in found if self.contracts[row["instrument_name"]].settlement == currency]
+
+    async def _executions(self, symbol: str | None, since: int, count: int, given: dict[str, Any]) -> list[Any]:
+        """All of them: exchanges tell a page at a time, some the oldest first and some the newest."""
+        ask = self._reading.fetch_my_trades
+        rows = await ask(symbol, since, count, given)
+        if len(rows) < WHOLE:
+            return list(rows)
+        known = {(row["id"], row["order"]): row for row in rows}
+        for forward in (True, False):
+            more = True
+            while more:
+                times = [row["timestamp"] for row in known.values()]
+                where = (max(times), count, given) if forward else (since, count, {**given, "until": min(times)})
+                page = {(row["id"], row["order"]): row for row in await ask(symbol, *where)}
+                more = not page.keys() <= known.keys()
+                known |= page
+        return list(known.values())
 
     async def order_trades(self, contract: Contract, own: str) -> list[dict[str, Any]]:
         """Executions of one order."""
