@@ -436,3 +436,38 @@ def test_what_was_executed_in_a_weekend_without_us_is_found(tmp_path, monkeypatc
         assert [historical for _, historical in venue.asked] == [False]  # once is enough
 
     run(trip, tmp_path)
+
+
+@pytest.mark.parametrize("first", ["order", "trade", "over"])
+def test_an_order_that_comes_after_it_was_given_up_is_its_bots(tmp_path, first, monkeypatch):
+    """Not the account's first bot's, whose order it would be if it came from outside."""
+
+    async def trip(script):
+        monkeypatch.setattr(drop_copy, "GRACE_S", -1)
+        sent = await script.call("private/buy", BOB, instrument_name="BTC-PERPETUAL", amount=100, price=59_000)
+        await script.settle()
+        sent.lost("the connection ended before the answer came")
+        await script.look()
+        assert sent.state == "done" and script.open(BOB) == []
+        script._now = time.time_ns() // 10**6
+        row = script.row("BTC-9")
+        if first == "order":
+            script.tell_order(row)
+        script.tell_trade(script.trade("t1", "BTC-9", 60, 59_000.0))
+        if first == "over":
+            script.row("BTC-9", state="cancelled", filled_amount=60)
+        await script.look()
+        await script.look()
+        assert (script.position(ALICE), script.position(BOB)) == (0, 6)
+        assert {kind for kind, _ in script.alerts} == {"order_from_outside"}
+        assert list(script.shadow.live) == [] if first == "over" else ["BTC-9"]
+        await script.again()
+        script.tell_trade(script.trade("t2", "BTC-9", 20, 59_000.0))
+        await script.settle()
+        assert (script.position(ALICE), script.position(BOB)) == (0, 8)
+        script.tell_order(script.row("BTC-8"))  # of the same terms, and not his
+        script.tell_trade(script.trade("t3", "BTC-8", 20, 59_000.0))
+        await script.settle()
+        assert script.position(ALICE) == 2
+
+    run(trip, tmp_path)

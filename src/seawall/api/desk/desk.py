@@ -6,6 +6,7 @@ several bots may share one. Desks and firms are groups of bots, and limits of gr
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +18,12 @@ import structlog
 from seawall.api.access import Identity
 from seawall.api.commands import packed
 from seawall.api.desk.cancelling import OVER, cancel_strays, cancel_there
-from seawall.api.desk.drop_copy import SKEW_MS, DropCopy
+from seawall.api.desk.drop_copy import DropCopy
 from seawall.api.desk.flight import Flight
 from seawall.api.desk.gate import Gate
 from seawall.api.desk.latency import Latencies
 from seawall.api.desk.rows import OrderRow, TradeRow
-from seawall.api.desk.sent import Sent
+from seawall.api.desk.sent import SKEW_MS, Sent
 from seawall.api.desk.shadow import Live, Shadow
 from seawall.api.desk.statement import Taken
 from seawall.api.desk.tally import Differs, Tally, Unweighed
@@ -87,6 +88,8 @@ class Desk:
         """Orders and edits on their way, of which the venue has not said what became of them."""
         self.lost: list[Sent] = []
         """Those of unknown outcome."""
+        self.given_up: deque[Sent] = deque(maxlen=1_000)
+        """Those of which we were sure that they never arrived, the latest last."""
         self.failed = ""
         """Why the journal no longer takes what the venue says; nothing that adds risk is sent from then on."""
         self.why_left_out: dict[str, str] = {}

@@ -45,9 +45,6 @@ BACK_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 OVERLAP_MS: Final = 60_000
 """Executions are asked for from this long before the last one asked for: the venue's clock orders them, not ours."""
 
-SKEW_MS: Final = 5_000
-"""How far the venue's clock may be behind ours: what was placed there longer before an order left is not that order."""
-
 RECENT_MS: Final = 23 * 3_600_000
 ENDED_MS: Final = 25 * 60_000
 """How old executions, and orders that are over, may be before a venue has them among its history alone."""
@@ -375,7 +372,7 @@ class DropCopy:
         fitting = [
             row
             for row in (*rows.values(), *past)
-            if row.order_id not in shadow.live and row.order_id not in shadow.done and _fits(sent, row)
+            if row.order_id not in shadow.live and row.order_id not in shadow.done and sent.fits(row)
         ]
         if fitting:
             row = min(fitting, key=lambda row: abs(row.creation_timestamp - sent.began_ms))
@@ -479,13 +476,3 @@ def _alike(sent: "Sent", other: "Sent") -> bool:
     return other.edits is None and all(
         getattr(sent, name) == getattr(other, name) for name in ("at", "listing", "side", "lots", "label")
     )
-
-
-def _fits(sent: "Sent", row: OrderRow) -> bool:
-    same = row.instrument_name == sent.listing.name and row.side == sent.side and row.label == sent.label
-    if not same or lots_of(sent.listing, row.amount) != sent.lots or row.creation_timestamp < sent.began_ms - SKEW_MS:
-        return False
-    if sent.price is None or not isinstance(row.price, float | int):
-        return True
-    better = sent.side * (sent.price - row.price)
-    return abs(better) < 1e-9 or (row.post_only and better > 0)  # moved out of the way of what it would have met

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from seawall.api.commands import packed
-from seawall.api.desk.rows import FINAL, WAITING, OrderRow, Placed
+from seawall.api.desk.rows import FINAL, WAITING, OrderRow, Placed, TradeRow, lots_of
 from seawall.api.desk.shadow import Live
 from seawall.api.listing import Listing
 from seawall.vocabulary.errors import SeawallError
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 UNSURE: Final = frozenset((11094, 13028, 13888))
 """Errors that do not say that an order was not placed: a defect at the venue, no answer in time within it."""
+
+SKEW_MS: Final = 5_000
+"""How far the venue's clock may be behind ours: what was placed there longer before an order left is not that order."""
+
+LATE_S: Final = 600.0
+"""How long an order that was given up is looked for among what comes from outside."""
 
 _placed: Final = msgspec.json.Decoder(Placed, strict=False)
 _log: Final = structlog.get_logger()
@@ -216,9 +222,30 @@ class Sent:
 
     def never_arrived(self) -> None:
         """The venue was asked, late enough, and has no such order."""
+        self.desk.given_up.append(self)
         if not self.ghost:
             self._end()
         self.finish()
+
+    def like(self, row: OrderRow | TradeRow, at: str) -> bool:
+        """Whether an order or an execution of an account at the venue is of the same instrument, side and label."""
+        own = self.at, self.listing.name, self.side, self.label
+        return own == (at, row.instrument_name, row.side, row.label)
+
+    def fits(self, row: OrderRow) -> bool:
+        """Whether an order of its account at the venue may be it."""
+        early = row.creation_timestamp < self.began_ms - SKEW_MS
+        if early or not self.like(row, self.at) or lots_of(self.listing, row.amount) != self.lots:
+            return False
+        if self.price is None or not isinstance(row.price, float | int):
+            return True
+        better = self.side * (self.price - row.price)
+        return abs(better) < 1e-9 or (row.post_only and better > 0)  # moved out of the way of what it would have met
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether it may still come, though it was given up."""
+        return time.monotonic() < self.began + LATE_S
 
     def unsent(self) -> None:
         """Let go, it could not leave after all; what the engine took of it is undone once that is durable."""

@@ -278,6 +278,10 @@ class Shadow:
             key = key_of(account, row.side, row.instrument_name)
             if self.desk.unbound.hold(row.order_id, key, lambda: self.order(row, account)):
                 return
+            late = next((one for one in self.desk.given_up if one.at == account and one.fits(row)), None)
+            if late is not None and late.may_be_late:
+                self._came_late(late, row, account)
+                return
             if row.order_state in FINAL or row.order_state == FIRED:
                 self.outside.pop(row.order_id, None)
             elif row.order_id not in self.outside:
@@ -311,6 +315,15 @@ class Shadow:
             return
         if (order.price, order.filled + order.remaining + live.aside) != (ticks, live.lots):
             self._amend(live, ticks)
+
+    def _came_late(self, sent: "Sent", row: OrderRow, account: str) -> None:
+        """We were sure that it would not; the engine has it no more, so it is a ghost of its bot's."""
+        self.desk.given_up.remove(sent)
+        sent.ghost = True
+        self.bind(row.order_id, sent)
+        self.desk.outside(row, account)
+        self.order(row, account)
+        self.release(row.order_id)
 
     def _placed(self, live: Live, row: OrderRow, account: str) -> None:
         """What a stop placed when it fired is the stop's order here, under another id."""
@@ -351,7 +364,9 @@ class Shadow:
             self.trade(row, account, known=True)
 
     def _may_be_placed(self, row: TradeRow, account: str) -> bool:
-        """Whether a stop of ours may have placed what was executed."""
+        """Whether a stop of ours may have placed what was executed, or it is of an order that was given up."""
+        if any(one.like(row, account) and one.may_be_late for one in self.desk.given_up):
+            return True
         listing = self._view.by_name.get(row.instrument_name)
         return listing is not None and any(
             live.waits and (live.instrument, live.side) == (listing.number, row.side)
