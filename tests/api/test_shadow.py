@@ -11,7 +11,7 @@ from desk_script import ALICE, BOB, RATES, Script
 from seawall.api.desk import cancelling, drop_copy
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Ghost
-from seawall.api.desk.tunnel import Tunnel
+from seawall.api.desk.tunnel import Slot, Tunnel
 from seawall.api.errors import RpcError
 from seawall.api.operations.record import Record
 from seawall.api.rpc import Call
@@ -616,6 +616,33 @@ def test_an_order_that_a_control_refused_leaves_its_id_free(tmp_path):
     run(trip, tmp_path)
 
 
+@pytest.mark.parametrize("what", ["order", "edit"])
+def test_what_waits_behind_a_login_when_the_kill_comes_does_not_leave(tmp_path, what):
+    """It was weighed when it came; who sends logins one after the other has it wait for seconds."""
+
+    async def trip(script):
+        await script.order("BTC-1")
+        tunnel, told = tunnel_of(script)
+        login = Slot()
+        tunnel._append(login)
+        market = {"instrument_name": "BTC-PERPETUAL", "amount": 100, "type": "market"}
+        larger = {"order_id": "BTC-1", "amount": 500, "price": 60_000}
+        method, params = ("private/buy", market) if what == "order" else ("private/edit", larger)
+        tunnel.from_bot(json.dumps({"id": 7, "method": method, "params": params}))
+        await script.settle()
+        script.venue.submit(command(Kind.KILL, type=Scope.ACCOUNT, account=ALICE))
+        await script.settle()
+        tunnel.drop(login)
+        await script.settle()
+        assert not tunnel._outgoing and [answer["error"]["code"] for answer in told] == [10019]
+        assert tunnel.tracked == {} and tunnel._calls == {} and not list(script.desk.unbound)
+        script.tell_order(script.row("BTC-1", state="cancelled"))
+        await script.settle()
+        assert script.open() == []
+
+    run(trip, tmp_path)
+
+
 def test_what_was_never_on_its_way_is_not_lost(tmp_path):
     async def trip(script):
         listing = script.venue.view.by_name["BTC-PERPETUAL"]
@@ -669,6 +696,28 @@ def test_an_edit_by_label_is_about_the_label_whatever_id_it_carries(tmp_path):
     run(trip, tmp_path)
 
 
+@pytest.mark.parametrize("whose", [ALICE, BOB])
+def test_an_edit_by_a_label_that_the_account_has_twice_does_not_leave(tmp_path, whose):
+    """The first is cancelled by now, perhaps: then the edit is about the second, of another side or another bot."""
+
+    async def trip(script):
+        given = {"label": "x", "instrument_name": "BTC-PERPETUAL", "amount": 5_000}
+        await script.order("BTC-1", label="x")
+        await script.order("BTC-2", whose, "sell", 100, 61_000.0, label="x")
+        with pytest.raises(RpcError, match="13032"):
+            await script.call("private/edit_by_label", **given)
+        script.tell_order(script.row("BTC-1", state="cancelled"))
+        await script.settle()
+        if whose == ALICE:
+            sent = await script.call("private/edit_by_label", **given)
+            assert sent.edits[0].id == "BTC-2"
+        else:
+            with pytest.raises(RpcError, match="10004"):
+                await script.call("private/edit_by_label", **given)
+
+    run(trip, tmp_path)
+
+
 def test_a_stop_may_be_moved_as_far_from_the_mark_as_it_may_be_placed(tmp_path):
     async def trip(script):
         order = await stop(script)
@@ -688,7 +737,9 @@ def test_a_stop_may_be_moved_as_far_from_the_mark_as_it_may_be_placed(tmp_path):
 
 ANSWERS = (
     '{"error":"maintenance"}', '{"message":"no route"}', "{}", "[]", "null", '{"error":{"code":"x"}}',
-    '{"error":null,"result":{}}', "<html>", '{"error":{"code":11094,"message":"internal_server_error"}}',
+    '{"error":null,"result":{}}', "<html>", '{"error":{}}', '{"error":{"message":"Bad Gateway"}}',
+    '{"error":{"code":502,"message":"Bad Gateway","status":"UNAVAILABLE"}}',
+    '{"error":{"code":-32603,"message":"internal"}}', '{"error":{"code":11094,"message":"internal_server_error"}}',
     '{"error":{"code":13028,"message":"temporarily_unavailable"}}', '{"error":{"code":13888,"message":"timed_out"}}',
 )  # fmt: skip
 

@@ -155,10 +155,10 @@ class Gate:
             stopped(error)
 
         def may_leave() -> bool:
-            if not sent.overtaken(sent.seq):
+            overtaken = sent.overtaken(sent.seq)
+            if not overtaken and not sent.unwanted():
                 return True
-            sent.withdrawn()
-            stopped(_unknown())
+            refused(_unknown() if overtaken else RpcError(10019, reason="it was cancelled before it left"))
             return False
 
         def go(error: RpcError | None) -> None:
@@ -363,13 +363,10 @@ class Gate:
 
         Which it is hangs on the method alone, as at the venue: an edit by label may carry the id of another order.
         """
-        desk, shadow = self.desk, self.desk.shadow
+        shadow = self.desk.shadow
         live = shadow.live.get(asked.order_id)
         if by_label:
-            by_name = desk.view.by_name.get(asked.instrument_name)
-            number = by_name.number if by_name is not None else -1
-            orders = [one for one in desk.view.client(account).open.values() if one.instrument == number]
-            live = next((shadow.by_seq.get(one.id) for one in orders if one.label == asked.label), None)
+            live = self._labelled(account, asked)
         elif asked.order_id in shadow.done:
             return None
         if live is None:
@@ -379,6 +376,18 @@ class Gate:
         if not live.seq:
             raise RpcError(10029, order_id=asked.order_id[:64], reason="it was not taken by the gate: cancel it")
         return live
+
+    def _labelled(self, account: int, asked: _Edit) -> Live | None:
+        """The one order of a label. Raises RpcError 13032 where the account may have several: one of them may be over
+        at the venue by now, or be another bot's, and the edit would be about the one that was not weighed."""
+        desk = self.desk
+        by_name = desk.view.by_name.get(asked.instrument_name)
+        number, at = by_name.number if by_name is not None else -1, desk.place_of(account)
+        orders = [one for bot in desk.accounts_at(at) for one in desk.view.client(bot).open.values()]
+        found = [one for one in orders if (one.instrument, one.label) == (number, asked.label)]
+        if len(found) > 1:
+            raise RpcError(13032, label=asked.label[:64])
+        return desk.shadow.by_seq.get(found[0].id) if found and found[0].account == account else None
 
     def _listing(self, name: str) -> Listing:
         listing = self.desk.view.by_name.get(name)

@@ -26,6 +26,12 @@ SKEW_MS: Final = 5_000
 LATE_S: Final = 600.0
 """How long an order that was given up is looked for among what comes from outside."""
 
+UNREAD: Final = frozenset((-32700, -32600, -32601, -32602))
+"""JSON-RPC's errors for what was not understood, so that nothing was done."""
+
+OWN: Final = 10_000
+"""The venue's own codes begin here. Any other code, 502 say, or none, is of what stands before it."""
+
 _placed: Final = msgspec.json.Decoder(Placed, strict=False)
 _log: Final = structlog.get_logger()
 
@@ -163,7 +169,7 @@ class Sent:
         self.finish()
 
     def _refused_there(self, error: _Error) -> None:
-        if error.code in UNSURE:
+        if error.code in UNSURE or (error.code < OWN and error.code not in UNREAD):
             self.lost(f"the venue answered {error.code}")
             return
         if self.edits is not None:
@@ -207,6 +213,12 @@ class Sent:
             one is not self and one.account == self.account and one.seq and not 0 < one.unknown_seq < seq
             for one in self.desk.lost
         )
+
+    def unwanted(self) -> bool:
+        """Whether the engine wants it cancelled by now, or the order that it edits: a kill came while it waited."""
+        live = self.edits[0] if self.edits is not None else None
+        seq = live.seq if live is not None else self.seq
+        return seq in self.desk.shadow.wanted or (live is not None and live.cancelled)
 
     def _known_again(self, live: Live) -> None:
         """The answer to an edit came after all: the order's terms are known, unless another edit's are not."""
