@@ -16,6 +16,7 @@ from api_venue import PERPETUAL, Venue
 from seawall.api.desk.desk import Desk
 from seawall.api.desk.shadow import Shadow
 from seawall.api.desk.statement import Taken, taken_of
+from seawall.api.desk.tunnel import Tunnel
 from seawall.api.rpc import Call
 from seawall.cli.bench_ordinary import instrument
 from seawall.journal import folders_of, frames
@@ -243,3 +244,27 @@ class Script:
         """Lots of BTC-PERPETUAL that a bot holds."""
         number = self.venue.view.by_name[PERPETUAL].number
         return self.venue.view.positions.get((account, number), 0)
+
+
+def run(trip, folder, **more):
+    async def whole():
+        async with Script(folder, **more) as script:
+            await trip(script)
+
+    asyncio.run(whole())
+
+
+BUY = {"id": 7, "method": "private/buy", "params": {"instrument_name": "BTC-PERPETUAL", "amount": 100, "price": 59_000}}
+
+
+def tunnel_of(script, account=ALICE):
+    """A bot's connection, what it was told, and what would leave for the venue."""
+    session, told = script.venue.session(account), []
+    session.push = lambda text: told.append(json.loads(text))
+    tunnel = Tunnel(script.desk, session)
+
+    async def close():
+        pass
+
+    tunnel.venue, tunnel._reading = SimpleNamespace(close=close), asyncio.get_running_loop().create_future()
+    return tunnel, told

@@ -255,6 +255,9 @@ def test_bots_of_one_account_leave_each_other_alone(tmp_path):
             )
             assert code == wanted, (method, answer)
             assert code or answer["result"] == 0
+        for other in (ids["second", 0].replace("BTC", "ETH"), ids["second", 0].rpartition("-")[2]):
+            answer = desk.get("private/cancel", "first", order_id=other)  # the gate knows nobody's order of that name
+            assert answer["error"]["code"] == 10004
         assert labelled(desk, "alice") == everything
         mine = {"label": "second0", "instrument_name": PERPETUAL, "amount": 20, "price": 57_999}
         assert desk.get("private/edit_by_label", "second", **mine)["result"]["order"]["amount"] == 20

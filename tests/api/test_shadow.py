@@ -6,12 +6,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from desk_script import ALICE, BOB, RATES, Script
+from desk_script import ALICE, BOB, BUY, RATES, run, tunnel_of
 
 from seawall.api.desk import cancelling, drop_copy
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Ghost
-from seawall.api.desk.tunnel import Slot, Tunnel
 from seawall.api.errors import RpcError
 from seawall.api.operations.record import Record
 from seawall.api.rpc import Call
@@ -31,14 +30,6 @@ async def ghost(script, id_="BTC-1"):
     row = await script.order(id_)
     assert script.shadow.live[id_].seq == 0 and script.open() == []
     return row
-
-
-def run(trip, folder, **more):
-    async def whole():
-        async with Script(folder, **more) as script:
-            await trip(script)
-
-    asyncio.run(whole())
 
 
 # -- ghosts ------------------------------------------------------------------------------------------------------------
@@ -203,6 +194,23 @@ def test_what_a_stop_placed_is_cancelled_when_the_stop_was_to_be(tmp_path):
         fires(script, "BTC-SLTS-1", "BTC-9", "trigger")
         script.desk.ask(command(Kind.TIME).tobytes())
         await script.settle()
+        assert script.there.cancelled == ["BTC-9"]
+
+    run(trip, tmp_path)
+
+
+def test_a_mass_cancel_takes_along_what_a_stop_placed_meanwhile(tmp_path):
+    async def trip(script):
+        await stop(script)
+        look = script.there.get_open_orders
+
+        def fired():
+            if "BTC-9" not in script.there.orders:
+                fires(script, "BTC-SLTS-1", "BTC-9", "trigger")
+            return look()
+
+        script.there.get_open_orders = fired
+        assert len(await cancelling.cancel_own(script.desk, BOB, lambda row: True)) == 1
         assert script.there.cancelled == ["BTC-9"]
 
     run(trip, tmp_path)
@@ -541,21 +549,6 @@ def test_an_account_that_is_never_at_rest_is_told_of_until_it_was_compared(tmp_p
 
 # -- what never left, or has no answer ---------------------------------------------------------------------------------
 
-BUY = {"id": 7, "method": "private/buy", "params": {"instrument_name": "BTC-PERPETUAL", "amount": 100, "price": 59_000}}
-
-
-def tunnel_of(script, account=ALICE):
-    """A bot's connection, what it was told, and what would leave for the venue."""
-    session, told = script.venue.session(account), []
-    session.push = lambda text: told.append(json.loads(text))
-    tunnel = Tunnel(script.desk, session)
-
-    async def close():
-        pass
-
-    tunnel.venue, tunnel._reading = SimpleNamespace(close=close), asyncio.get_running_loop().create_future()
-    return tunnel, told
-
 
 @pytest.mark.parametrize("why", ["unseen", "full"])
 def test_an_order_refused_before_it_left_is_of_no_unknown_outcome(tmp_path, why, monkeypatch):
@@ -616,31 +609,34 @@ def test_an_order_that_a_control_refused_leaves_its_id_free(tmp_path):
     run(trip, tmp_path)
 
 
-@pytest.mark.parametrize("what", ["order", "edit"])
-def test_what_waits_behind_a_login_when_the_kill_comes_does_not_leave(tmp_path, what):
-    """It was weighed when it came; who sends logins one after the other has it wait for seconds."""
+@pytest.mark.parametrize("how", ["reduce_only", "close"])
+def test_a_lost_order_that_the_venue_cut_to_the_position_is_found(tmp_path, how):
+    """It stands there with another amount than was asked for, and was taken for one that never arrived."""
+    alone = {"alice": Bot("main", desk="rates")}
 
     async def trip(script):
-        await script.order("BTC-1")
-        tunnel, told = tunnel_of(script)
-        login = Slot()
-        tunnel._append(login)
-        market = {"instrument_name": "BTC-PERPETUAL", "amount": 100, "type": "market"}
-        larger = {"order_id": "BTC-1", "amount": 500, "price": 60_000}
-        method, params = ("private/buy", market) if what == "order" else ("private/edit", larger)
-        tunnel.from_bot(json.dumps({"id": 7, "method": method, "params": params}))
+        bought = await script.order("BTC-1", amount=150)
+        script.tell_trade(script.trade("t1", bought["order_id"], 150, 59_000.0))
+        script.tell_order(script.row("BTC-1", amount=150, state="filled", filled_amount=150))
         await script.settle()
-        script.venue.submit(command(Kind.KILL, type=Scope.ACCOUNT, account=ALICE))
+        given = {"instrument_name": "BTC-PERPETUAL", "type": "limit", "price": 61_000}
+        if how == "close":
+            sent = await script.call("private/close_position", **given)
+        else:
+            sent = await script.call("private/sell", amount=300, reduce_only="true", **given)
         await script.settle()
-        tunnel.drop(login)
-        await script.settle()
-        assert not tunnel._outgoing and [answer["error"]["code"] for answer in told] == [10019]
-        assert tunnel.tracked == {} and tunnel._calls == {} and not list(script.desk.unbound)
-        script.tell_order(script.row("BTC-1", state="cancelled"))
-        await script.settle()
-        assert script.open() == []
+        sent.lost("the connection ended before the answer came")
+        amount = 100 if how == "close" else 150
+        script.row("BTC-8", "sell", amount, 61_000.0, creation_timestamp=sent.began_ms)  # another one, not reduce-only
+        script.row("BTC-9", "sell", amount, 61_000.0, creation_timestamp=sent.began_ms, reduce_only=True)
+        script.tell_order(script.there.orders["BTC-9"])
+        sent.lost_at -= 2 * drop_copy.GRACE_S
+        await script.look()
+        [order] = script.open()
+        assert script.shadow.by_seq[order.id].id == "BTC-9" and order.filled + order.remaining == amount // 10
+        assert [facts["order_id"] for _, facts in script.alerts] == ["BTC-8"]
 
-    run(trip, tmp_path)
+    run(trip, tmp_path, bots=alone)
 
 
 def test_what_was_never_on_its_way_is_not_lost(tmp_path):
@@ -692,28 +688,6 @@ def test_an_edit_by_label_is_about_the_label_whatever_id_it_carries(tmp_path):
         assert sent.edits[0].id == "BTC-1"
         with pytest.raises(RpcError, match="10004"):
             await script.call("private/edit", amount=10**7, **given)  # by an id alone, as there
-
-    run(trip, tmp_path)
-
-
-@pytest.mark.parametrize("whose", [ALICE, BOB])
-def test_an_edit_by_a_label_that_the_account_has_twice_does_not_leave(tmp_path, whose):
-    """The first is cancelled by now, perhaps: then the edit is about the second, of another side or another bot."""
-
-    async def trip(script):
-        given = {"label": "x", "instrument_name": "BTC-PERPETUAL", "amount": 5_000}
-        await script.order("BTC-1", label="x")
-        await script.order("BTC-2", whose, "sell", 100, 61_000.0, label="x")
-        with pytest.raises(RpcError, match="13032"):
-            await script.call("private/edit_by_label", **given)
-        script.tell_order(script.row("BTC-1", state="cancelled"))
-        await script.settle()
-        if whose == ALICE:
-            sent = await script.call("private/edit_by_label", **given)
-            assert sent.edits[0].id == "BTC-2"
-        else:
-            with pytest.raises(RpcError, match="10004"):
-                await script.call("private/edit_by_label", **given)
 
     run(trip, tmp_path)
 

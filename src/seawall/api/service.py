@@ -16,6 +16,7 @@ from seawall.api.rates import OFF, Edge, Rates
 from seawall.api.resending import Resending
 from seawall.api.rpc import Call
 from seawall.api.session import Session
+from seawall.api.shapes import order_id
 from seawall.api.view import DISCONNECTED, OPEN, UNTRIGGERED, Order, View
 from seawall.node.configuration import Rates as Limits
 from seawall.node.node import Group, Node
@@ -225,12 +226,13 @@ class Service(Answering):
         return found
 
     def own_order(self, call: Call, text: str) -> Order:
-        """An order of the caller's by the dialect's id. Raises RpcError 10004 and 10029."""
+        """An order of the caller's by the dialect's id, written as it was told: who keeps clients from each other's
+        orders goes by it. Raises RpcError 10004 and 10029."""
         number = text.rpartition("-")[2]
         order = (
             self.view.orders.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
         )
-        if order is None:
+        if order is None or text != order_id(order, self.view.listings[order.instrument]):
             raise RpcError(10004, order_id=text[:64])
         if order.account != call.account:
             raise RpcError(10029, order_id=text[:64])

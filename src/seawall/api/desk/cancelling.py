@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seawall.api.desk.desk import Desk
     from seawall.api.desk.drop_copy import DropCopy
     from seawall.api.desk.sent import Sent
+    from seawall.api.desk.shadow import Live
 
 SWEEPS: Final[dict[str, type[Parameters]]] = {
     "private/cancel_all": CancelAll,
@@ -93,18 +94,19 @@ def cancel_own(desk: "Desk", account: int, chosen: Chosen) -> Coroutine[Any, Any
     What is open goes first; then what was on its way, when its answer has come. To await it raises RpcError.
     """
     waiting = [one for one in desk.unbound if one.account == account and one.edits is None]
-    known = {live.id for live in desk.shadow.live.values() if live.account == account}
+    known = {live for live in desk.shadow.live.values() if live.account == account}
     return _cancelled(desk, account, chosen, waiting, known)
 
 
 async def _cancelled(
-    desk: "Desk", account: int, chosen: Chosen, waiting: "list[Sent]", known: set[str]
+    desk: "Desk", account: int, chosen: Chosen, waiting: "list[Sent]", known: "set[Live]"
 ) -> list[dict[str, Any]]:
     shadow = desk.shadow
 
     def open_before(row: OrderRow) -> bool:
         outside = row.order_id in shadow.outside and desk.owner_of(row.label, desk.place_of(account)) == account
-        return row.order_id in known or outside
+        live = shadow.live.get(row.order_id) or shadow.live.get(row.trigger_order_id or "")  # a stop that fired since
+        return live in known or outside
 
     def came(row: OrderRow) -> bool:
         live = shadow.live.get(row.order_id)

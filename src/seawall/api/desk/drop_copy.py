@@ -473,6 +473,5 @@ def _off(facts: dict[str, Any]) -> int:
 
 def _alike(sent: "Sent", other: "Sent") -> bool:
     """Whether an order at the venue may be either."""
-    return other.edits is None and all(
-        getattr(sent, name) == getattr(other, name) for name in ("at", "listing", "side", "lots", "label")
-    )
+    same = all(getattr(sent, name) == getattr(other, name) for name in ("at", "listing", "side", "label"))
+    return same and other.edits is None and (sent.lots == other.lots or (sent.reduces and other.reduces))

@@ -23,7 +23,7 @@ from seawall.api.desk.shadow import Live
 from seawall.api.errors import RpcError, invalid
 from seawall.api.errors import refusal as refused_because
 from seawall.api.listing import Listing
-from seawall.api.methods.trading import FORCES, TYPES, OrderParameters, lots, ticks
+from seawall.api.methods.trading import FORCES, TYPES, Label, lots, ticks
 from seawall.api.rpc import Call, Envelope, Parameters, from_query, parameters, parse
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.reasons import Reason
@@ -79,6 +79,22 @@ STRATEGY: Final = 1
 """A bot is one strategy: its executions are counted (C07)."""
 
 
+class _Order(Parameters, frozen=True):
+    """What an order is weighed by. All else of it is the venue's to read, and what it does not know it passes over."""
+
+    instrument_name: str
+    amount: float | None = None
+    contracts: float | None = None
+    type: str | None = None
+    price: float | None = None
+    label: Label | None = None
+    time_in_force: str | None = None
+    reduce_only: Any = None
+    advanced: str | None = None
+    linked_order_type: str | None = None
+    otoco_config: Any = None
+
+
 class _Edit(Parameters, frozen=True):
     order_id: str = ""
     label: str = ""
@@ -104,7 +120,7 @@ class _Close(Parameters, frozen=True):
 
 
 _ROWS: Final[dict[str, type[Parameters]]] = {
-    **dict.fromkeys(ORDERS, OrderParameters),
+    **dict.fromkeys(ORDERS, _Order),
     **dict.fromkeys(EDITS, _Edit),
     "private/close_position": _Close,
 }
@@ -282,15 +298,16 @@ class Gate:
             self.desk.not_weighed(call.account, name, error)
             return None
 
-    def _order(self, account: int, asked: OrderParameters, side: int) -> Sent:
+    def _order(self, account: int, asked: _Order, side: int) -> Sent:
         listing = self._listing(asked.instrument_name)
-        kind = TYPES.get(asked.type)
+        kind = TYPES.get(asked.type or "limit")
         if kind is None:
             raise invalid("type", f"must be one of {', '.join(TYPES)}")
         if asked.advanced is not None or asked.linked_order_type is not None or asked.otoco_config is not None:
             raise RpcError(10033, reason="the gate does not weigh advanced and linked orders")
         quantity = lots(listing, asked.amount, asked.contracts)
-        sent = Sent(self.desk, account, self.desk.place_of(account), listing, side, quantity, asked.label)
+        sent = Sent(self.desk, account, self.desk.place_of(account), listing, side, quantity, asked.label or "")
+        sent.reduces = asked.reduce_only in (True, "true")
         if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_LIMIT):
             if asked.price is None:
                 raise RpcError(-32602, param="price", reason="must be given")
@@ -301,7 +318,7 @@ class Gate:
         rests = asked.type == "market_limit"
         if rests:
             sent.ticks = self._furthest(listing, side)
-        force = FORCES.get(asked.time_in_force, TimeInForce.GTC)
+        force = FORCES.get(asked.time_in_force or "", TimeInForce.GTC)
         if (kind == OrderType.MARKET and not rests) or force in (TimeInForce.IOC, TimeInForce.FOK):
             sent.force = TimeInForce.IOC
         return sent
@@ -333,6 +350,7 @@ class Gate:
             return None
         side = SELL if held > 0 else BUY
         sent = Sent(self.desk, account, self.desk.place_of(account), listing, side, abs(held), "")
+        sent.reduces = True
         if asked.type == "limit" and asked.price is not None:
             sent.price, sent.ticks = asked.price, ticks(listing, asked.price)
         else:

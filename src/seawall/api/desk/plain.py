@@ -13,7 +13,8 @@ import msgspec
 from seawall.api.errors import RpcError
 
 _decode: Final = msgspec.json.Decoder().decode
-_NAME: Final = re.compile(r"/?(public|private)/[a-z0-9_]{1,64}")
+_NAME: Final = re.compile(r"/?(public|private)/(pme/)?[a-z0-9_]{1,64}")
+"""As `private/pme/simulate`, too."""
 
 
 def check_name(name: str) -> None:

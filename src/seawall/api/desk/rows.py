@@ -31,6 +31,7 @@ class OrderRow(msgspec.Struct):
     creation_timestamp: int = 0
     last_update_timestamp: int = 0
     post_only: bool = False
+    reduce_only: bool = False
     trigger_order_id: str | None = None
     """Of the stop that placed it."""
 

@@ -54,7 +54,7 @@ class Sent:
 
     __slots__ = (
         "account", "alone", "at", "began", "began_ms", "cut", "desk", "edits", "force", "ghost", "known", "label",
-        "listing", "lost_at", "lots", "price", "reply", "seq", "side", "state", "ticks", "unknown_seq",
+        "listing", "lost_at", "lots", "price", "reduces", "reply", "seq", "side", "state", "ticks", "unknown_seq",
     )  # fmt: skip
 
     def __init__(self, desk: "Desk", account: int, at: str, listing: Listing, side: int, lots: int, label: str) -> None:
@@ -63,6 +63,8 @@ class Sent:
         self.side, self.lots, self.label = side, lots, label
         self.price: float | None = None
         """As the bot gave it, of a limit order."""
+        self.reduces = False
+        """Whether the venue cuts it to the position there, so that it may stand with another amount."""
         self.ticks = 0
         self.force = TimeInForce.GTC
         self.seq = 0
@@ -247,7 +249,8 @@ class Sent:
     def fits(self, row: OrderRow) -> bool:
         """Whether an order of its account at the venue may be it."""
         early = row.creation_timestamp < self.began_ms - SKEW_MS
-        if early or not self.like(row, self.at) or lots_of(self.listing, row.amount) != self.lots:
+        whole = lots_of(self.listing, row.amount) == self.lots or (self.reduces and row.reduce_only)
+        if early or not whole or not self.like(row, self.at):
             return False
         if self.price is None or not isinstance(row.price, float | int):
             return True
