@@ -327,6 +327,50 @@ def test_enforce_passes_every_message_but_what_it_refuses(tmp_path):
     assert plain <= {"private/buy", "private/sell", "private/edit", "private/mass_quote", "private/close_position"}
 
 
+NAMES = ["private/buy", "private/cancel_all", "private/get_positions"]
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_the_last_words_of_either_are_heard_and_how_the_venue_ended_it(tmp_path, mode):
+    """A cancel that a bot says as it leaves, and what the venue says before it closes, however much of it waits."""
+    said = json.dumps({"method": "subscription", "params": {"channel": "x", "data": "y" * 1_000_000}})
+
+    async def goodbye(request):
+        near = web.WebSocketResponse()
+        await near.prepare(request)
+        await near.receive()
+        for _ in range(20):
+            await near.send_str(said)
+        await near.close(code=4000)
+        return near
+
+    async def run():
+        async with recorded_desk(tmp_path, mode) as (desk, relay), aiohttp.ClientSession() as client:
+            socket, _ = await logged_in(client, desk, [])
+            up, _ = relay.connections[-1]
+            order = {"instrument_name": "BTC-PERPETUAL", "amount": 10, "type": "limit", "price": 40_000}
+            for number, (name, given) in enumerate(zip(NAMES, (order, {}, {}), strict=True)):
+                await socket.send_str(json.dumps({"id": number, "method": name, "params": given}))
+            await socket.close()
+            async with asyncio.timeout(10):
+                while "get_positions" not in up[-1]:
+                    await asyncio.sleep(0.01)
+            names = [json.loads(text)["method"] for text in up if OURS not in text][1:]
+            # in enforce the order may still wait for the journal, and nobody is left to be told what becomes of it
+            assert names == NAMES or (mode == "enforce" and names == NAMES[1:])
+            relay._websocket = goodbye
+            socket = await client.ws_connect(desk.ready["ws"], max_msg_size=0)
+            await socket.send_str('{"id":1,"method":"public/test"}')
+            heard = []
+            async for message in socket:
+                heard.append(message.data)
+                await asyncio.sleep(0.02)
+            assert heard == [said] * 20 and socket.close_code == 4000
+            del relay._websocket
+
+    asyncio.run(run())
+
+
 def number_of(text):
     """A message's id as JSON; empty for what is no request."""
     with contextlib.suppress(ValueError, RecursionError):

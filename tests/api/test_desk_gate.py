@@ -5,8 +5,10 @@ import json
 import pytest
 from desk_script import ALICE, BOB, BUY, run, tunnel_of
 
-from seawall.api.desk.tunnel import Slot
+from seawall.api.desk.tunnel import Slot, said
 from seawall.api.errors import RpcError
+from seawall.api.session import GONE
+from seawall.node.configuration import Bot
 from seawall.vocabulary.records import Kind, Scope, command
 
 
@@ -54,6 +56,33 @@ def test_what_an_order_is_not_weighed_by_is_the_venues_to_judge(tmp_path, more):
         assert len(script.open()) == 1
 
     run(trip, tmp_path)
+
+
+def test_what_a_bot_that_left_had_said_goes_but_for_orders_that_wait(tmp_path):
+    async def trip(script):
+        tunnel, _ = tunnel_of(script)
+        went = []
+
+        async def send(text):
+            went.append(json.loads(text)["method"])
+
+        tunnel.venue.send = send
+        for number, method in enumerate(("private/buy", "private/cancel_all", "public/test")):
+            tunnel.from_bot(json.dumps(BUY | {"id": number, "method": method}))
+        tunnel._append(Slot())  # a login, and what is to go behind it
+        tunnel.from_bot(json.dumps({"id": 9, "method": "private/cancel_all"}))
+        tunnel.session.close(*GONE)
+        await tunnel.close()
+        assert went == ["private/cancel_all", "public/test"]
+        await script.settle()
+        assert script.desk.lost == [] == script.open() and not list(script.desk.unbound)  # and not of unknown outcome
+
+    run(trip, tmp_path, bots={"alice": Bot("main", desk="rates")})
+
+
+def test_a_connection_ends_as_the_venues_did():
+    assert [said(code) for code in (1000, 1001, 4000, 1005)] == [1000, 1001, 4000, 1000]
+    assert [said(code) for code in (1006, 1015, None, 0)] == [1011] * 4  # it broke
 
 
 def test_a_method_of_the_venues_room_within_passes(tmp_path):

@@ -21,7 +21,7 @@ from seawall.api.answering import Answering
 from seawall.api.credentials import from_header
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, id_in, parse
-from seawall.api.session import OUTBOX_BYTES, Session
+from seawall.api.session import GONE, OUTBOX_BYTES, Session
 from seawall.api.web import CLOSE_S, JSON, Asked
 from seawall.vocabulary.errors import SeawallError
 
@@ -135,13 +135,13 @@ class Door:
         except ConnectionError:
             self._log.debug("a connection ended in its handshake", address=session.address)
         finally:
-            session.close(1000, "gone")
+            session.close(*GONE)
             self.sessions.discard(session)
             self.service.hub.leave(session)
             self.service.disconnected(session)
             await self.left(session)
         assert session.closing is not None
-        if session.closing != (1000, "gone"):
+        if session.closing != GONE:
             self._log.info("a connection was closed", address=session.address, why=session.closing[1])
         if session.sending_since:
             session.cut()

@@ -17,6 +17,9 @@ BURST_S: Final = 1.0
 BURST_BYTES: Final = 64 << 20
 """For so long so much may wait: a cancel of thousands of orders is told at once, however fast its reader reads."""
 
+GONE: Final = (1000, "gone")
+"""How a connection ends whose peer went away."""
+
 AHEAD_OF_A_FLOOD: Final = 2 << 10
 """Bytes that may wait here of a connection whose orders were shed; what else it sends waits with it."""
 

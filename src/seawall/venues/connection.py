@@ -149,6 +149,11 @@ class Connection:
         await self._socket.close()
 
     @property
+    def code(self) -> int | None:
+        """What it was closed with, once it has ended."""
+        return self._socket.close_code
+
+    @property
     def closed(self) -> bool:
         """Whether it has ended."""
         return self._socket.closed

@@ -11,6 +11,7 @@ second keeping: when either side's connection ends, so does the other's.
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -24,7 +25,7 @@ from seawall.api.desk.plain import check_document, check_name, swapped
 from seawall.api.desk.tokens import EARLY, SETTINGS
 from seawall.api.errors import RpcError
 from seawall.api.rpc import Call, Envelope, id_in, parse
-from seawall.api.session import Session
+from seawall.api.session import GONE, Session
 from seawall.venues.connection import MESSAGE_MAX, Connection, Unreachable, VenueError
 from seawall.venues.credentials import Credentials
 
@@ -43,6 +44,11 @@ UNANSWERED_MAX: Final = 10_000
 
 NUMBER_MAX: Final = 256
 """Characters of an id that an answer is told by."""
+
+PAUSE_S: Final = 0.005
+
+LAST_S: Final = 1.0
+"""How long the venue may take to be told what a bot said before it left."""
 
 _TOKEN: Final = '"access_token"'
 
@@ -118,11 +124,19 @@ class Tunnel:
         self._reading = asyncio.create_task(self.venue.read())  # from now on: a login by header waits for an answer
 
     async def read(self) -> None:
-        """Until the venue's connection ends."""
+        """Until the venue's connection ends and the bot was told all that came by it; then its own ends as that did."""
         await self._reading
+        while self.session.outbox or self.session.sending_since:  # who reads nothing is cut off for that
+            await asyncio.sleep(PAUSE_S)
+        self.session.close(said(self.venue.code), "the venue's connection ended")
 
     async def write(self) -> None:
-        """Send what is to go to the venue, in order."""
+        """Send what is to go to the venue, in order; once it takes nothing more, the bot is still told what it said."""
+        with contextlib.suppress(Unreachable):
+            await self._write()
+        await self.session.closed.wait()
+
+    async def _write(self) -> None:
         outgoing = self._outgoing
         while True:
             while outgoing:
@@ -150,11 +164,34 @@ class Tunnel:
             self._renewal.cancel()
         for task in self._tasks:
             task.cancel()
+        last = self._last_words() if self.session.closing == GONE else []
         tracked, self.tracked = self.tracked, {}
         for sent in tracked.values():  # first, since a close waits for the venue
             sent.lost("the connection ended before the answer came")
+        with contextlib.suppress(Unreachable, TimeoutError):
+            async with asyncio.timeout(LAST_S):
+                for text in last:
+                    await self.venue.send(text)
         await self.venue.close()
         self._reading.cancel()
+
+    def _last_words(self) -> list[str]:
+        """What a bot that left had said and is still here: a cancel waits for what was said before it.
+
+        An order that still waits is not sent, as nobody would be told what became of it; nor is what was said behind a
+        login that was not made yet.
+        """
+        for slot in self._slots:
+            if slot.began:
+                if slot.number in self.tracked:
+                    self.tracked.pop(slot.number).unsent()
+            elif not slot.ready:
+                break
+            elif slot.text is not None and self._may_leave(slot):
+                self._outgoing.append((slot.text, 0.0))
+        self._slots.clear()
+        before_login = itertools.takewhile(lambda text: isinstance(text, str), (text for text, _ in self._outgoing))
+        return [text for text in before_login if isinstance(text, str)]
 
     # -- from the bot --------------------------------------------------------------------------------------------------
 
@@ -468,6 +505,14 @@ def number_of(id_: Any) -> Any:
     if isinstance(id_, bool) or not isinstance(id_, int | str | float):
         return None
     return None if isinstance(id_, str) and len(id_) > NUMBER_MAX else id_
+
+
+def said(code: int | None) -> int:
+    """The code that a connection is closed with whose other one ended so; some codes are never said, but stand for a
+    connection that broke."""
+    if code is None or code in (1004, 1006, 1015) or not 1000 <= code < 5000:
+        return 1011
+    return 1000 if code == 1005 else code
 
 
 def token_of(request: Envelope) -> str:
