@@ -80,6 +80,20 @@ def test_what_a_bot_that_left_had_said_goes_but_for_orders_that_wait(tmp_path):
     run(trip, tmp_path, bots={"alice": Bot("main", desk="rates")})
 
 
+def test_contracts_are_weighed_as_what_the_venue_says_now_that_one_is(tmp_path):
+    async def trip(script):
+        given = {"instrument_name": "BTC-PERPETUAL", "price": 59_000}
+        assert (await script.call("private/buy", contracts=10, **given)).lots == 10
+        script.desk.contract_sizes["BTC-PERPETUAL"] = 100.0  # ten times what it was listed with
+        assert (await script.call("private/buy", contracts=10, **given)).lots == 100
+        assert (await script.call("private/buy", contracts=10, amount=1_000, **given)).lots == 100
+        assert (await script.call("private/buy", amount=1_000, **given)).lots == 100
+        await script.order("BTC-1", contracts=10, amount=1_000)
+        assert (await script.call("private/edit", order_id="BTC-1", contracts=20)).lots == 200
+
+    run(trip, tmp_path)
+
+
 def test_a_connection_ends_as_the_venues_did():
     assert [said(code) for code in (1000, 1001, 4000, 1005)] == [1000, 1001, 4000, 1000]
     assert [said(code) for code in (1006, 1015, None, 0)] == [1011] * 4  # it broke

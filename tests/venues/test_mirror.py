@@ -315,6 +315,9 @@ def test_an_instrument_whose_steps_became_finer_only_reduces(changed):
     listed()
     listed(tick_size=1.0, min_trade_amount=50, contract_size=10)  # coarser: what the venue takes the engine knows
     assert not play.mirror.left_out and (Scope.INSTRUMENT, 0) not in play.view.states
+    assert play.mirror.contract_sizes["BTC-PERPETUAL"] == 10
+    listed(contract_size=100, min_trade_amount=100)
+    assert play.mirror.contract_sizes["BTC-PERPETUAL"] == 100 and not play.mirror.left_out
     listed(**changed)
     assert play.view.states[Scope.INSTRUMENT, 0] == VenueState.REDUCE_ONLY
     assert str(next(iter(changed.values()))) in play.mirror.left_out["BTC-PERPETUAL"]

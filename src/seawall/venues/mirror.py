@@ -82,6 +82,7 @@ class Mirror(Speaker):
     accounts     client accounts by name; `groups` those of desks, firms and owners; `upstream` the venue's own
     quotes       the last quote taken, by instrument number
     left_out     instruments of the venue not listed here, or reducing only for their terms, and why
+    contract_sizes  as the venue has them now, by name; a listing keeps that of its first day
     stale        of the last step: names that keep their last mark, and why
     undelivered  expired names that the engine was not told to expire, and why
     """
@@ -99,6 +100,7 @@ class Mirror(Speaker):
         self.version = 0
         self.quotes: dict[int, Quote] = {}
         self.left_out: dict[str, str] = {}
+        self.contract_sizes: dict[str, float] = {}
         self.stale: dict[str, str] = {}
         self.undelivered: dict[str, str] = {}
         self._model, self._haircut, self._markup = model, haircut, markup
@@ -317,6 +319,7 @@ class Mirror(Speaker):
             tick, *lots = (exact("steps", step) for step in steps)
         except InputError:
             return  # no numbers; its quotes will say
+        self.contract_sizes[name] = float(lots[-1])
         finer = tick % terms.tick or min(lots) % terms.lot
         if finer and number in self.live and number not in self._halted:
             self.left_out[name] = f"its tick, smallest amount and contract are {steps} now: reducing only"

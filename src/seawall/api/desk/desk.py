@@ -93,6 +93,7 @@ class Desk:
         self.failed = ""
         """Why the journal no longer takes what the venue says; nothing that adds risk is sent from then on."""
         self.why_left_out: dict[str, str] = {}
+        self.contract_sizes: dict[str, float] = {}
         self.began = time.monotonic()
         self._pending = 0
         self._unwritten: list[tuple[bytes, bytes, Done | None, int]] = []

@@ -11,6 +11,7 @@ Bots that share an account at the venue are kept from each other's orders in enf
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -305,7 +306,7 @@ class Gate:
             raise invalid("type", f"must be one of {', '.join(TYPES)}")
         if asked.advanced is not None or asked.linked_order_type is not None or asked.otoco_config is not None:
             raise RpcError(10033, reason="the gate does not weigh advanced and linked orders")
-        quantity = lots(listing, asked.amount, asked.contracts)
+        quantity = self._lots(listing, asked)
         sent = Sent(self.desk, account, self.desk.place_of(account), listing, side, quantity, asked.label or "")
         sent.reduces = asked.reduce_only in (True, "true")
         if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_LIMIT):
@@ -322,6 +323,13 @@ class Gate:
         if (kind == OrderType.MARKET and not rests) or force in (TimeInForce.IOC, TimeInForce.FOK):
             sent.force = TimeInForce.IOC
         return sent
+
+    def _lots(self, listing: Listing, asked: _Order | _Edit) -> int:
+        """Whole lots, of contracts by what the venue says now that one is. Raises RpcError."""
+        size = self.desk.contract_sizes.get(listing.name, listing.contract_size)
+        if asked.contracts is not None and size != listing.contract_size:
+            listing = replace(listing, contract_size=size)
+        return lots(listing, asked.amount, asked.contracts)
 
     def _furthest(self, listing: Listing, side: int) -> int:
         """The limit that an order at market is held at whose rest becomes a limit order: the venue will say its price.
@@ -366,7 +374,7 @@ class Gate:
         listing = self.desk.view.listings[live.instrument]
         whole = live.lots
         if asked.amount is not None or asked.contracts is not None:
-            whole = lots(listing, asked.amount, asked.contracts)
+            whole = self._lots(listing, asked)
         sent = Sent(self.desk, account, self.desk.place_of(account), listing, live.side, whole, "")
         if live.told is None:  # of a trigger order, as the gate took it
             live.told = self.desk.view.orders[live.seq].price, live.lots

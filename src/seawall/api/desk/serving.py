@@ -81,7 +81,7 @@ class DeskVenue(Venue):
             self.operations.alerts.tell, self.memory.shadow, enforce=self.configuration.upstream.enforce,
             withdrawals=self.configuration.upstream.withdrawals,
         )  # fmt: skip
-        self.desk.why_left_out = self.mirror.left_out
+        self.desk.why_left_out, self.desk.contract_sizes = self.mirror.left_out, self.mirror.contract_sizes
         self.desk.recalled(self.memory.statements)
         self.service.listeners.append(self.desk.heard)
         self.operations.upstream = self.desk.status
