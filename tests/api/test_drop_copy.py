@@ -5,14 +5,19 @@ import contextlib
 import itertools
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from desk_script import ALICE, BOB
+from desk_script import ALICE, BOB, BUY
 from test_shadow import ghost, kill, run
 
 from seawall.api.desk import drop_copy
+from seawall.api.operations.record import Record
+from seawall.journal import folders_of, frames
+from seawall.node.node import Group
+from seawall.node.replay import ENGINES, Fold
 from seawall.venues.connection import VenueError
-from seawall.vocabulary.records import Scope
+from seawall.vocabulary.records import Kind, Scope, VenueState, command
 
 
 def test_the_drop_copy_is_logged_in_anew_before_its_login_ends(tmp_path, monkeypatch):
@@ -257,6 +262,24 @@ def test_one_order_that_the_venue_tells_nothing_of_blinds_nobody(tmp_path, monke
     run(trip, tmp_path)
 
 
+@pytest.mark.parametrize("code", [502, 0, -32603])
+def test_what_stands_before_a_venue_ends_no_order(tmp_path, monkeypatch, code):
+    async def trip(script):
+        await script.order("BTC-1")
+
+        def no_gateway(order_id):
+            raise VenueError("private/get_order_state", code, "bad gateway")
+
+        monkeypatch.setattr("seawall.api.desk.drop_copy.UNFOUND_S", 0)
+        monkeypatch.setattr(script.there, "get_order_state", no_gateway)
+        monkeypatch.setattr(script.there, "get_open_orders", list)
+        with pytest.raises(VenueError):
+            await script.look()
+        assert len(script.open()) == 1
+
+    run(trip, tmp_path)
+
+
 def test_an_outcome_that_the_venue_cannot_tell_stays_unknown_and_blinds_nobody(tmp_path, monkeypatch):
     def untold(**asked):
         raise VenueError("private/get_order_history_by_instrument", 10033, "not_implemented")
@@ -471,3 +494,61 @@ def test_an_order_that_comes_after_it_was_given_up_is_its_bots(tmp_path, first, 
         assert script.position(ALICE) == 2
 
     run(trip, tmp_path)
+
+
+def test_who_is_held_to_reducing_for_a_break_is_told_of_the_break(tmp_path):
+    """It said "the journalled rule after an unclean stop", at three in the morning, of a stop that never was."""
+
+    async def trip(script):
+        script.desk.broken("main", "BTC", {"theirs": 998, "ours": 1_000, "unit": "atoms"})
+        await script.settle()
+        bare = {"state": VenueState.REDUCE_ONLY, "type": Scope.INSTRUMENT, "instrument": 0}
+        script.desk.ask(command(Kind.STATE, **bare).tobytes())  # as the mirror says it
+        await script.settle()
+        record, fold = Record(), Fold(ENGINES["reference"]())
+        for frame in frames(folders_of(tmp_path / "journal")):
+            record.take(Group(frame.commands, frame.attachments, fold.check(frame)))
+        why = "break at main: BTC: theirs 998, ours 1,000 atoms"
+        for bot in (ALICE, BOB):
+            standing = record.states[Scope.ACCOUNT, bot]
+            assert (standing.state, standing.by, standing.reason) == (VenueState.REDUCE_ONLY, "seawall", why)
+        assert record.states[Scope.INSTRUMENT, 0].reason == "the venue made its tick or smallest amount finer"
+
+    run(trip, tmp_path)
+
+
+# -- what is not compared ----------------------------------------------------------------------------------------------
+
+
+def test_an_account_that_is_never_at_rest_is_told_of_until_it_was_compared(tmp_path, monkeypatch):
+    async def trip(script):
+        later = [0.0]
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0], time_ns=time.time_ns)
+        monkeypatch.setattr(drop_copy, "time", clock)
+
+        async def told_at(seconds):
+            """Alerts of a look so many seconds after the start."""
+            later[0] = seconds
+            script.alerts.clear()
+            await script.settle()
+            await script.copy._compare(script.there, script.copy._told)
+            return script.alerts[:]
+
+        sent = await script.call("private/buy", **BUY["params"])
+        assert await told_at(0) == await told_at(55) == []
+        for seconds in (70, 90):
+            [(kind, facts)] = await told_at(seconds)
+            assert kind == "not_compared" and seconds <= facts.pop("seconds") < seconds + 5
+            assert facts == {"account": "main"}
+        sent.withdrawn()
+        assert await told_at(92) == []
+        await script.call("private/buy", **BUY["params"])
+        assert await told_at(150) == []
+        assert [kind for kind, _ in await told_at(154)] == ["not_compared"]
+        await script.settle()
+        assert [note["kind"] for note in script.notes("differs")] == ["not_compared"]
+
+    run(trip, tmp_path)
+
+
+# -- what never left, or has no answer ---------------------------------------------------------------------------------

@@ -12,12 +12,9 @@ from seawall.api.desk import cancelling, drop_copy
 from seawall.api.desk.sent import Sent
 from seawall.api.desk.shadow import Ghost
 from seawall.api.errors import RpcError
-from seawall.api.operations.record import Record
 from seawall.api.rpc import Call
 from seawall.journal import folders_of, frames
 from seawall.node.configuration import Bot
-from seawall.node.node import Group
-from seawall.node.replay import ENGINES, Fold
 from seawall.venues.connection import VenueError
 from seawall.vocabulary.errors import SeawallError
 from seawall.vocabulary.records import Kind, Limit, Scope, VenueState, command
@@ -490,64 +487,6 @@ async def edited(script, id_, amount, price):
 
 
 # -- what people are told of a restriction -----------------------------------------------------------------------------
-
-
-def test_who_is_held_to_reducing_for_a_break_is_told_of_the_break(tmp_path):
-    """It said "the journalled rule after an unclean stop", at three in the morning, of a stop that never was."""
-
-    async def trip(script):
-        script.desk.broken("main", "BTC", {"theirs": 998, "ours": 1_000, "unit": "atoms"})
-        await script.settle()
-        bare = {"state": VenueState.REDUCE_ONLY, "type": Scope.INSTRUMENT, "instrument": 0}
-        script.desk.ask(command(Kind.STATE, **bare).tobytes())  # as the mirror says it
-        await script.settle()
-        record, fold = Record(), Fold(ENGINES["reference"]())
-        for frame in frames(folders_of(tmp_path / "journal")):
-            record.take(Group(frame.commands, frame.attachments, fold.check(frame)))
-        why = "break at main: BTC: theirs 998, ours 1,000 atoms"
-        for bot in (ALICE, BOB):
-            standing = record.states[Scope.ACCOUNT, bot]
-            assert (standing.state, standing.by, standing.reason) == (VenueState.REDUCE_ONLY, "seawall", why)
-        assert record.states[Scope.INSTRUMENT, 0].reason == "the venue made its tick or smallest amount finer"
-
-    run(trip, tmp_path)
-
-
-# -- what is not compared ----------------------------------------------------------------------------------------------
-
-
-def test_an_account_that_is_never_at_rest_is_told_of_until_it_was_compared(tmp_path, monkeypatch):
-    async def trip(script):
-        later = [0.0]
-        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0], time_ns=time.time_ns)
-        monkeypatch.setattr(drop_copy, "time", clock)
-
-        async def told_at(seconds):
-            """Alerts of a look so many seconds after the start."""
-            later[0] = seconds
-            script.alerts.clear()
-            await script.settle()
-            await script.copy._compare(script.there, script.copy._told)
-            return script.alerts[:]
-
-        sent = await script.call("private/buy", **BUY["params"])
-        assert await told_at(0) == await told_at(55) == []
-        for seconds in (70, 90):
-            [(kind, facts)] = await told_at(seconds)
-            assert kind == "not_compared" and seconds <= facts.pop("seconds") < seconds + 5
-            assert facts == {"account": "main"}
-        sent.withdrawn()
-        assert await told_at(92) == []
-        await script.call("private/buy", **BUY["params"])
-        assert await told_at(150) == []
-        assert [kind for kind, _ in await told_at(154)] == ["not_compared"]
-        await script.settle()
-        assert [note["kind"] for note in script.notes("differs")] == ["not_compared"]
-
-    run(trip, tmp_path)
-
-
-# -- what never left, or has no answer ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("why", ["unseen", "full"])

@@ -163,7 +163,8 @@ def _result(method: str, answer: _Answer) -> Any:
     """Raises VenueError for an answer that is an error."""
     if answer.error is not None:
         error = answer.error
-        raise VenueError(method, error.get("code", 0), error.get("message", ""), error.get("data"))
+        code = error.get("code", 0)
+        raise VenueError(method, code if isinstance(code, int) else 0, error.get("message", ""), error.get("data"))
     return msgspec.json.decode(answer.result)
 
 

@@ -17,6 +17,7 @@ import structlog
 
 from seawall.api.desk.cancelling import AT_ONCE, TOO_MANY
 from seawall.api.desk.rows import FIRED, OrderRow, TradeRow, lots_of, order_rows, trade_rows
+from seawall.api.desk.sent import OWN
 from seawall.api.desk.statement import Statement
 from seawall.api.desk.tokens import EARLY
 from seawall.venues.connection import Connection, Unreachable, VenueError
@@ -328,7 +329,7 @@ class DropCopy:
             (row,) = order_rows(await venue.ask("private/get_order_state", order_id=id_))
             trades = await venue.ask("private/get_user_trades_by_order", order_id=id_)
         except VenueError as error:
-            if error.code in OF_ALL:
+            if _of_all(error):
                 raise
             if error.code != 10004:
                 self._log.warning("the venue does not tell of an order", order_id=id_, why=str(error))
@@ -362,7 +363,7 @@ class DropCopy:
         try:
             past = await self._past(venue, sent.listing.name, sent.began_ms)
         except VenueError as error:
-            if error.code in OF_ALL:
+            if _of_all(error):
                 raise
             self._log.warning("the venue does not tell what became of an order", seq=sent.seq, why=str(error))
             return
@@ -469,6 +470,11 @@ def _gained(row: dict[str, Any]) -> float:
 def _off(facts: dict[str, Any]) -> int:
     off: int = facts["theirs"] - facts["ours"]
     return off
+
+
+def _of_all(error: VenueError) -> bool:
+    """Whether an error says nothing of the one order asked for, as one of what stands before a venue never does."""
+    return error.code in OF_ALL or error.code < OWN
 
 
 def _alike(sent: "Sent", other: "Sent") -> bool:
