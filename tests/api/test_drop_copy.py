@@ -551,4 +551,31 @@ def test_an_account_that_is_never_at_rest_is_told_of_until_it_was_compared(tmp_p
     run(trip, tmp_path)
 
 
-# -- what never left, or has no answer ---------------------------------------------------------------------------------
+# -- what is listed later ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_execution_in_what_is_listed_much_later_is_booked_then(tmp_path, restart):
+    """By then it is older than what is asked for again."""
+
+    async def trip(script):
+        view = script.venue.view
+        listing = view.by_name.pop("BTC-PERPETUAL")
+        script.tell_trade(script.trade("t1", "X-1", 100, 59_000.0))
+        for _ in range(3):
+            await script.look()
+        assert not any(view.positions.values()) and [kind for kind, _ in script.alerts] == ["break"]
+        if restart:
+            await script.again()
+        script.alerts.clear()
+        held, script.there.trades = script.there.get_positions(), []
+        script.there.get_positions = lambda: held
+        view.by_name["BTC-PERPETUAL"] = listing
+        for _ in range(3):
+            await script.look()
+        assert script.position() == 10 and script.shadow.unbooked == {}
+        await script.again()
+        await script.look()
+        assert script.position() == 10 and {kind for kind, _ in script.alerts} == {"order_from_outside"}
+
+    run(trip, tmp_path)

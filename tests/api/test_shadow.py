@@ -489,6 +489,9 @@ async def edited(script, id_, amount, price):
 # -- what people are told of a restriction -----------------------------------------------------------------------------
 
 
+# -- what never left, or has no answer ---------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("why", ["unseen", "full"])
 def test_an_order_refused_before_it_left_is_of_no_unknown_outcome(tmp_path, why, monkeypatch):
     """Nobody would ever ask what became of it, and while it stands its account is compared no more."""

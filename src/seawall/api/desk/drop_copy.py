@@ -225,6 +225,7 @@ class DropCopy:
             desk.shadow.risen(open_rows[id_], self.name)
         self._risen = risen
         await self._placed(venue, trades, open_rows)
+        desk.shadow.listed(self.name)
         for trade in trades:
             desk.shadow.trade(trade, self.name)
         for id_ in [id_ for id_, held in desk.shadow.orphans.items() if held[0][1] == self.name]:

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
+from seawall.api.desk.rows import TradeRow
 from seawall.api.desk.shadow import Live, Shadow
 from seawall.api.desk.statement import Taken, taken_of
 from seawall.api.memory import Memory
@@ -16,7 +17,7 @@ from seawall.venues.quotes import Quote
 class DeskMemory(Memory):
     """Of one desk."""
 
-    kept = (*Memory.kept, Live, Taken, Terms, Quote, Fraction)
+    kept = (*Memory.kept, Live, TradeRow, Taken, Terms, Quote, Fraction)
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__()

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 SEEN_MAX: Final = 200_000
 """Trade ids and finished orders remembered; a venue tells of an execution twice within minutes, not months."""
 
+UNBOOKED_MAX: Final = 10_000
+"""Executions in instruments that are not weighed that are kept until they are listed."""
+
 _TELLING: Final = np.zeros(256, bool)
 _TELLING[[Kind.TIME, Kind.ACKNOWLEDGED, Kind.EXECUTED, Kind.BOOKED]] = True
-_KNOWN: Final = ("live", "by_seq", "done", "seen", "unlisted", "wanted", "unsure", "edited_ns")
+_KNOWN: Final = ("live", "by_seq", "done", "seen", "unlisted", "unbooked", "wanted", "unsure", "edited_ns")
 _FIELDS: Final = {name: at for at, name in enumerate(COMMAND.names or ())}
 _KIND, _ACCOUNT, _INSTRUMENT, _ORDER, _SIZE = (
     _FIELDS[name] for name in ("kind", "account", "instrument", "order_id", "attachment")
@@ -71,10 +74,12 @@ class Fired(msgspec.Struct, tag_field="note", tag="fired"):
 
 
 class Unlisted(msgspec.Struct, tag_field="note", tag="unlisted"):
-    """People were told of an execution in an instrument that is not weighed."""
+    """People were told of an execution in an instrument that is not weighed; `row` of an `account` at the venue."""
 
     upstream: str
     trade: str
+    account: str = ""
+    row: TradeRow | None = None
 
 
 _notes: Final = msgspec.json.Decoder(Ghost | GhostOver | Fired | Unlisted)
@@ -135,6 +140,8 @@ class Shadow:
         """Executions by trade id and order: the two sides of a trade have one id, and both may be ours."""
         self.unlisted: dict[tuple[str, str], None] = {}
         """The same of executions in instruments that are not weighed, of which people were told."""
+        self.unbooked: dict[tuple[str, str], tuple[TradeRow, str]] = {}
+        """The latest of those, and of which account: the instrument may be listed by and by."""
         self.wanted: set[int] = set()
         """Orders that the engine wants cancelled."""
         self.unsure: set[int] = set()
@@ -191,6 +198,8 @@ class Shadow:
                 self._become(self.live[note.trigger], note.upstream)
         elif isinstance(note, Unlisted):
             self._see(note.trade, note.upstream, self.unlisted)
+            if note.row is not None:
+                self._keep(note.row, note.account)
         elif note.upstream in self.live:
             self._finish(self.live[note.upstream])
 
@@ -427,11 +436,25 @@ class Shadow:
             self._maybe_end(live)
 
     def _unlisted(self, row: TradeRow, account: str) -> None:
-        """Told once; it is asked for again, and booked should the instrument be listed by then."""
+        """Told once, and booked when the instrument is listed."""
         if (row.trade_id, row.order_id) not in self.unlisted:
             self._see(row.trade_id, row.order_id, self.unlisted)
-            self._note(Unlisted(row.order_id, row.trade_id))
+            self._keep(row, account)
+            self._note(Unlisted(row.order_id, row.trade_id, account, row))
             self.desk.unlisted(row, account)
+
+    def _keep(self, row: TradeRow, account: str) -> None:
+        self.unbooked[row.trade_id, row.order_id] = row, account
+        if len(self.unbooked) > UNBOOKED_MAX:
+            del self.unbooked[next(iter(self.unbooked))]
+
+    def listed(self, account: str) -> None:
+        """Hear an account's executions in what was not weighed then and is now."""
+        names = self._view.by_name
+        for key, (row, at) in list(self.unbooked.items()):
+            if at == account and row.instrument_name in names:
+                del self.unbooked[key]
+                self.trade(row, account)
 
     def _executed(self, live: Live, note: Note, fields: dict[str, int]) -> None:
         def refused() -> None:
