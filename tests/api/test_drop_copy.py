@@ -579,3 +579,31 @@ def test_an_execution_in_what_is_listed_much_later_is_booked_then(tmp_path, rest
         assert script.position() == 10 and {kind for kind, _ in script.alerts} == {"order_from_outside"}
 
     run(trip, tmp_path)
+
+
+# -- two orders of the same terms --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arrived", "behind"), [((ALICE,), 0), ((BOB,), 0), ((ALICE, BOB), 0), ((ALICE, BOB), 900)])
+def test_of_two_bots_orders_of_the_same_terms_each_gets_its_own(tmp_path, arrived, behind, monkeypatch):
+    """The time tells which it was; where both came it is the order, as the venue's clock may be behind."""
+
+    async def trip(script):
+        monkeypatch.setattr(drop_copy, "GRACE_S", -1)
+        sent = {}
+        for account in (ALICE, BOB):
+            sent[account] = await script.call(
+                "private/buy", account, instrument_name="BTC-PERPETUAL", amount=100, price=59_000
+            )
+            sent[account].began_ms += 1_000 * (account == BOB)
+        await script.settle()
+        for account in arrived:
+            script.row(f"BTC-{account}", creation_timestamp=sent[account].began_ms + 20 - behind)
+        for one in sent.values():
+            one.lost("the connection ended before the answer came")
+        await script.settle()
+        await script.look()
+        assert {live.id: live.account for live in script.shadow.live.values()} == {f"BTC-{one}": one for one in arrived}
+        assert [len(script.open(account)) for account in (ALICE, BOB)] == [ALICE in arrived, BOB in arrived]
+
+    run(trip, tmp_path)

@@ -59,6 +59,9 @@ LATER: Final = TOO_MANY | {10040, 10041}
 OF_ALL: Final = LATER | {10000, 11051, 11094, 13004, 13009, 13021, 13028, 13888}
 """Errors that are not about the one order that was asked for."""
 
+RIVALS_MAX: Final = 8
+"""Orders of the same terms and of unknown outcome that are told apart by when they left."""
+
 NOT_YET: Final = "not connected yet"
 PAGE: Final = 1000
 _SCOPE: Final = "connection account:read trade:read_write wallet:read"
@@ -376,8 +379,9 @@ class DropCopy:
             for row in (*rows.values(), *past)
             if row.order_id not in shadow.live and row.order_id not in shadow.done and sent.fits(row)
         ]
-        if fitting:
-            row = min(fitting, key=lambda row: abs(row.creation_timestamp - sent.began_ms))
+        rivals = [one for one in self.desk.lost if one is not sent and one.seq and _alike(sent, one)]
+        row = _its_own(sent, rivals, fitting) if fitting else None
+        if row is not None:
             sent.found(row)
             await self._gone(venue, row.order_id)
             self._log.info("an order of unknown outcome was found", seq=sent.seq, order_id=row.order_id)
@@ -476,6 +480,23 @@ def _off(facts: dict[str, Any]) -> int:
 def _of_all(error: VenueError) -> bool:
     """Whether an error says nothing of the one order asked for, as one of what stands before a venue never does."""
     return error.code in OF_ALL or error.code < OWN
+
+
+def _its_own(sent: "Sent", rivals: "list[Sent]", rows: list[OrderRow]) -> OrderRow | None:
+    """Which of the orders found at the venue is one of unknown outcome; `rivals` have the same terms, and may be other
+    bots'. They came in the order in which they left, and of such ways to share them the nearest in time counts."""
+    orders = sorted((sent, *rivals), key=lambda one: one.began_ms)
+    rows = sorted(rows, key=lambda row: row.creation_timestamp)
+    few = min(len(orders), len(rows)) if max(len(orders), len(rows)) <= RIVALS_MAX else 0
+    if not few:
+        return min(rows, key=lambda row: abs(row.creation_timestamp - sent.began_ms))
+
+    def apart(pairs: "list[tuple[Sent, OrderRow]]") -> int:
+        return sum(abs(row.creation_timestamp - one.began_ms) if one.fits(row) else 2**60 for one, row in pairs)
+
+    ways = itertools.product(itertools.combinations(orders, few), itertools.combinations(rows, few))
+    best = min((list(zip(*way, strict=True)) for way in ways), key=apart)
+    return next((row for one, row in best if one is sent), None)
 
 
 def _alike(sent: "Sent", other: "Sent") -> bool:
