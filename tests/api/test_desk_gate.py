@@ -1,6 +1,7 @@
 """What leaves by a bot's connection and what does not: orders that waited, two of one label, odd parameters."""
 
 import json
+from collections import Counter
 
 import pytest
 from desk_script import ALICE, BOB, BUY, run, tunnel_of
@@ -90,6 +91,24 @@ def test_contracts_are_weighed_as_what_the_venue_says_now_that_one_is(tmp_path):
         assert (await script.call("private/buy", amount=1_000, **given)).lots == 100
         await script.order("BTC-1", contracts=10, amount=1_000)
         assert (await script.call("private/edit", order_id="BTC-1", contracts=20)).lots == 200
+
+    run(trip, tmp_path)
+
+
+def test_a_flood_of_mass_cancels_does_not_ask_the_venue_for_each(tmp_path):
+    """The account's other bots are seen by the same connection, and by what the venue lets the account ask."""
+
+    async def trip(script):
+        await script.order("BTC-1")
+        tunnel, told = tunnel_of(script)
+        for number in range(1_000):
+            tunnel.from_bot(json.dumps({"id": number, "method": "private/cancel_all", "params": {}}))
+        await script.settle()
+        assert script.there.asked["private/get_open_orders"] == 8 and script.there.cancelled
+        assert Counter(answer.get("error", {}).get("code") for answer in told) == {10028: 992, None: 8}
+        tunnel.from_bot(json.dumps({"id": 1, "method": "private/cancel_all", "params": {}}))
+        await script.settle()
+        assert "result" in told[-1]  # those before are over
 
     run(trip, tmp_path)
 

@@ -10,6 +10,7 @@ Bots that share an account at the venue are kept from each other's orders in enf
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -75,6 +76,10 @@ OF_ALL: Final = frozenset(
 
 ON_DISCONNECT: Final = frozenset(("private/enable_cancel_on_disconnect", "private/disable_cancel_on_disconnect"))
 
+SWEEPS_MAX: Final = 8
+"""Mass cancels of a bot at once, where they are made of its own orders: each asks the venue by the connection, and out
+of the allowance, by which all bots of the account are seen."""
+
 RIGHT: Final = "trade:read_write"
 STRATEGY: Final = 1
 """A bot is one strategy: its executions are counted (C07)."""
@@ -134,6 +139,8 @@ class Gate:
         self.desk, self.enforce = desk, enforce
         self._forbidden = Forbidden(KEYS if desk.withdrawals else KEYS | WITHDRAWALS)
         self._sweeps: set[asyncio.Task[None]] = set()
+        self._sweeping: Counter[int] = Counter()
+        """How many of them each bot waits for."""
 
     # -- in both modes -------------------------------------------------------------------------------------------------
 
@@ -238,9 +245,12 @@ class Gate:
         self._check_own(call, name, read)
         if name in SWEEPS:
             asked = read(SWEEPS[name])
+            if self._sweeping[call.account] >= SWEEPS_MAX:
+                raise RpcError(10028, reason=f"{SWEEPS_MAX} mass cancels of this bot have no answer yet")
             detailed = getattr(asked, "detailed", False)
             work = cancel_own(self.desk, call.account, chosen_by(self.desk, asked))
             sweep = asyncio.get_running_loop().create_task(self._sweep(call, work, detailed=detailed))
+            self._sweeping[call.account] += 1
             self._sweeps.add(sweep)
             sweep.add_done_callback(self._sweeps.discard)
             return sweep
@@ -269,6 +279,8 @@ class Gate:
             call.answer(counted(await work, detailed=detailed))
         except RpcError as error:
             call.fail(error)
+        finally:
+            self._sweeping[call.account] -= 1
 
     def _check_owner(self, account: int, order_id: str) -> None:
         """Raise RpcError 10029 for an order that is known to be another bot's."""
