@@ -90,3 +90,5 @@ def test_exposure_adds_up_what_every_door_tells(tmp_path, pair):
     assert "NOT HEARD, and not in the sums" in asked("--url", nobody, "--token-file", str(file), status=1)
     assert "once" in asked("--url", url, "--url", url, "--token-file", str(file), status=2)
     assert "--token-file" in asked("--url", url, "--url", other, *["--token-file", str(file)] * 3, status=2)
+    again = url.replace("127.0.0.1", "localhost")
+    assert "is the same" in asked("--url", url, "--url", again, "--token-file", str(file), status=2)

@@ -38,12 +38,15 @@ def _exposure(urls: list[str], tokens: list[Path], ca: Path | None, cert: Path |
         raise InputError("--token-file", len(tokens), f"must be given once, or once for each of {len(urls)} doors")
     files: list[Path | None] = [*tokens] * (len(urls) if len(tokens) == 1 else 1) or [None] * len(urls)
     doors = [Door(Where(url, file, ca, cert, key)) for url, file in zip(urls, files, strict=True)]
-    heard, missing = {}, {}
+    heard, missing, journals = {}, {}, dict[str, str]()
     for url, door in zip(urls, doors, strict=True):
         try:
-            heard[url] = door.get("/exposure")
+            found = heard[url] = door.get("/exposure")
         except DoorRefused as error:
             missing[url] = str(error)
+            continue
+        if (other := journals.setdefault(found["venue"], url)) != url:  # another word for one address
+            raise InputError("--url", url, f"must name each door once, or it would count twice: {other} is the same")
     document = {
         "ok": not missing, "underlyings": _sums(heard), "venues": heard, "missing": missing,
     }  # fmt: skip
