@@ -86,3 +86,20 @@ def test_an_outcome_that_was_known_after_the_week_is_told(tmp_path):
     (unknown,) = made.report.unknown
     assert (unknown.ended, unknown.seconds) == ("it stands at the venue", 2.0)
     assert made.report.bots["alice"].orders == 1
+
+
+def test_an_edit_right_behind_its_orders_answer_is_no_refusal_of_enforce(tmp_path):
+    """Observe journals up to 50 ms later: it told the week's report "would have been refused: not known"."""
+
+    async def week():
+        async with Script(tmp_path, enforce=False) as script:
+            sent = await script.call("private/buy", instrument_name=PERPETUAL, amount=100, price=59_000.0)
+            sent.heard(json.dumps({"result": {"order": script.row("BTC-1"), "trades": []}}).encode())
+            assert await script.call("private/edit", order_id="BTC-1", amount=100, price=58_000.0) is None
+            await script.settle()
+            assert await script.call("private/edit", order_id="BTC-9", amount=100, price=58_000.0) is None
+            await script.settle()
+            return [one["reason"] for one in script.notes("unweighed")]
+
+    early, none = asyncio.run(week())
+    assert early.startswith("enforce would have weighed it") and none == "not known"

@@ -74,6 +74,8 @@ OF_ALL: Final = frozenset(
 )  # fmt: skip
 """They are about everything on an account at the venue, so about the orders of each bot that shares it."""
 
+EARLY: Final = "enforce would have weighed it: its order was answered and is not journalled yet"
+
 ON_DISCONNECT: Final = frozenset(("private/enable_cancel_on_disconnect", "private/disable_cancel_on_disconnect"))
 
 SWEEPS_MAX: Final = 8
@@ -308,8 +310,14 @@ class Gate:
         except RpcError as error:
             if self.enforce:
                 raise
-            self.desk.not_weighed(call.account, name, error)
+            self.desk.not_weighed(call.account, name, self._early(call.account, error))
             return None
+
+    def _early(self, account: int, error: RpcError) -> RpcError:
+        """Observe knows an order some milliseconds after its bot does: an edit by then is not weighed, and is no
+        refusal."""
+        early = any(one.account == account and one.reply is not None for one in self.desk.unbound)
+        return RpcError(10004, reason=EARLY) if early and error.code == 10004 else error
 
     def _order(self, account: int, asked: _Order, side: int) -> Sent:
         listing = self._listing(asked.instrument_name)

@@ -42,6 +42,9 @@ class DeskVenue(Venue):
         passphrase: bytes | None = None,
     ) -> None:
         """`credentials` at the venue by account, where they are given anew; else they are in the keystore."""
+        coins = configuration.upstream.underlyings
+        if not coins or len(set(coins)) < len(coins) or not all(coin.isalnum() and coin.isupper() for coin in coins):
+            raise InputError("upstream.underlyings", list(coins), "must name coins, each once and in capitals")
         super().__init__(configuration, passphrase=passphrase)
         self.upstream = Upstream.of(configuration.upstream.url)
         self.dev, self._credentials = dev, credentials or {}
