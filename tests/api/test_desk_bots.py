@@ -166,8 +166,9 @@ def test_what_does_not_fit_the_journal_is_refused_and_not_kept(tmp_path):
             (CONFIG + "[upstream.bots.fourth]\naccount = 'bob'\n", "another one begins in another data folder"),
         ):
             config.write_text(changed)
-            with pytest.raises(AssertionError, match=why):
+            with pytest.raises(AssertionError, match=why) as refused:
                 desk.again(keys)
+            assert "Unclosed" not in str(refused.value)
         config.write_text(CONFIG)
         right = desk.again()
         until(lambda: "result" in order(right, "third", price=59_000))  # the marks may be a minute old at first (C17)

@@ -67,6 +67,7 @@ def _report(
     settings = folders_from(data, mirror, config)
     load_kernels("fast")
     from seawall.cli.reporting import Reporter
+    from seawall.journal.checkpoint import write_durably
     from seawall.node import replay
 
     reporter = Reporter(since, until)
@@ -75,10 +76,11 @@ def _report(
     marks = _marks(file)
     if false is not None:
         if false not in made.refused:
-            raise InputError("--false", false, "must be the seq of an order or edit that was refused")
+            rule = "must be the seq of an order or edit that was refused, within --from and --to"
+            raise InputError("--false", false, rule)
         marks[false] = {"note": note, "at": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")}
         if not dry_run:
-            file.write_text(json.dumps(marks, indent=1) + "\n")
+            write_durably(file, json.dumps(marks, indent=1).encode() + b"\n")
     document = _document(made, marks)
     document = {"ok": result.conserved, "folded": result.commands, "digest": result.digest, **document}
     if out is not None and not dry_run:

@@ -61,6 +61,13 @@ class DeskVenue(Venue):
         self.http = aiohttp.ClientSession(  # what a venue tells one bot to keep is not for the next one to show
             connector=aiohttp.TCPConnector(limit=0), auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
         )
+        try:
+            await self._open(store, accounts)
+        except BaseException:
+            await self.http.close()
+            raise
+
+    async def _open(self, store: Keystore, accounts: dict[str, Credentials]) -> None:
         venue = await self._look(self.http)
         shadows = [Account(name, _groups(bot)) for name, bot in self.bots.items()]
         new = not self.mirror.opened
