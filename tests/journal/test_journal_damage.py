@@ -76,6 +76,16 @@ def test_every_flipped_bit_is_named_and_mended(seed):
             assert named.first_bad_frame == one.frame
 
 
+def test_bytes_that_differ_are_counted_and_the_first_is_named():
+    disk = journal_of()
+    saved, expected, path = snapshot(disk), history(FOLDERS, disk), segments(disk, FOLDERS[1])[0]
+    for at in (700, 100, 400):
+        disk.damage(path, PAGE + at, bytes([saved[path][PAGE + at] ^ 0x11]))
+    (one,) = check_mended(disk, saved, expected).damage
+    right = saved[path][PAGE + 100]
+    assert one.what == f"3 bytes differ, first byte 100: {right ^ 0x11:#04x} instead of {right:#04x}"
+
+
 def test_bits_flipped_all_over_one_copy():
     disk, rng = journal_of(), random.Random(3)
     saved, expected = snapshot(disk), history(FOLDERS, disk)
