@@ -5,6 +5,16 @@
 Operators: comparisons shifted or reversed, plus and minus exchanged, `and` and `or` exchanged, conditions negated,
 integers changed by one, statements without a result left out. Annotations are left alone. Each mutant is
 run against the room's tests, quickest first, until one fails; what survives is printed with its place.
+
+What samples have left alive and no test can kill, as it changes no event, answer or byte:
+
+- sides are 1 and -1, so `side > 0` is `side >= 0` and `side > -1` (`rules/margin.py`, `rules/controls.py`);
+- any negative number stands for "none before it" (`fast_rare.py`, of a maker's protections);
+- which bound a mark outside its band is told by, at that bound, where it cannot be (`catalogue.py`);
+- forms and messages of rules 1, which know neither (`rules/orders.py`);
+- how much room is made or taken at once, and what is read into the cache early (`kernels/fold.py`, `kernels/book.py`,
+  `journal/writing.py`);
+- `2 * page` for `2 + page` as the least of what must be whole pages (`journal/layout.py`).
 """
 
 from __future__ import annotations
