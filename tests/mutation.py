@@ -14,6 +14,7 @@ What samples have left alive and no test can kill, as it changes no event, answe
 - forms and messages of rules 1, which know neither (`rules/orders.py`);
 - how much room is made or taken at once, and what is read into the cache early (`kernels/fold.py`, `kernels/book.py`,
   `journal/writing.py`);
+- the last of one axis for the first (`journal/checkpoint.py`);
 - `2 * page` for `2 + page` as the least of what must be whole pages (`journal/layout.py`).
 """
 
