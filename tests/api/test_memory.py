@@ -30,6 +30,7 @@ from seawall.api.desk.memory import DeskMemory
 from seawall.api.memory import Memory, place, resume
 from seawall.api.operations.disk_time import DISK_LEAST
 from seawall.api.remembering import EVERY, Keeper, remember
+from seawall.api.shapes import order_id
 from seawall.cli.bench_clients import Process, bid
 from seawall.cli.main import app
 from seawall.journal import frames
@@ -77,6 +78,10 @@ def week(folder, seed):
     random = Random(seed)
     venue = Venue(folder, engine="fast", segment_bytes=1 << 20)
     names = [item.name for item in venue.view.listings.values()][:8] + [PERPETUAL] * 4
+
+    def told(order):
+        return order_id(order, venue.view.listings[order.instrument])
+
     for step in range(240):
         account, name = random.choice((ALICE, BOB, CAROL)), random.choice(names)
         listing = venue.view.by_name[name]
@@ -99,10 +104,10 @@ def week(folder, seed):
             case 8:
                 for order in list(venue.view.client(account).open.values())[:2]:
                     more = {"amount": listing.amount(order.amount) + 10, "price": price}
-                    venue.call("private/edit", account, order_id=str(order.id), **more)
+                    venue.call("private/edit", account, order_id=told(order), **more)
             case 9:
                 for order in list(venue.view.client(account).open.values())[:1]:
-                    venue.call("private/cancel", account, order_id=str(order.id))
+                    venue.call("private/cancel", account, order_id=told(order))
             case 10:
                 venue.publish(BTC=INDEX_USD["BTC"] * random.uniform(0.97, 1.03))
             case 11:
